@@ -1,0 +1,1 @@
+"""What runs on a board: it installs, verifies, runs and measures, and executes nothing unsigned."""

@@ -1,0 +1,83 @@
+"""The ground floor's errors, split by whose fault it is.
+
+    BridgeError
+    ├── InputError             the user's: a file, an address or an argument is wrong
+    ├── RejectedError          the package's: a rule of trust or compatibility refuses it
+    ├── BoardError             the board's: it answered, and cannot do what was asked
+    │   └── BoardBusyError     another host holds it
+    ├── BenchError             the bench's: no board, no port, no host, no tool
+    └── TransferError          the link's: it broke, or stayed silent, in the middle of a conversation
+        └── ProtocolError      the peer's bytes break the protocol
+
+A vendor's exception is translated where it enters (``raise ... from``) and never crosses a module twice.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from firmware_bridge.package.reasons import RejectReason
+
+__all__ = [
+    "BenchError",
+    "BoardBusyError",
+    "BoardError",
+    "BridgeError",
+    "InputError",
+    "ProtocolError",
+    "RejectedError",
+    "TransferError",
+]
+
+
+class BridgeError(Exception):
+    """Base of every error that this floor raises; its text is one line that names what, where and what to do."""
+
+
+class InputError(BridgeError):
+    """What the user gave (a file, an address, an argument) is wrong."""
+
+
+class RejectedError(BridgeError):
+    """A package, key or trust store is refused by a named rule.
+
+    Attributes:
+        reason: the closed, stable reason.
+        detail: what exactly was found, e.g. expected and got.
+    """
+
+    def __init__(self, reason: RejectReason, detail: str = "") -> None:
+        self.reason = reason
+        self.detail = detail
+        super().__init__(f"{reason.code}: {reason.text}" + (f" ({detail})" if detail else ""))
+
+
+class BoardError(BridgeError):
+    """The board answered, and cannot do what was asked."""
+
+
+class BoardBusyError(BoardError):
+    """Another host holds the board.
+
+    Attributes:
+        holder: who holds it, as that host named itself.
+        since_s: for how long, in seconds.
+    """
+
+    def __init__(self, holder: str, since_s: float) -> None:
+        self.holder = holder
+        self.since_s = since_s
+        super().__init__(f"the board is held by {holder} since {since_s:.0f} s; wait for it, or end that session")
+
+
+class BenchError(BridgeError):
+    """The bench is not ready: no such board, port, host or tool."""
+
+
+class TransferError(BridgeError):
+    """The link broke, or stayed silent, in the middle of a conversation; the transfer can be resumed."""
+
+
+class ProtocolError(TransferError):
+    """The peer's bytes break the protocol."""

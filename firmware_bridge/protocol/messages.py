@@ -1,0 +1,390 @@
+"""The messages that a host and a board exchange, as values.
+
+A request has exactly one answer, except `Chunk`, which has none unless it is refused. Every request may be
+answered by `Refusal` (a rule of trust) or `Fault` (the board cannot). Wire form: `firmware_bridge.protocol.codec`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+__all__ = [
+    "ANSWERS",
+    "REQUESTS",
+    "Activate",
+    "Activated",
+    "Audit",
+    "AuditEntry",
+    "BoardInfo",
+    "Chunk",
+    "Confirm",
+    "Confirmed",
+    "Done",
+    "Fault",
+    "Finish",
+    "GetAudit",
+    "GetInfo",
+    "GetTrust",
+    "Hello",
+    "Infer",
+    "Inferred",
+    "Installed",
+    "Measure",
+    "Measured",
+    "Message",
+    "Offer",
+    "Provision",
+    "RailTrace",
+    "Reboot",
+    "Refusal",
+    "RuntimeInfo",
+    "SlotInfo",
+    "Tensor",
+    "TrustState",
+    "Wanted",
+    "Welcome",
+]
+
+
+class Message:
+    """Base of all messages; a closed set, listed in `REQUESTS` and `ANSWERS`."""
+
+    __slots__ = ()
+
+
+# --- values inside messages ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeInfo:
+    """The inference runtime that a board has.
+
+    Attributes:
+        name: ``litert`` or ``tflite-runtime``.
+        version: the runtime's own version.
+        ops: the (op, dtype) pairs it runs, each as ``CONV_2D:INT8``, sorted.
+    """
+
+    name: str
+    version: str
+    ops: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SlotInfo:
+    """One model slot of a board.
+
+    Attributes:
+        name: ``a`` or ``b``.
+        state: ``empty``, ``installed`` (verified, never run), ``trial``, ``confirmed`` or ``failed``.
+        model: the model's name, or ``""``.
+        version: the model's version, or ``""``.
+        security_version: the package's rollback index, 0 if empty.
+        digest: SHA-256 of the graph, hex, or ``""``.
+    """
+
+    name: str
+    state: str
+    model: str = ""
+    version: str = ""
+    security_version: int = 0
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """One tensor: NumPy dtype name, shape, and C-order little-endian bytes."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RailTrace:
+    """Power of one rail over a measurement.
+
+    Attributes:
+        rail: the rail's label, as hwmon gives it.
+        time_s: sample times on the board's clock, the inference clock, seconds.
+        power_mw: samples, milliwatts.
+    """
+
+    rail: str
+    time_s: tuple[float, ...]
+    power_mw: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One line of a board's audit log: sequence number, board time (s), what happened, to what, and the result."""
+
+    index: int
+    time_s: float
+    action: str
+    subject: str
+    result: str
+
+
+# --- requests -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Hello(Message):
+    """First message of a host: protocol version, who is speaking (shown to others while it holds the board)."""
+
+    version: int
+    host: str
+
+
+@dataclass(frozen=True, slots=True)
+class GetInfo(Message):
+    """Ask for `BoardInfo`."""
+
+
+@dataclass(frozen=True, slots=True)
+class GetTrust(Message):
+    """Ask for `TrustState`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Provision(Message):
+    """Install a signed trust store (its bytes). Answer: `Done`."""
+
+    store: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Offer(Message):
+    """Offer a package: the container's first bytes, header through chunk table. Answer: `Wanted`."""
+
+    head: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk(Message):
+    """One chunk of the offered payload. No answer unless refused.
+
+    Attributes:
+        index: position in the chunk table.
+        data: the bytes, deflated (raw DEFLATE) when ``deflated``.
+    """
+
+    index: int
+    data: bytes
+    deflated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Finish(Message):
+    """All chunks are sent. Answer: `Installed`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Activate(Message):
+    """Switch to this slot and run the trial. Answer: `Activated`."""
+
+    slot: str
+
+
+@dataclass(frozen=True, slots=True)
+class Confirm(Message):
+    """Keep the active slot and raise the rollback floor. Answer: `Confirmed`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Infer(Message):
+    """Run the active model once. ``kernels`` is ``optimised`` or ``reference``. Answer: `Inferred`."""
+
+    inputs: dict[str, Tensor]
+    kernels: str = "optimised"
+
+
+@dataclass(frozen=True, slots=True)
+class Measure(Message):
+    """Run the active model in a paced loop and sample the rails in the same run. Answer: `Measured`.
+
+    Attributes:
+        frames: how many inferences are counted.
+        warmup: how many run before, not counted.
+        rate_hz: frame rate of the pacing; 0 runs back to back.
+        idle_s: how long the rails are sampled before the loop, for the idle power.
+        inputs: the inputs of each frame; empty runs the package's zero input.
+    """
+
+    frames: int
+    warmup: int
+    rate_hz: float
+    idle_s: float
+    inputs: dict[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class GetAudit(Message):
+    """Ask for audit entries from this index on. Answer: `Audit`."""
+
+    since: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Reboot(Message):
+    """Restart the agent; the board boots its active slot anew. Answer: `Done`, then the link closes."""
+
+
+# --- answers ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome(Message):
+    """Answer to `Hello`: the version both speak from now on."""
+
+    version: int
+    board: str
+    serial: str
+
+
+@dataclass(frozen=True, slots=True)
+class BoardInfo(Message):
+    """What a board is and holds.
+
+    Attributes:
+        board: kind, the profile's name, e.g. ``ks100``.
+        serial: the board's serial number.
+        emulated: whether time and power are modelled (True) or come from hardware.
+        agent: version of the agent.
+        program: the program that its trust store names, or ``""`` before provisioning.
+        trust_version: version of its trust store, 0 before provisioning.
+        floor: rollback floor of the program.
+        capacity_bytes: largest payload it has room for.
+        runtime: its inference runtime.
+        rails: labels of its power rails.
+        slots: its model slots.
+        active: name of the active slot, or ``""``.
+    """
+
+    board: str
+    serial: str
+    emulated: bool
+    agent: str
+    program: str
+    trust_version: int
+    floor: int
+    capacity_bytes: int
+    runtime: RuntimeInfo
+    rails: tuple[str, ...]
+    slots: tuple[SlotInfo, ...]
+    active: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrustState(Message):
+    """The board's signed trust store, or ``b""``."""
+
+    store: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted(Message):
+    """The package is acceptable so far; these chunks are needed.
+
+    Attributes:
+        slot: the spare slot that receives it.
+        missing: bitmap, bit ``i`` (LSB first) is set when chunk ``i`` is wanted.
+    """
+
+    slot: str
+    missing: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Installed(Message):
+    """The payload is verified and durable in ``slot``; ``digest`` is the graph's SHA-256, hex."""
+
+    slot: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Activated(Message):
+    """The slot is active, its trial run passed; it waits for `Confirm`."""
+
+    slot: str
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed(Message):
+    """The active slot is kept; the floor is now ``floor``."""
+
+    slot: str
+    floor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Inferred(Message):
+    """Outputs by name, and the latency on the board's clock, milliseconds."""
+
+    outputs: dict[str, Tensor]
+    latency_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Measured(Message):
+    """One measurement run on one clock.
+
+    Attributes:
+        start_s: begin of each counted inference, seconds on the board's clock.
+        latency_ms: latency of each counted inference, milliseconds.
+        idle_from_s: begin of the idle window; it ends at ``idle_to_s``.
+        idle_to_s: end of the idle window.
+        rails: one trace a rail, same clock.
+        npu_ops: how many ops of the graph ran on the NPU (or its model).
+        cpu_ops: how many fell to the CPU.
+        dropped: rail samples that could not be read.
+    """
+
+    start_s: tuple[float, ...]
+    latency_ms: tuple[float, ...]
+    idle_from_s: float
+    idle_to_s: float
+    rails: tuple[RailTrace, ...]
+    npu_ops: int
+    cpu_ops: int
+    dropped: int
+
+
+@dataclass(frozen=True, slots=True)
+class Audit(Message):
+    """Entries of the audit log."""
+
+    entries: tuple[AuditEntry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Done(Message):
+    """The request was carried out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal(Message):
+    """A rule refuses the request: the code of a `RejectReason`, and what exactly was found."""
+
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fault(Message):
+    """The board cannot do it: ``kind`` is ``busy``, ``state``, ``usage``, ``storage``, ``runtime`` or ``internal``."""
+
+    kind: str
+    detail: str
+
+
+REQUESTS: tuple[type[Message], ...] = (
+    Hello, GetInfo, GetTrust, Provision, Offer, Chunk, Finish, Activate, Confirm, Infer, Measure, GetAudit,
+    Reboot,
+)  # fmt: skip
+ANSWERS: tuple[type[Message], ...] = (
+    Welcome, BoardInfo, TrustState, Wanted, Installed, Activated, Confirmed, Inferred, Measured, Audit, Done,
+    Refusal, Fault,
+)  # fmt: skip

@@ -1,0 +1,1 @@
+"""The third floor: measuring a board. Knows models only as captures, evaluation and graphs."""

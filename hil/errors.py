@@ -1,0 +1,22 @@
+"""The third floor's errors.
+
+HilError
+├── SuiteError      the suite cannot run as asked (options, package, captures)
+└── EvidenceError   figures that must not be compared or trusted (mixed sources, dropped samples)
+"""
+
+from __future__ import annotations
+
+__all__ = ["EvidenceError", "HilError", "SuiteError"]
+
+
+class HilError(Exception):
+    """Base of every error that this floor raises; its text is one line that names what, where and what to do."""
+
+
+class SuiteError(HilError):
+    """The suite cannot run as it was asked to."""
+
+
+class EvidenceError(HilError):
+    """Figures that must not be compared or trusted."""

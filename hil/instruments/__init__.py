@@ -1,0 +1,1 @@
+"""What a bench reads and switches: power rails, reset."""

@@ -1,0 +1,1 @@
+"""A run's results as JSON, JUnit XML and one HTML page."""

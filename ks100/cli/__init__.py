@@ -1,0 +1,1 @@
+"""One small file a command; `main` is the one error boundary."""

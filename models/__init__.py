@@ -1,0 +1,1 @@
+"""The second floor: making a graph for a target: captures, networks, quantization, evaluation. No I/O to boards."""

@@ -1,0 +1,234 @@
+"""Captures: registered pairs of EO and LWIR frames with truth and conditions, and sets of them on disk.
+
+A stored set is a folder: ``captures.json`` (what is in the frames), ``eo.npy`` uint8 [N, H, W, 3] and
+``lwir.npy`` uint16 [N, H, W] (the frames, memory-mapped when read). A set read from a dataset in place has the
+same type and another frame source.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from enum import IntEnum
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.errors import DataError
+
+__all__ = ["AXES", "Capture", "CaptureSet", "Conditions", "FrameSource", "ObjectClass", "TruthObject"]
+
+_SCHEMA = 1
+AXES = ("background", "atmosphere", "thermal")
+"""The condition axes of generated captures; real datasets may have others (altitude, angle)."""
+
+
+class ObjectClass(IntEnum):
+    """The six classes; the value is the index in a network's class output."""
+
+    PERSON = 0
+    BICYCLE = 1
+    MOTORCYCLE = 2
+    CAR = 3
+    TRUCK = 4
+    BUS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """The conditions of a frame: pairs of axis and category, e.g. ``("thermal", "crossover")``."""
+
+    items: tuple[tuple[str, str], ...] = ()
+
+    def get(self, axis: str) -> str | None:
+        """Return the category on ``axis``, or None when the frame has none."""
+        return dict(self.items).get(axis)
+
+
+@dataclass(frozen=True, slots=True)
+class TruthObject:
+    """One true object.
+
+    Attributes:
+        object_class: its class.
+        box: x0, y0, x1, y1 in pixels of the frame.
+        range_m: distance in metres, None if unknown.
+        velocity_mps: radial velocity, positive away from the sensor, None if unknown.
+        occlusion: hidden share, 0 to 1.
+        aspect_deg: heading against the line of sight, 0 is seen from the rear, None if unknown.
+        contrast: camouflage contrast ratio, 1 is none, None if unknown.
+        ignore: it counts neither as found nor as missed (too small, or of no class of ours).
+    """
+
+    object_class: ObjectClass
+    box: tuple[float, float, float, float]
+    range_m: float | None = None
+    velocity_mps: float | None = None
+    occlusion: float = 0.0
+    aspect_deg: float | None = None
+    contrast: float | None = None
+    ignore: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """One frame pair's description.
+
+    Attributes:
+        id: unique within the set.
+        scene: scene or sequence it belongs to; pools never share one.
+        width: pixels.
+        height: pixels.
+        conditions: the frame's conditions.
+        objects: what is in it.
+    """
+
+    id: str
+    scene: str
+    width: int
+    height: int
+    conditions: Conditions
+    objects: tuple[TruthObject, ...]
+
+
+class FrameSource(Protocol):
+    """Where a set's pixels come from. A band that a dataset lacks is None."""
+
+    def eo(self, index: int) -> NDArray[np.uint8] | None:
+        """Return the visible frame, uint8 [H, W, 3]."""
+        ...
+
+    def lwir(self, index: int) -> NDArray[np.uint16] | None:
+        """Return the thermal frame, uint16 [H, W] counts."""
+        ...
+
+
+@dataclass(frozen=True)
+class CaptureSet:
+    """A named set of captures and the source of their frames."""
+
+    name: str
+    captures: tuple[Capture, ...]
+    frames: FrameSource
+
+    def __len__(self) -> int:
+        """Return the number of captures."""
+        return len(self.captures)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 (hex) over descriptions and pixels: equal digests mean equal data."""
+        digest = hashlib.sha256(json.dumps([_to_json(c) for c in self.captures], sort_keys=True).encode())
+        for index in range(len(self.captures)):
+            for frame in (self.frames.eo(index), self.frames.lwir(index)):
+                digest.update(b"-" if frame is None else np.ascontiguousarray(frame).tobytes())
+        return digest.hexdigest()
+
+    def subset(self, indices: Sequence[int], name: str | None = None) -> CaptureSet:
+        """Return the captures at ``indices``, in that order, without copying frames."""
+        return CaptureSet(
+            name or self.name,
+            tuple(self.captures[i] for i in indices),
+            _Subset(self.frames, tuple(int(i) for i in indices)),
+        )
+
+    def save(self, folder: Path) -> None:
+        """Write the set; ``load(folder)`` gives an equal one. All frames must have one size and both bands.
+
+        Raises:
+            DataError: the frames differ in size, or a band is missing.
+        """
+        pairs = [(self.frames.eo(i), self.frames.lwir(i)) for i in range(len(self))]
+        if len({(c.width, c.height) for c in self.captures}) > 1 or any(e is None or t is None for e, t in pairs):
+            raise DataError(f"capture set {self.name!r} cannot be stored: it needs both bands at one size")
+        folder.mkdir(parents=True, exist_ok=True)
+        np.save(folder / "eo.npy", np.stack([e for e, _ in pairs if e is not None]))
+        np.save(folder / "lwir.npy", np.stack([t for _, t in pairs if t is not None]))
+        index = {
+            "schema": _SCHEMA,
+            "name": self.name,
+            "digest": self.digest,
+            "captures": [_to_json(c) for c in self.captures],
+        }
+        (folder / "captures.json").write_text(json.dumps(index, indent=1) + "\n")
+
+    @classmethod
+    def load(cls, folder: Path) -> CaptureSet:
+        """Read a stored set; frames are memory-mapped.
+
+        Raises:
+            DataError: the folder is not a stored set, or its parts disagree.
+        """
+        try:
+            index = json.loads((folder / "captures.json").read_text())
+            source = _Stored(np.load(folder / "eo.npy", mmap_mode="r"), np.load(folder / "lwir.npy", mmap_mode="r"))
+            if index["schema"] != _SCHEMA:
+                raise DataError(f"{folder}: schema {index['schema']} is not {_SCHEMA}; generate the set again")
+            captures = tuple(_from_json(item) for item in index["captures"])
+            name = str(index["name"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise DataError(f"{folder} is not a stored capture set: {error}") from error
+        if not len(captures) == len(source.eo_frames) == len(source.lwir_frames):
+            raise DataError(f"{folder}: captures.json, eo.npy and lwir.npy differ in length")
+        return cls(name, captures, source)
+
+    @classmethod
+    def from_arrays(
+        cls, name: str, captures: Iterable[Capture], eo: NDArray[np.uint8], lwir: NDArray[np.uint16]
+    ) -> CaptureSet:
+        """Return a set over frames in memory: ``eo`` uint8 [N, H, W, 3], ``lwir`` uint16 [N, H, W]."""
+        return cls(name, tuple(captures), _Stored(eo, lwir))
+
+
+@dataclass(frozen=True)
+class _Stored:
+    eo_frames: NDArray[np.uint8]
+    lwir_frames: NDArray[np.uint16]
+
+    def eo(self, index: int) -> NDArray[np.uint8]:
+        frame: NDArray[np.uint8] = self.eo_frames[index]
+        return frame
+
+    def lwir(self, index: int) -> NDArray[np.uint16]:
+        frame: NDArray[np.uint16] = self.lwir_frames[index]
+        return frame
+
+
+@dataclass(frozen=True)
+class _Subset:
+    source: FrameSource
+    indices: tuple[int, ...]
+
+    def eo(self, index: int) -> NDArray[np.uint8] | None:
+        return self.source.eo(self.indices[index])
+
+    def lwir(self, index: int) -> NDArray[np.uint16] | None:
+        return self.source.lwir(self.indices[index])
+
+
+def _to_json(capture: Capture) -> dict[str, Any]:
+    record = asdict(capture)
+    record["conditions"] = dict(capture.conditions.items)
+    for item, source in zip(record["objects"], capture.objects, strict=True):
+        item["object_class"] = source.object_class.name.lower()
+    return record
+
+
+def _from_json(item: dict[str, Any]) -> Capture:
+    objects = tuple(
+        TruthObject(**{**o, "object_class": ObjectClass[o["object_class"].upper()], "box": tuple(o["box"])})
+        for o in item["objects"]
+    )
+    return Capture(
+        id=item["id"],
+        scene=item["scene"],
+        width=item["width"],
+        height=item["height"],
+        conditions=Conditions(tuple((str(k), str(v)) for k, v in item["conditions"].items())),
+        objects=objects,
+    )

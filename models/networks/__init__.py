@@ -1,0 +1,1 @@
+"""Keras networks written for integer kernels. Imports TensorFlow."""

@@ -1,0 +1,1 @@
+"""Real datasets into capture sets; each says what it could not read."""

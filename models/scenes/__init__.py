@@ -1,0 +1,1 @@
+"""Procedural captures: paired EO and LWIR frames with known truth, by seed."""
