@@ -1,0 +1,43 @@
+# Everything starts from here: `make demo` and `make test` create the virtual environment themselves.
+PYTHON ?= python3.11
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.ks100-installed
+RUN    ?= runs/demo
+
+.PHONY: help setup debian check test demo clean
+.DEFAULT_GOAL := help
+
+help:  ## list the targets
+	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+setup: $(STAMP)  ## create .venv with everything, at the pinned versions
+
+$(STAMP): pyproject.toml constraints.txt
+	@sh .ci/debian openssh-server:sshd
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+		--editable '.[board,board-tflite,train,hil,hsm,dev]'
+	@touch $@
+
+demo: setup  ## the main job on the emulated board: from captures to a measured, signed model
+	$(BIN)/ks100 demo --run $(RUN)
+
+check: setup  ## format, lint, types, import direction
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: setup debian  ## the default tests: no root needed, under 10 minutes on 2 cores
+	$(BIN)/pytest -n 2 --dist loadfile
+
+debian:  # what the tests use of Debian; without the right to install, the tests that need it skip and say so
+	@sh .ci/debian openssh-server:sshd softhsm2:softhsm2-util udev:udevadm
+
+bench-%: setup  ## run one benchmark, e.g. make bench-link; the rows go to runs/bench-NAME.json
+	@sh .ci/debian lrzsz:sz
+	$(BIN)/python -m benchmarks.$* --json runs/bench-$*.json
+
+clean:  ## remove the virtual environment, runs and caches
+	rm -rf $(VENV) runs build *.egg-info .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,0 +1,38 @@
+"""The top floor's errors, and the exit codes that they and those of the floors below map to.
+
+    Ks100Error
+    ├── UsageError     what the user asked for, or gave, is wrong
+    └── CustodyError   a statement or the log does not prove what it should
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+__all__ = ["CustodyError", "ExitCode", "Ks100Error", "UsageError"]
+
+
+class ExitCode(IntEnum):
+    """What the process tells its caller."""
+
+    PASS = 0
+    LIMIT_FAILED = 1
+    USAGE = 2
+    BOARD_FAULT = 3
+    REJECTED = 4
+    TRANSFER = 5
+    INCONCLUSIVE = 6
+    INTERNAL = 70  # a bug of ours, as in sysexits.h: never the user's, the board's or the package's fault
+    INTERRUPTED = 130  # as a shell reports SIGINT
+
+
+class Ks100Error(Exception):
+    """Base of every error that this floor raises; its text is one line that names what, where and what to do."""
+
+
+class UsageError(Ks100Error):
+    """What the user asked for, or gave, is wrong."""
+
+
+class CustodyError(Ks100Error):
+    """A statement or the log does not prove what it should."""
