@@ -1,0 +1,147 @@
+"""Entry point: the command tree, loaded lazily, and the one error boundary that maps errors to exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+
+from firmware_bridge.errors import BridgeError, InputError, RejectedError, TransferError
+from ks100.errors import CustodyError, ExitCode, Ks100Error
+
+__all__ = ["cli", "main"]
+
+
+class _Entry(NamedTuple):
+    section: str
+    summary: str
+
+
+# A command's module is imported only when it runs, so that `ks100 --help` starts at once.
+_COMMANDS = {
+    "demo": _Entry("Everything", "Walk the whole way on the emulated board: captures to a measured, signed model."),
+    "scenes": _Entry("Data", "Generate captures; look at them."),
+    "dataset": _Entry("Data", "Inspect a real dataset and what could not be read of it."),
+    "train": _Entry("Model", "Train a float network."),
+    "quantize": _Entry("Model", "Produce one mixed-precision graph: QAT of a trained network, or PTQ of a .tflite."),
+    "evaluate": _Entry("Model", "Measure a graph on captures, by condition."),
+    "gate": _Entry("Model", "Judge a candidate against its float parent; refuse it if hard cases suffer."),
+    "cost": _Entry("Model", "Model a graph's latency and power on the board, op by op."),
+    "keys": _Entry("Trust", "Make and show signing keys."),
+    "trust": _Entry("Trust", "Make and show the trust store of a program."),
+    "sign": _Entry("Trust", "Sign a graph into a package (.ksm)."),
+    "verify": _Entry("Trust", "Check a package against a trust store, as a board would."),
+    "inspect": _Entry("Trust", "Show what a package or a graph contains."),
+    "custody": _Entry("Trust", "Show and verify who did what to a package."),
+    "emulate": _Entry("Boards", "Run an emulated board, over SSH and a serial line."),
+    "boards": _Entry("Boards", "Find boards; show, provision and audit one."),
+    "flash": _Entry("Boards", "Push a package to boards, activate and confirm it."),
+    "hil": _Entry("Boards", "Measure a board with the hardware-in-the-loop suite; compare two runs."),
+    "report": _Entry("Boards", "Write report.html, report.json and JUnit XML of a run."),
+}
+
+
+class _LazyGroup(click.Group):
+    """A group whose commands live in ``ks100.cli.NAME:command`` and are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        command = importlib.import_module(f"ks100.cli.{cmd_name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        width = max(map(len, _COMMANDS))
+        for section in dict.fromkeys(entry.section for entry in _COMMANDS.values()):
+            with formatter.section(section):
+                rows = [(n.ljust(width), e.summary) for n, e in _COMMANDS.items() if e.section == section]
+                formatter.write_dl(rows)
+
+
+@click.group(
+    cls=_LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog="Exit codes: 0 pass, 1 a limit failed, 2 usage, 3 board or bench fault, 4 rejected by trust, "
+    "5 transfer, 6 inconclusive.",
+)
+@click.version_option(package_name="ks100", message="ks100 %(version)s")
+def cli() -> None:
+    """Bring neural networks safely onto KS-100 perception boards."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit code (see `ks100.errors.ExitCode`). ``KS100_DEBUG=1`` shows tracebacks."""
+    try:
+        result = cli.main(args=None if arguments is None else list(arguments), standalone_mode=False)
+        return int(result) if isinstance(result, int) else ExitCode.PASS
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        return _say("interrupted; run the same command again: what is finished is kept", ExitCode.INTERRUPTED)
+    except BrokenPipeError:
+        # The reader (head, less) has seen enough. Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.PASS
+    except click.ClickException as error:
+        hint = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "ks100"
+        return _say(f"{error.format_message()} (see {hint} --help)", ExitCode.USAGE)
+    except Exception as error:
+        if os.environ.get("KS100_DEBUG"):
+            raise
+        return _fail(error)
+
+
+def _fail(error: Exception) -> int:
+    code = _code_of(error)
+    if code is not ExitCode.INTERNAL:
+        return _say(str(error), code)
+    with tempfile.NamedTemporaryFile("w", prefix="ks100-bug-", suffix=".txt", delete=False) as stream:
+        traceback.print_exception(error, file=stream)
+    text = f"a bug in ks100: {type(error).__name__}: {error}; please report it with {Path(stream.name)}"
+    return _say(text, code)
+
+
+def _code_of(error: Exception) -> ExitCode:
+    match error:
+        case RejectedError():
+            return ExitCode.REJECTED
+        case TransferError():
+            return ExitCode.TRANSFER
+        case InputError():
+            return ExitCode.USAGE
+        case BridgeError():
+            return ExitCode.BOARD_FAULT
+        case CustodyError():
+            return ExitCode.REJECTED
+        case Ks100Error():
+            return ExitCode.USAGE
+        case OSError() if error.filename is not None:
+            return ExitCode.USAGE
+    return _code_of_upper_floors(error)
+
+
+def _code_of_upper_floors(error: Exception) -> ExitCode:
+    """Map the errors of ``hil`` and ``models``: imported here, since only a failure needs to know them."""
+    from hil.errors import HilError
+    from models.errors import DataError, ModelsError, RecipeError
+
+    if isinstance(error, (DataError, RecipeError, HilError)):
+        return ExitCode.USAGE
+    return ExitCode.LIMIT_FAILED if isinstance(error, ModelsError) else ExitCode.INTERNAL
+
+
+def _say(text: str, code: int) -> int:
+    line = " ".join(str(text).split())
+    print(f"ks100: {line}", file=sys.stderr)  # noqa: T201 - this is the face
+    return int(code)
