@@ -3,6 +3,8 @@
     Ks100Error
     ├── UsageError     what the user asked for, or gave, is wrong
     └── CustodyError   a statement or the log does not prove what it should
+
+`ks100.cli.main` is the only place that maps an error to a code.
 """
 
 from __future__ import annotations
