@@ -1,0 +1,244 @@
+"""The seam to the inference runtimes: one interface, LiteRT and tflite-runtime behind it.
+
+Owns: loading a graph, running it by signature name, and what a runtime can run (data in ``runtimes/*.toml``).
+A vendor's exceptions end here.
+"""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from collections.abc import Callable, Mapping
+from enum import Enum
+from functools import cache
+from importlib import metadata, resources
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firmware_bridge.errors import BenchError, BoardError, InputError
+from firmware_bridge.protocol.messages import RuntimeInfo
+from firmware_bridge.target.graph import Graph, GraphTensor
+
+__all__ = [
+    "Kernels",
+    "LiteRt",
+    "Runtime",
+    "Session",
+    "TfliteRuntime",
+    "available",
+    "default_runtime",
+    "missing_ops",
+    "op_table",
+]
+
+
+class Kernels(Enum):
+    """Which implementations of the operations run."""
+
+    REFERENCE = "reference"
+    """Plain loops; the two runtimes agree bit for bit in them."""
+    OPTIMISED = "optimised"
+    """The fastest of the machine; INT8 may differ by a few steps."""
+
+
+class Session(Protocol):
+    """A loaded graph. Not to be shared between threads."""
+
+    @property
+    def graph(self) -> Graph:
+        """The graph that it runs."""
+        ...
+
+    def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Run one inference.
+
+        Args:
+            inputs: each input by signature name, of exactly the graph's dtype and shape.
+
+        Returns:
+            Each output by signature name, of the graph's dtype and shape; the arrays are the caller's.
+
+        Raises:
+            InputError: an input is missing, unknown, or of another dtype or shape.
+            BoardError: the runtime failed.
+        """
+        ...
+
+
+class Runtime(Protocol):
+    """An inference runtime."""
+
+    def info(self) -> RuntimeInfo:
+        """Return its name, its version and the (op, dtype) pairs that it runs."""
+        ...
+
+    def load(self, model: bytes, kernels: Kernels = Kernels.OPTIMISED) -> Session:
+        """Load a graph; the session runs these very bytes.
+
+        Raises:
+            InputError: the bytes are not a graph, or the runtime cannot prepare it.
+        """
+        ...
+
+
+class LiteRt:
+    """LiteRT (``ai-edge-litert``), the maintained runtime."""
+
+    name = "litert"
+
+    def __init__(self) -> None:
+        """Find the runtime.
+
+        Raises:
+            BenchError: it is not installed.
+        """
+        self._interpreter = _vendor("ai_edge_litert.interpreter", "ai-edge-litert", "board")
+
+    def info(self) -> RuntimeInfo:
+        """See `Runtime.info`."""
+        return RuntimeInfo(self.name, metadata.version("ai-edge-litert"), op_table(self.name))
+
+    def load(self, model: bytes, kernels: Kernels = Kernels.OPTIMISED) -> Session:
+        """See `Runtime.load`."""
+        return _TfliteSession(self._interpreter, self.name, model, kernels)
+
+
+class TfliteRuntime:
+    """tflite-runtime 2.14, LiteRT's predecessor, for boards that ship it."""
+
+    name = "tflite-runtime"
+
+    def __init__(self) -> None:
+        """Find the runtime.
+
+        Raises:
+            BenchError: it is not installed, or TensorFlow is in this process: its symbols would silently take the
+                place of the runtime's own, and run other kernels.
+        """
+        if "tensorflow" in sys.modules and "tflite_runtime.interpreter" not in sys.modules:
+            raise BenchError("tflite-runtime cannot run in a process that has TensorFlow; start one without it")
+        self._interpreter = _vendor("tflite_runtime.interpreter", "tflite-runtime", "board-tflite")
+
+    def info(self) -> RuntimeInfo:
+        """See `Runtime.info`."""
+        return RuntimeInfo(self.name, metadata.version("tflite-runtime"), op_table(self.name))
+
+    def load(self, model: bytes, kernels: Kernels = Kernels.OPTIMISED) -> Session:
+        """See `Runtime.load`."""
+        return _TfliteSession(self._interpreter, self.name, model, kernels)
+
+
+_RUNTIMES: dict[str, Callable[[], Runtime]] = {LiteRt.name: LiteRt, TfliteRuntime.name: TfliteRuntime}
+
+
+def available() -> tuple[Runtime, ...]:
+    """Return the runtimes that can run in this process, the preferred one first."""
+    found = []
+    for make in _RUNTIMES.values():
+        try:
+            found.append(make())
+        except BenchError:
+            continue
+    return tuple(found)
+
+
+def default_runtime(name: str | None = None) -> Runtime:
+    """Return the runtime called ``name``, or the first available one.
+
+    Raises:
+        InputError: no runtime has this name.
+        BenchError: it is not installed, or none is.
+    """
+    if name is not None:
+        if name not in _RUNTIMES:
+            raise InputError(f"unknown runtime {name!r}; known are {', '.join(_RUNTIMES)}")
+        return _RUNTIMES[name]()
+    for runtime in available():
+        return runtime
+    raise BenchError('no inference runtime is installed; install one with: pip install "ks100[board]"')
+
+
+@cache
+def op_table(runtime: str) -> tuple[str, ...]:
+    """Return the (op, dtype) pairs that ``runtime`` runs, each as ``CONV_2D:INT8``, sorted.
+
+    Raises:
+        InputError: no table has this name.
+    """
+    path = resources.files("firmware_bridge.target.runtimes") / f"{runtime}.toml"
+    try:
+        table = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise InputError(f"there is no op table for the runtime {runtime!r}") from error
+    return tuple(sorted(f"{op}:{dtype}" for dtype, ops in table["ops"].items() for op in ops))
+
+
+def missing_ops(needed: tuple[str, ...], runtime: RuntimeInfo) -> tuple[str, ...]:
+    """Return the pairs of ``needed`` that ``runtime`` does not run, sorted."""
+    return tuple(sorted(set(needed) - set(runtime.ops)))
+
+
+def _vendor(module: str, package: str, extra: str) -> Any:
+    """Import a runtime's Python module.
+
+    Raises:
+        BenchError: it is missing or does not fit this machine.
+    """
+    import importlib
+
+    try:
+        return importlib.import_module(module)
+    except (ImportError, AttributeError) as error:
+        raise BenchError(
+            f'{package} cannot be used ({error}); install it with: pip install "ks100[{extra}]"'
+        ) from error
+
+
+class _TfliteSession:
+    """A session of either runtime: both have the same Python interface."""
+
+    def __init__(self, vendor: Any, runtime: str, model: bytes, kernels: Kernels) -> None:
+        self._graph = Graph.parse(model)
+        self._model = model  # the interpreter reads it in place
+        self._runtime = runtime
+        resolver = vendor.OpResolverType
+        kind = resolver.BUILTIN_REF if kernels is Kernels.REFERENCE else resolver.AUTO
+        try:
+            self._interpreter = vendor.Interpreter(
+                model_content=model, num_threads=1, experimental_op_resolver_type=kind
+            )
+            self._interpreter.allocate_tensors()
+        except (RuntimeError, ValueError) as error:
+            raise InputError(f"{runtime} cannot prepare the graph: {_one_line(error)}") from error
+
+    @property
+    def graph(self) -> Graph:
+        return self._graph
+
+    def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        if inputs.keys() != {tensor.name for tensor in self._graph.inputs}:
+            wanted = ", ".join(tensor.name for tensor in self._graph.inputs)
+            raise InputError(f"the graph takes the inputs {wanted}; given were {', '.join(sorted(inputs)) or 'none'}")
+        for tensor in self._graph.inputs:
+            _check_input(tensor, inputs[tensor.name])
+        try:
+            for tensor in self._graph.inputs:
+                self._interpreter.set_tensor(tensor.index, inputs[tensor.name])
+            self._interpreter.invoke()
+            return {tensor.name: self._interpreter.get_tensor(tensor.index) for tensor in self._graph.outputs}
+        except (RuntimeError, ValueError) as error:
+            raise BoardError(f"{self._runtime} failed while it ran the graph: {_one_line(error)}") from error
+
+
+def _check_input(tensor: GraphTensor, value: NDArray[Any]) -> None:
+    if value.dtype != np.dtype(tensor.dtype) or value.shape != tensor.shape:
+        raise InputError(
+            f"input {tensor.name!r} must be {tensor.dtype} {list(tensor.shape)};"
+            f" given was {value.dtype} {list(value.shape)}"
+        )
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
