@@ -1,0 +1,69 @@
+"""The face: exit codes, one line for each mistake, and a fast start."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ks100.cli.main import _COMMANDS, main
+
+MISTAKES = {
+    "an unknown command": (["nosuch"], 2, "nosuch"),
+    "an unknown option": (["verify", "--nosuch"], 2, "nosuch"),
+    "a missing package": (["verify", "nosuch.ksm"], 2, "nosuch.ksm"),
+    "a missing graph": (["inspect", "nosuch.tflite"], 2, "nosuch.tflite"),
+    "a missing capture folder": (["train", "--captures", "nosuch", "--out", "x"], 2, "nosuch"),
+    "an address of no board": (["boards", "info", "ftp://x"], 2, "ftp"),
+    "a serial port that is not there": (["boards", "info", "serial:///dev/nosuch"], 3, "/dev/nosuch"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_is_one_line_and_the_right_exit_code_for(mistake: str, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments, code, named = MISTAKES[mistake]
+    assert main(arguments) == code
+    error = capsys.readouterr().err
+    assert error.startswith("ks100: ")
+    assert error.count("\n") == 1
+    assert named in error
+    assert "Traceback" not in error
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    shown = capsys.readouterr().out
+    assert all(f"  {name} " in shown for name in _COMMANDS)
+
+
+@pytest.mark.parametrize("name", _COMMANDS)
+def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([name, "--help"]) == 0
+    assert "Usage:" in capsys.readouterr().out
+
+
+def test_the_command_line_starts_without_heavy_libraries() -> None:
+    heavy = {"tensorflow", "keras", "numpy", "paramiko", "matplotlib", "rich", "pytest"}
+    code = "import sys, ks100.cli.main as m; m.main(['--help']); sys.stderr.write(' '.join(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert heavy.isdisjoint(done.stderr.split())
+
+
+def test_a_bug_is_a_line_and_a_file_with_the_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import ks100.cli.main as face
+
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("by zero")
+
+    monkeypatch.setattr(face.cli, "main", broken)
+    assert main([]) == 70
+    error = capsys.readouterr().err
+    assert "ZeroDivisionError" in error
+    assert "Traceback" not in error
+    written = Path(error.strip().rsplit(" ", 1)[-1])
+    assert "Traceback" in written.read_text()
+    written.unlink()
