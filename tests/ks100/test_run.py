@@ -85,7 +85,7 @@ def test_an_interrupted_step_is_not_valid_afterwards(run: Run) -> None:
 
 def test_a_missing_input_is_named(run: Run) -> None:
     (run.folder / "in.txt").unlink()
-    with pytest.raises(UsageError, match="in.txt"):
+    with pytest.raises(UsageError, match=r"in\.txt"):
         run.execute(copy_step([]), silent)
 
 
