@@ -1,0 +1,55 @@
+"""How well one graph found the objects of one pool, overall and by condition category, as a small plain record.
+
+`models.evaluation` computes it; this is the part of it that a run's results and its report keep.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+__all__ = ["AccuracyRecord", "ConditionScore"]
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionScore:
+    """AP50 (0 to 1) within one category of one condition axis, over ``frames`` frames."""
+
+    axis: str
+    category: str
+    ap50: float
+    frames: int
+
+
+@dataclass(frozen=True, slots=True)
+class AccuracyRecord:
+    """Accuracy of one graph on one pool of captures.
+
+    Attributes:
+        model: what ran and where, e.g. ``FP32``, ``INT8 PTQ``, ``mixed QAT``, ``mixed QAT on the board``.
+        pool: name of the pool, e.g. ``validation`` or ``hard``.
+        frames: how many frames were evaluated.
+        ap50: average precision at IoU 0.5, 0 to 1.
+        ap: average precision over IoU 0.50 to 0.95, 0 to 1, or None if not computed.
+        conditions: AP50 by condition category.
+    """
+
+    model: str
+    pool: str
+    frames: int
+    ap50: float
+    ap: float | None = None
+    conditions: tuple[ConditionScore, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values; `from_json` restores an equal record."""
+        return {**asdict(self), "conditions": [asdict(score) for score in self.conditions]}
+
+    @classmethod
+    def from_json(cls, item: dict[str, Any]) -> AccuracyRecord:
+        """Restore what `to_json` gave.
+
+        Raises:
+            KeyError, TypeError: the record is not one of these.
+        """
+        return cls(**{**item, "conditions": tuple(ConditionScore(**score) for score in item["conditions"])})
