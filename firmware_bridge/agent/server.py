@@ -1,0 +1,278 @@
+"""Serves a board's service over one link: requests in, answers out, one writer at a time.
+
+Owns the order of a session: greeting first, the board's lock before anything that changes or occupies the board, no
+answer to a chunk unless it is refused. Refuses to know what the requests do; that is the service's.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from enum import Enum
+from typing import Protocol
+
+from firmware_bridge.errors import BoardBusyError, BoardError, BridgeError, InputError, RejectedError, TransferError
+from firmware_bridge.links.conversation import Conversation
+from firmware_bridge.links.link import Link
+from firmware_bridge.protocol import messages as m
+from firmware_bridge.protocol.codec import MAX_TEXT, MESSAGES_VERSION
+from firmware_bridge.protocol.connection import Connection
+from firmware_bridge.protocol.deflate import chunk_data
+from firmware_bridge.protocol.states import Role, State
+
+__all__ = ["BoardService", "SessionEnd", "SessionLock", "serve"]
+
+_log = logging.getLogger(__name__)
+
+_POLL_S = 0.25  # how late a lost session gives the lock back
+_GREETING_S = 30.0  # a pipe on which nobody opens a session
+_REBOOT_DRAIN_S = 2.0  # how long the answer to Reboot may take to leave
+
+
+class BoardService(Protocol):
+    """What a board can do.
+
+    Calls that change or occupy the board come one at a time, from the session that holds the lock. `info`, `trust` and
+    `audit` may come from other sessions' threads at any moment. A method refuses by `RejectedError`, and fails by
+    `BoardError`; its attribute ``kind``, if it has one, becomes the kind of the `Fault`.
+    """
+
+    def info(self) -> m.BoardInfo:
+        """Return what the board is and holds."""
+        ...
+
+    def trust(self) -> m.TrustState:
+        """Return the signed trust store."""
+        ...
+
+    def provision(self, store: bytes) -> m.Done:
+        """Install a signed trust store."""
+        ...
+
+    def offer(self, head: bytes) -> m.Wanted:
+        """Judge a package by its head, and say which chunks are missing."""
+        ...
+
+    def chunk(self, index: int, data: bytes) -> None:
+        """Check and store one chunk of the offered package."""
+        ...
+
+    def finish(self) -> m.Installed:
+        """Verify the whole payload and make it durable."""
+        ...
+
+    def activate(self, slot: str) -> m.Activated:
+        """Switch to a slot and run the trial."""
+        ...
+
+    def confirm(self) -> m.Confirmed:
+        """Keep the active slot."""
+        ...
+
+    def infer(self, request: m.Infer) -> m.Inferred:
+        """Run the active model once."""
+        ...
+
+    def measure(self, request: m.Measure) -> m.Measured:
+        """Run the active model in a paced loop."""
+        ...
+
+    def audit(self, since: int) -> m.Audit:
+        """Return audit entries."""
+        ...
+
+    def reboot(self) -> m.Done:
+        """Prepare for a restart; `serve` returns `SessionEnd.REBOOT` once the answer has left."""
+        ...
+
+
+class SessionEnd(Enum):
+    """Why `serve` returned."""
+
+    CLOSED = "closed"
+    STOPPED = "stopped"
+    REBOOT = "reboot"
+
+
+class SessionLock:
+    """One writer at a time, over all links of a board. One instance is shared by all calls of `serve`."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """Create a free lock; ``clock`` gives seconds."""
+        self._clock = clock
+        self._guard = threading.Lock()
+        self._session: object = None
+        self._holder = ""
+        self._since_s = 0.0
+
+    def take(self, session: object, holder: str) -> None:
+        """Take the lock for ``session``, or keep it; ``holder`` is shown to others.
+
+        Raises:
+            BoardBusyError: another session has it.
+        """
+        with self._guard:
+            if self._session is None:
+                self._session, self._holder, self._since_s = session, holder, self._clock()
+            elif self._session is not session:
+                raise BoardBusyError(self._holder, self._clock() - self._since_s)
+
+    def give_back(self, session: object) -> None:
+        """Release the lock if ``session`` has it."""
+        with self._guard:
+            if self._session is session:
+                self._session = None
+
+
+def serve(
+    link: Link,
+    service: BoardService,
+    clock: Callable[[], float] = time.monotonic,
+    *,
+    lock: SessionLock | None = None,
+    stop: threading.Event | None = None,
+) -> SessionEnd:
+    """Serve one link until it closes; on a line without an end (serial) one session after the other.
+
+    Args:
+        link: the pipe to the host; closed on return.
+        service: the board.
+        clock: seconds, real and monotonic: the link's timers run on it, never on a modelled clock.
+        lock: shared by all links of the board; without it this link is alone.
+        stop: set by the owner to end soon.
+
+    Returns:
+        Why it ended. After `SessionEnd.REBOOT` the owner restarts the agent.
+    """
+    connection = Connection(Role.BOARD, reliable=link.reliable)
+    server = _Server(Conversation(link, connection, clock), service, lock or SessionLock(clock), clock)
+    try:
+        return server.run(link.reliable, stop or threading.Event())
+    except TransferError:
+        return SessionEnd.CLOSED
+    finally:
+        server.close()
+
+
+class _Server:
+    """The state of one link's sessions."""
+
+    def __init__(
+        self, conversation: Conversation, service: BoardService, lock: SessionLock, clock: Callable[[], float]
+    ) -> None:
+        self._conversation = conversation
+        self._service = service
+        self._lock = lock
+        self._clock = clock
+        self._epoch = 0
+        self._host = ""
+        self._refused = False  # a chunk of the running transfer was refused: the rest of it is not answered
+
+    def close(self) -> None:
+        self._lock.give_back(self)
+        self._conversation.close()
+
+    def run(self, one_session: bool, stop: threading.Event) -> SessionEnd:
+        begun_s = self._clock()
+        while not stop.is_set():
+            message = self._conversation.receive(_POLL_S)
+            self._follow_session()
+            if message is not None:
+                answer = self._answer(message)
+                if answer is not None:
+                    self._conversation.send(answer, epoch=self._epoch)
+                if isinstance(message, m.Reboot) and isinstance(answer, m.Done):
+                    self._conversation.drain(_REBOOT_DRAIN_S)
+                    return SessionEnd.REBOOT
+            elif one_session and self._is_over(begun_s):
+                return SessionEnd.CLOSED
+        return SessionEnd.STOPPED
+
+    def _follow_session(self) -> None:
+        """Notice that a session has begun or ended: what belonged to the last one ends with it."""
+        epoch, is_open = self._conversation.epoch, self._conversation.state is State.OPEN
+        if epoch != self._epoch or not is_open:
+            self._lock.give_back(self)
+            self._epoch, self._host, self._refused = epoch, "" if epoch != self._epoch else self._host, False
+
+    def _is_over(self, begun_s: float) -> bool:
+        if self._conversation.state is State.OPEN:
+            return False
+        return self._epoch > 0 or self._clock() - begun_s > _GREETING_S
+
+    def _answer(self, message: m.Message) -> m.Message | None:
+        """Return the answer to one request, or None when it gets none."""
+        try:
+            if self._refused and isinstance(message, m.Chunk | m.Finish):
+                return None  # they were on their way when the refusal was
+            self._refused = False
+            return self._dispatch(message)
+        except RejectedError as error:
+            answer: m.Message = m.Refusal(error.reason.code, _line(error.detail))
+        except BoardBusyError as error:
+            answer = m.Fault("busy", _line(f"{error.since_s:.0f} {error.holder}"))
+        except BoardError as error:
+            answer = m.Fault(str(getattr(error, "kind", "state")), _line(str(error)))
+        except (InputError, BridgeError) as error:
+            answer = m.Fault("usage", _line(str(error)))
+        except OSError as error:
+            answer = m.Fault("storage", _line(f"{error.strerror or error}: {error.filename or ''}".rstrip(": ")))
+        except Exception as error:  # noqa: BLE001  # a fault in one request must not take the board off the line
+            _log.exception("request %s failed", type(message).__name__)
+            answer = m.Fault("internal", _line(f"{type(error).__name__}: {error}"))
+        self._refused = isinstance(message, m.Chunk)
+        return answer
+
+    def _dispatch(self, message: m.Message) -> m.Message | None:
+        if isinstance(message, m.Hello):
+            return self._greet(message)
+        if not self._host:
+            return m.Fault("usage", "a session begins with Hello")
+        match message:
+            case m.GetInfo():
+                return self._service.info()
+            case m.GetTrust():
+                return self._service.trust()
+            case m.GetAudit():
+                return self._service.audit(message.since)
+            case _:
+                self._lock.take(self, self._host)
+                return self._write(message)
+
+    def _greet(self, hello: m.Hello) -> m.Message:
+        if hello.version < MESSAGES_VERSION:
+            return m.Fault("usage", f"this board speaks version {MESSAGES_VERSION}, the host only {hello.version}")
+        self._host = hello.host or "an unnamed host"
+        info = self._service.info()
+        return m.Welcome(MESSAGES_VERSION, info.board, info.serial)
+
+    def _write(self, message: m.Message) -> m.Message | None:
+        service = self._service
+        match message:
+            case m.Provision():
+                return service.provision(message.store)
+            case m.Offer():
+                return service.offer(message.head)
+            case m.Chunk():
+                service.chunk(message.index, chunk_data(message))
+                return None
+            case m.Finish():
+                return service.finish()
+            case m.Activate():
+                return service.activate(message.slot)
+            case m.Confirm():
+                return service.confirm()
+            case m.Infer():
+                return service.infer(message)
+            case m.Measure():
+                return service.measure(message)
+            case m.Reboot():
+                return service.reboot()
+            case _:
+                return m.Fault("usage", f"{type(message).__name__} is not a request")
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())[:MAX_TEXT]

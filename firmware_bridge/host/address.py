@@ -1,0 +1,180 @@
+"""Where a board is, as a URL.
+
+    emu:                              a fresh emulated board          emu:DIR?link=serial
+    qemu:                             a board in QEMU                 qemu:DIR
+    ssh://user@host:port?identity=FILE&known_hosts=FILE
+    serial:///dev/ks100/SERIAL?baud=921600
+
+Only parses; `firmware_bridge.host.open` connects.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
+
+from firmware_bridge.errors import InputError
+
+__all__ = [
+    "DEFAULT_BAUD",
+    "BoardAddress",
+    "EmulatedAddress",
+    "LinkKind",
+    "QemuAddress",
+    "SerialAddress",
+    "SshAddress",
+]
+
+DEFAULT_BAUD = 921600
+
+_FORMS = "emu:, qemu:, ssh://user@host, serial:///dev/ttyUSB0?baud=921600"
+
+
+class LinkKind(Enum):
+    """Which of a virtual board's links to use."""
+
+    SSH = "ssh"
+    SERIAL = "serial"
+
+
+class BoardAddress:
+    """Base of the four kinds of address."""
+
+    __slots__ = ()
+
+    @property
+    def url(self) -> str:
+        """The address as text; ``BoardAddress.parse(a.url) == a``."""
+        raise NotImplementedError
+
+    def __str__(self) -> str:
+        return self.url
+
+    @staticmethod
+    def parse(url: str) -> BoardAddress:
+        """Return the address that ``url`` means.
+
+        Raises:
+            InputError: it is none, or has a part that its kind does not know.
+        """
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError as error:
+            raise InputError(f"{url!r} is not a board's address: {error}") from error
+        options = dict(parse_qsl(parts.query, keep_blank_values=True))
+        if parts.fragment:
+            raise InputError(f"{url!r} is not a board's address: '#' must be written as %23")
+        match parts.scheme:
+            case "emu" | "qemu":
+                address = _parse_virtual(url, parts, options)
+            case "ssh":
+                address = _parse_ssh(url, parts, port, options)
+            case "serial":
+                address = _parse_serial(url, parts, options)
+            case _:
+                raise InputError(f"{url!r} is not a board's address; give one of {_FORMS}")
+        if options:
+            raise InputError(f"{url!r}: unknown option {next(iter(options))!r} for {parts.scheme}:")
+        return address
+
+
+@dataclass(frozen=True, slots=True)
+class EmulatedAddress(BoardAddress):
+    """An emulated board: with its state in ``path``, or fresh for the duration; reached over ``link``."""
+
+    path: Path | None = None
+    link: LinkKind = LinkKind.SSH
+
+    @property
+    def url(self) -> str:
+        """The address as text."""
+        return _virtual_url("emu", self.path, self.link)
+
+
+@dataclass(frozen=True, slots=True)
+class QemuAddress(BoardAddress):
+    """A board in QEMU: with its image in ``path``, or fresh for the duration; reached over ``link``."""
+
+    path: Path | None = None
+    link: LinkKind = LinkKind.SSH
+
+    @property
+    def url(self) -> str:
+        """The address as text."""
+        return _virtual_url("qemu", self.path, self.link)
+
+
+@dataclass(frozen=True, slots=True)
+class SshAddress(BoardAddress):
+    """A board on the network; ``identity`` is a private key file, ``known_hosts`` a file of host keys."""
+
+    host: str
+    user: str | None = None
+    port: int = 22
+    identity: Path | None = None
+    known_hosts: Path | None = None
+
+    @property
+    def url(self) -> str:
+        """The address as text."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        user = f"{quote(self.user, safe='')}@" if self.user else ""
+        options = {"identity": self.identity, "known_hosts": self.known_hosts}
+        given = {name: str(value) for name, value in options.items() if value is not None}
+        port = f":{self.port}" if self.port != 22 else ""
+        return f"ssh://{user}{host}{port}" + (f"?{urlencode(given, safe='/')}" if given else "")
+
+
+@dataclass(frozen=True, slots=True)
+class SerialAddress(BoardAddress):
+    """A board on a serial port of this machine."""
+
+    path: Path
+    baud: int = DEFAULT_BAUD
+
+    @property
+    def url(self) -> str:
+        """The address as text."""
+        return f"serial://{quote(str(self.path))}?baud={self.baud}"
+
+
+def _virtual_url(scheme: str, path: Path | None, link: LinkKind) -> str:
+    query = "" if link is LinkKind.SSH else f"?link={link.value}"
+    return f"{scheme}:{quote(str(path)) if path else ''}{query}"
+
+
+def _parse_virtual(url: str, parts: SplitResult, options: dict[str, str]) -> BoardAddress:
+    path = Path(unquote(parts.netloc + parts.path)) if parts.netloc or parts.path else None
+    wanted = options.pop("link", LinkKind.SSH.value)
+    try:
+        link = LinkKind(wanted)
+    except ValueError:
+        raise InputError(f"{url!r}: link is 'ssh' or 'serial', not {wanted!r}") from None
+    return EmulatedAddress(path, link) if parts.scheme == "emu" else QemuAddress(path, link)
+
+
+def _parse_ssh(url: str, parts: SplitResult, port: int | None, options: dict[str, str]) -> SshAddress:
+    if not parts.hostname or parts.path not in ("", "/"):
+        raise InputError(f"{url!r} is not a board's address; give ssh://user@host or ssh://user@host:port")
+    if parts.password is not None:
+        raise InputError("a password does not belong into an address; use a key: ssh://user@host?identity=FILE")
+    identity, known_hosts = options.pop("identity", None), options.pop("known_hosts", None)
+    return SshAddress(
+        parts.hostname,
+        unquote(parts.username) if parts.username else None,
+        port or 22,
+        Path(identity).expanduser() if identity else None,
+        Path(known_hosts).expanduser() if known_hosts else None,
+    )
+
+
+def _parse_serial(url: str, parts: SplitResult, options: dict[str, str]) -> SerialAddress:
+    if parts.netloc or not parts.path.startswith("/"):
+        raise InputError(f"{url!r} is not a board's address; give the port's full path: serial:///dev/ttyUSB0")
+    baud = options.pop("baud", str(DEFAULT_BAUD))
+    if not baud.isdecimal() or not 300 <= int(baud) <= 12_000_000:
+        raise InputError(f"{url!r}: baud is a number from 300 to 12000000, not {baud!r}")
+    return SerialAddress(Path(unquote(parts.path)), int(baud))

@@ -1,0 +1,39 @@
+"""From an address to a link. Virtual boards are started by the floor above (`hil.bench`), not here."""
+
+from __future__ import annotations
+
+from firmware_bridge.errors import InputError
+from firmware_bridge.host.address import BoardAddress, SerialAddress, SshAddress
+from firmware_bridge.links.link import Link
+
+__all__ = ["open_link"]
+
+
+def open_link(address: BoardAddress | str) -> Link:
+    """Open the link to a board that exists already.
+
+    Raises:
+        BenchError: no such board, port or host, or it is in use.
+        InputError: the address is wrong, or names a virtual board.
+    """
+    if isinstance(address, str):
+        address = BoardAddress.parse(address)
+    match address:
+        case SshAddress():
+            from firmware_bridge.links.ssh import open_ssh  # paramiko takes 0.2 s to import
+
+            return open_ssh(
+                address.host,
+                user=address.user,
+                port=address.port,
+                identity=address.identity,
+                known_hosts=address.known_hosts,
+            )
+        case SerialAddress():
+            from firmware_bridge.links.serial import open_serial
+
+            return open_serial(str(address.path), address.baud)
+        case _:
+            raise InputError(
+                f"{address.url} is a virtual board, which has to be started first; use hil.bench.open_board"
+            )

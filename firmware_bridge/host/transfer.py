@@ -1,0 +1,197 @@
+"""Pushing the chunks that a board wants: order, compression, progress, cancelling. Knows nothing of trust or slots."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from firmware_bridge.errors import TransferError
+from firmware_bridge.links.conversation import Conversation
+from firmware_bridge.protocol.deflate import chunk_message
+from firmware_bridge.protocol.messages import Message
+
+__all__ = ["CancelledError", "ChunkSource", "Compression", "TransferProgress", "send_chunks", "wanted_chunks"]
+
+_AHEAD_BYTES = 64 * 1024  # how much may be unsent: enough to keep the line busy, little enough to cancel at once
+_REPORT_S = 0.1
+
+
+class CancelledError(TransferError):
+    """The user cancelled; the board runs what it ran before, and keeps the chunks that it has for the next push."""
+
+
+class ChunkSource(Protocol):
+    """What a push needs of a package; `firmware_bridge.package.container.PackageFile` is one."""
+
+    @property
+    def head(self) -> bytes:
+        """The container's first bytes: header, signed manifest and chunk table."""
+        ...
+
+    @property
+    def chunk_count(self) -> int:
+        """How many chunks the payload has."""
+        ...
+
+    def chunk(self, index: int) -> bytes:
+        """Return one chunk of the payload."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TransferProgress:
+    """Where a push is.
+
+    Attributes:
+        bytes_total: the whole payload.
+        bytes_done: what the board has of it, earlier pushes included.
+        wire_bytes: bytes put on the link for this push, everything included.
+        rate_bytes_s: payload a second in this push, or 0 before anything has arrived.
+        eta_s: seconds left at this rate, or None before it is known.
+        retries: frames that had to be sent again.
+    """
+
+    bytes_total: int
+    bytes_done: int
+    wire_bytes: int
+    rate_bytes_s: float
+    eta_s: float | None
+    retries: int
+
+
+class Compression:
+    """Decides chunk by chunk whether to deflate: always on a slow line, on a fast one only while the line is slower."""
+
+    _DEFLATE_BYTES_S = 25e6  # what one core deflates; a line of half this speed gains nothing from it
+
+    def __init__(self, *, reliable: bool, allowed: bool = True) -> None:
+        """Create the decision for one push; ``allowed=False`` never deflates."""
+        self._allowed = allowed
+        self._reliable = reliable
+
+    def wanted(self, rate_bytes_s: float) -> bool:
+        """Return whether to deflate the next chunk, at the rate seen so far (0: unknown)."""
+        return self._allowed and (not self._reliable or 0 < rate_bytes_s < self._DEFLATE_BYTES_S / 2)
+
+
+def wanted_chunks(missing: bytes, chunk_count: int) -> Iterator[int]:
+    """Return the indexes whose bit (LSB first) is set in ``missing``, ascending."""
+    return (i for i in range(min(chunk_count, 8 * len(missing))) if missing[i // 8] >> (i % 8) & 1)
+
+
+def send_chunks(
+    conversation: Conversation,
+    package: ChunkSource,
+    wanted: list[int],
+    *,
+    compression: Compression,
+    refused: Callable[[Message], None],
+    progress: Callable[[TransferProgress], None] | None = None,
+    cancel: Callable[[], bool] | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> None:
+    """Send the wanted chunks and wait until the board has them all.
+
+    Args:
+        conversation: the session.
+        package: where the chunks come from.
+        wanted: indexes of the chunks, ascending.
+        compression: whether to deflate.
+        refused: called with a message that the board sends meanwhile (a refusal); it raises.
+        progress: called about ten times a second, and once at the end.
+        cancel: polled before each chunk and each tenth of a second.
+        clock: seconds.
+
+    Raises:
+        CancelledError: ``cancel`` said so.
+        TransferError: the link broke.
+    """
+    meter = _Meter(conversation, package, len(wanted), clock)
+    report = progress or (lambda _: None)
+    for index in wanted:
+        data = package.chunk(index)
+        message = chunk_message(index, data, compress=compression.wanted(meter.rate_bytes_s))
+        meter.sent(len(data), conversation.send(message, room_bytes=_AHEAD_BYTES))
+        _look(conversation, refused, cancel, 0.0)
+        if meter.due():
+            report(meter.progress())
+    while not meter.complete():
+        _look(conversation, refused, cancel, _REPORT_S)
+        report(meter.progress())
+    report(meter.progress())
+
+
+def _look(
+    conversation: Conversation,
+    refused: Callable[[Message], None],
+    cancel: Callable[[], bool] | None,
+    timeout_s: float,
+) -> None:
+    if cancel is not None and cancel():
+        raise CancelledError("the push was cancelled; the board runs what it ran before, and the next push resumes")
+    message = conversation.receive(timeout_s)
+    if message is not None:
+        refused(message)
+
+
+class _Meter:
+    """Counts what has arrived."""
+
+    def __init__(
+        self, conversation: Conversation, package: ChunkSource, wanted: int, clock: Callable[[], float]
+    ) -> None:
+        self._conversation = conversation
+        self._clock = clock
+        last = package.chunk_count - 1
+        self._total = last * len(package.chunk(0)) + len(package.chunk(last)) if package.chunk_count else 0
+        self._on_way: deque[tuple[int, int]] = deque()  # (end in the stream, payload bytes)
+        self._left = wanted
+        self._arrived = 0
+        self._unsent = 0
+        self._begin_s = self._reported_s = clock()
+        statistics = conversation.statistics
+        self._wire_before, self._retries_before = statistics.wire_bytes_sent, statistics.retransmissions
+        # Chunks that the board has already count as done; the last one may be shorter, which settles at the end.
+        share = (package.chunk_count - wanted) / package.chunk_count if package.chunk_count else 0
+        self._before = round(self._total * share)
+
+    @property
+    def rate_bytes_s(self) -> float:
+        self._settle()
+        passed_s = self._clock() - self._begin_s
+        return self._arrived / passed_s if passed_s > 0 else 0.0
+
+    def sent(self, payload_bytes: int, end: int) -> None:
+        self._on_way.append((end, payload_bytes))
+        self._left -= 1
+
+    def _settle(self) -> None:
+        acked = self._conversation.acked_bytes
+        while self._on_way and self._on_way[0][0] <= acked:
+            self._arrived += self._on_way.popleft()[1]
+
+    def complete(self) -> bool:
+        """Whether all has arrived; on a reliable link, whether all has left (its end is acknowledged by the answer)."""
+        self._settle()
+        return self._left == 0 and (not self._on_way or self._conversation.all_left)
+
+    def due(self) -> bool:
+        return self._clock() - self._reported_s >= _REPORT_S
+
+    def progress(self) -> TransferProgress:
+        rate = self.rate_bytes_s
+        self._reported_s = self._clock()
+        statistics = self._conversation.statistics
+        finished = self.complete()
+        done = self._total if finished else min(self._total, self._before + self._arrived)
+        return TransferProgress(
+            self._total,
+            done,
+            statistics.wire_bytes_sent - self._wire_before,
+            rate,
+            (self._total - done) / rate if rate else None,
+            statistics.retransmissions - self._retries_before,
+        )

@@ -1,0 +1,211 @@
+"""Drives a `Connection` over a `Link`: one background thread reads, answers keepalives and repeats what was lost.
+
+Owns the thread and the clock that the sans-I/O connection refuses to know. Both ends of a cable use it. Knows nothing
+of what the messages mean.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from firmware_bridge.errors import TransferError
+from firmware_bridge.links.link import Link
+from firmware_bridge.protocol.connection import Connection, Statistics
+from firmware_bridge.protocol.messages import Message
+from firmware_bridge.protocol.states import Role, State
+
+__all__ = ["Conversation"]
+
+_POLL_S = 0.02  # on a line with timers of its own: how late a repetition may be
+_IDLE_POLL_S = 0.25  # how late a thread that has nothing to do notices that it should end
+_CLOSE_S = 1.0  # how long a closing end waits for its last bytes to leave
+
+
+class Conversation:
+    """One end of a link with its session: send and receive messages, from any thread."""
+
+    def __init__(self, link: Link, connection: Connection, clock: Callable[[], float] = time.monotonic) -> None:
+        """Start talking.
+
+        Args:
+            link: the pipe; the conversation closes it in the end.
+            connection: this end's session, not used before.
+            clock: seconds from any origin, real and monotonic: the link's timers run on it.
+        """
+        self._link = link
+        self._connection = connection
+        self._clock = clock
+        self._changed = threading.Condition()  # guards the connection
+        self._sending = threading.Lock()  # keeps the order of what data_to_send returned
+        self._send_again = False
+        self._stopped = False
+        self._broken: TransferError | None = None
+        connection.open()
+        self._thread = threading.Thread(target=self._run, name=f"link {link.name}", daemon=True)
+        self._thread.start()
+
+    @property
+    def name(self) -> str:
+        """The link's name."""
+        return self._link.name
+
+    @property
+    def epoch(self) -> int:
+        """How many sessions this end has begun."""
+        return self._connection.epoch
+
+    @property
+    def state(self) -> State:
+        """Where the session is."""
+        return self._connection.state
+
+    @property
+    def statistics(self) -> Statistics:
+        """What the session has cost so far."""
+        with self._changed:
+            return self._connection.statistics
+
+    @property
+    def acked_bytes(self) -> int:
+        """How much of the sent stream the peer has."""
+        return self._connection.acked_bytes
+
+    @property
+    def all_left(self) -> bool:
+        """Whether nothing more must be written: the peer has all, or a reliable pipe has taken all."""
+        return not self._waiting_bytes()
+
+    def send(self, message: Message, *, epoch: int | None = None, room_bytes: int | None = None) -> int:
+        """Queue ``message`` and write what the peer has credit for.
+
+        Args:
+            message: what to send.
+            epoch: the session that it belongs to; of another one, the message is dropped.
+            room_bytes: wait until fewer bytes than this are unsent, so that a long transfer does not pile up.
+
+        Returns:
+            The stream's length after it, to be compared with `acked_bytes`.
+
+        Raises:
+            TransferError: the link or the session is broken.
+        """
+        with self._changed:
+            self._check()
+            if epoch is not None and epoch != self._connection.epoch:
+                return self._connection.acked_bytes
+            end = self._connection.send(message)
+        self._flush()
+        if room_bytes is not None:
+            with self._changed:
+                while self._connection.unsent_bytes >= room_bytes:
+                    self._check()
+                    self._changed.wait(_IDLE_POLL_S)
+        return end
+
+    def receive(self, timeout_s: float) -> Message | None:
+        """Return the next message, or None after ``timeout_s`` seconds without one.
+
+        Raises:
+            TransferError: the link or the session is broken.
+        """
+        deadline_s = self._clock() + timeout_s
+        with self._changed:
+            while (message := self._connection.next_message()) is None:
+                self._check()
+                left_s = deadline_s - self._clock()
+                if left_s <= 0:
+                    return None
+                self._changed.wait(left_s)
+        self._flush()  # room was made: the peer may want to know
+        return message
+
+    def drain(self, timeout_s: float) -> bool:
+        """Wait until the peer has everything (unreliable links) or all of it has left; returns whether it did."""
+        deadline_s = self._clock() + timeout_s
+        with self._changed:
+            while self._waiting_bytes():
+                left_s = deadline_s - self._clock()
+                if left_s <= 0 or self._broken or self._connection.state is not State.OPEN:
+                    return False
+                self._changed.wait(min(left_s, _IDLE_POLL_S))
+        return True
+
+    def _waiting_bytes(self) -> int:
+        return self._connection.unsent_bytes if self._link.reliable else self._connection.pending_bytes
+
+    def close(self, reason: str = "") -> None:
+        """End the session, tell the peer, and close the link; closing twice is allowed."""
+        with self._changed:
+            already, self._stopped = self._stopped, True
+            if not already:
+                self._connection.close(reason)
+            self._changed.notify_all()
+        if not already and self._sending.acquire(timeout=_CLOSE_S):
+            try:
+                self._write_all()
+            except TransferError:
+                pass  # the peer is gone already, which is what closing is about
+            finally:
+                self._sending.release()
+        self._link.close()
+        if self._thread is not threading.current_thread():
+            self._thread.join(timeout=2 * _CLOSE_S)
+
+    def _check(self) -> None:
+        if self._broken is not None:
+            raise self._broken
+        if self._stopped or self._connection.state is State.CLOSED:
+            raise TransferError(f"{self._link.name} is closed; open the board again")
+
+    def _flush(self) -> None:
+        """Write what there is to write; when another thread is at it, leave it to that one."""
+        self._send_again = True
+        while self._send_again and self._sending.acquire(blocking=False):
+            try:
+                self._send_again = False
+                self._write_all()
+            except TransferError as error:
+                self._break(error)
+            finally:
+                self._sending.release()
+
+    def _write_all(self) -> None:
+        while True:
+            with self._changed:
+                data = self._connection.data_to_send(self._clock())
+                if self._connection.failure is not None:
+                    self._changed.notify_all()
+            if not data:
+                return
+            self._link.write(data)
+            with self._changed:
+                self._changed.notify_all()
+
+    def _break(self, error: TransferError) -> None:
+        with self._changed:
+            if self._broken is None:
+                self._broken = error
+            self._changed.notify_all()
+
+    def _run(self) -> None:
+        while not self._stopped and self._broken is None:
+            self._flush()
+            try:
+                data = self._link.read(self._poll_s())
+            except TransferError as error:
+                self._break(error)
+                return
+            if data:
+                with self._changed:
+                    self._connection.receive_data(data, self._clock())
+                    self._changed.notify_all()
+
+    def _poll_s(self) -> float:
+        with self._changed:
+            due_s = self._connection.next_timeout_s(self._clock())
+            quiet = self._connection.role is Role.BOARD and self._connection.state is State.LISTENING
+        # Another thread may send while this one reads, and the timers then begin: so never read for long.
+        most_s = _IDLE_POLL_S if self._link.reliable or quiet else _POLL_S
+        return most_s if due_s is None else min(due_s, most_s)

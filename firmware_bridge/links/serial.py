@@ -1,0 +1,99 @@
+"""The host's end of a serial line: pyserial, opened exclusively in each of the three ways programs do that on Linux.
+
+``flock`` (pyserial itself, picocom, minicom), ``TIOCEXCL`` (everything else), and the older ``LCK..`` files, which are
+honoured and not written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import termios
+from pathlib import Path
+
+import serial
+
+from firmware_bridge.errors import BenchError, InputError
+from firmware_bridge.links.descriptor import DescriptorLink
+
+__all__ = ["SerialLink", "latency_timer_ms", "open_serial"]
+
+_LOCK_FOLDERS = (Path("/var/lock"), Path("/run/lock"))
+
+
+class SerialLink(DescriptorLink):
+    """A serial port of the host."""
+
+    def __init__(self, port: serial.Serial, name: str) -> None:
+        """Take over an open port."""
+        self._port = port
+        super().__init__(port.fileno(), port.fileno(), name=name, reliable=False)
+
+    def _release(self) -> None:
+        with contextlib.suppress(OSError, termios.error):
+            fcntl.ioctl(self._port.fileno(), termios.TIOCNXCL)
+        self._reading = self._writing = os.open(os.devnull, os.O_RDWR)  # the port's own descriptor is the port's
+        self._port.close()
+        super()._release()
+
+
+def open_serial(path: str, baud: int, *, lock_folders: tuple[Path, ...] = _LOCK_FOLDERS) -> SerialLink:
+    """Open the port at ``path``, 8N1 at ``baud``, for this program alone.
+
+    Raises:
+        BenchError: there is no such port, no permission, or another program has it (which one, where that is known).
+        InputError: the port does not do this baud rate.
+    """
+    device = os.path.realpath(path)
+    holder = _lock_file_holder(device, lock_folders)
+    if holder is not None:
+        raise BenchError(f"{path} is in use by process {holder} (lock file); end that program first")
+    try:
+        port = serial.Serial(path, baud, exclusive=True, timeout=0, write_timeout=None)
+    except ValueError as error:
+        raise InputError(f"{path} does not do {baud} baud; use e.g. 115200, 921600 or 3000000") from error
+    except (serial.SerialException, OSError, termios.error) as error:
+        raise BenchError(_open_error(path, error)) from error
+    fcntl.ioctl(port.fileno(), termios.TIOCEXCL)
+    return SerialLink(port, f"serial:{path}")
+
+
+def _open_error(path: str, error: Exception) -> str:
+    code = getattr(error, "errno", None)
+    if code == errno.ENOENT:
+        return f"there is no serial port {path}; is the board plugged in? (`ks100 boards` lists the ports)"
+    if code == errno.EACCES:
+        return f"no permission to open {path}; join the group dialout, or install the udev rules of this project"
+    if code in (errno.EBUSY, errno.EAGAIN) or "lock" in str(error):
+        return f"{path} is in use by another program; end it (or find it with `fuser {path}`), then try again"
+    return f"cannot open {path}: {error}"
+
+
+def _lock_file_holder(device: str, folders: tuple[Path, ...]) -> int | None:
+    """Return the process that holds a ``LCK..`` file (Filesystem Hierarchy Standard, 5.9) and lives, or None."""
+    for folder in folders:
+        try:
+            text = (folder / f"LCK..{Path(device).name}").read_text("ascii", "replace")
+        except OSError:
+            continue
+        with contextlib.suppress(ValueError, ProcessLookupError):
+            process = int(text.split()[0]) if text.split() else 0
+            if process > 0 and process != os.getpid():
+                with contextlib.suppress(PermissionError):  # it lives, and is another user's
+                    os.kill(process, 0)
+                return process
+    return None
+
+
+def latency_timer_ms(path: str, *, sysfs: Path = Path("/sys")) -> int | None:
+    """Return an FTDI adapter's latency timer, or None for other ports.
+
+    The default of 16 ms makes every turnaround that slow; the project's udev rules set 1.
+    """
+    timer = sysfs / "class/tty" / Path(os.path.realpath(path)).name / "device/latency_timer"
+    try:
+        return int(timer.read_text())
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,449 @@
+"""One session between a host and a board, without I/O: bytes in, messages out; messages in, bytes out.
+
+The same class serves both roles. It owns the session's state (`states`), the window (`window`) and the cutting of the
+byte stream into messages. It refuses to know links, threads and clocks: time is passed in, in seconds from any
+monotonic origin. Messages are delivered exactly once and in order, or the session fails.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections import deque
+from dataclasses import dataclass
+
+from firmware_bridge.errors import ProtocolError, TransferError
+from firmware_bridge.protocol import codec
+from firmware_bridge.protocol.frames import (
+    DATA_OVERHEAD_BYTES,
+    Ack,
+    Close,
+    Data,
+    Frame,
+    FrameReader,
+    Open,
+    Opened,
+    Ping,
+    pack,
+    unpack,
+)
+from firmware_bridge.protocol.messages import Message
+from firmware_bridge.protocol.states import Event, Role, State, next_state
+from firmware_bridge.protocol.window import Incoming, Outgoing
+
+__all__ = ["FRAMING_VERSION", "RELIABLE", "UNRELIABLE", "Connection", "Sizes", "Statistics"]
+
+FRAMING_VERSION = 1
+"""Version of frames and window; the messages have their own, in `messages.Hello`."""
+
+_LENGTH = struct.Struct("<I")
+_SEGMENT_RANGE = range(16, 65537)  # below, headers dominate; above, one segment would be a memory of its own
+_IDLE_S = 0.02  # after a pause, a zero byte comes first: it ends whatever else was on the line
+_OPEN_RETRY_S = 0.25
+_KEEPALIVE_S = 2.0
+_PROBE_S = 0.25
+_HOST_SILENCE_S = 10.0  # a board's link thread answers at once, however busy the board is
+_HOST_SILENCE_RELIABLE_S = 20.0  # but a slow network takes its time over what is queued in front
+_BOARD_SILENCE_S = 30.0  # a host pings every two seconds; one that is gone must not hold the board for long
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How much goes where, in bytes.
+
+    Attributes:
+        segment_bytes: unit of acknowledgement; the host's choice holds for both ends.
+        frame_bytes: largest payload of a frame.
+        window_bytes: what this end can hold before the other must wait.
+    """
+
+    segment_bytes: int
+    frame_bytes: int
+    window_bytes: int
+
+
+UNRELIABLE = Sizes(segment_bytes=128, frame_bytes=1024, window_bytes=64 * 1024)
+"""For serial lines: 64 KiB cover a stall of 0.7 s at 921600 baud, 128 bytes get through at error rates of 1 in 1000."""
+
+RELIABLE = Sizes(segment_bytes=16 * 1024, frame_bytes=64 * 1024, window_bytes=1024 * 1024)
+"""For pipes that repair losses: few, large frames; 1 MiB covers 80 ms at 100 Mbit/s."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """What a session has cost so far.
+
+    Attributes:
+        wire_bytes_sent: bytes handed to the link, everything included.
+        retransmissions: frames sent again.
+        garbage_bytes: received bytes that belonged to no frame of this session.
+        round_trip_s: smoothed round trip, or None before the first.
+        frame_bytes: payload of a frame at present.
+    """
+
+    wire_bytes_sent: int
+    retransmissions: int
+    garbage_bytes: int
+    round_trip_s: float | None
+    frame_bytes: int
+
+
+class Connection:
+    """One end of a session.
+
+    Attributes:
+        role: which end.
+        session: the session's number; a board has the one of its current or last session.
+        epoch: how many sessions this end has begun; a board's answers belong to one of them.
+    """
+
+    def __init__(
+        self,
+        role: Role,
+        *,
+        reliable: bool,
+        session: int = 0,
+        sizes: Sizes | None = None,
+        silence_s: float | None = None,
+    ) -> None:
+        """Create one end, before anything is sent.
+
+        Args:
+            role: host or board.
+            reliable: whether the pipe repairs losses itself; then nothing is repeated.
+            session: the host's number for the session, random and not 0; a board takes the host's.
+            sizes: defaults to `RELIABLE` or `UNRELIABLE`.
+            silence_s: how long the peer may be silent; defaults to 10 s at the host (20 s on a reliable pipe), and to
+                30 s at the board.
+        """
+        self.role = role
+        self.session = session
+        self.epoch = 0
+        self._reliable = reliable
+        self._sizes = sizes or (RELIABLE if reliable else UNRELIABLE)
+        self._silence_s = silence_s or _default_silence_s(role, reliable)
+        self._state = State.IDLE if role is Role.HOST else State.LISTENING
+        self._failure: TransferError | None = None
+        self._reader = FrameReader(_frame_cap(self._sizes))
+        self._control: deque[bytes] = deque()
+        self._wire_bytes_sent = 0
+        self._echoes = 0
+        self._last_sent_s = float("-inf")
+        self._last_heard_s = 0.0
+        self._unanswered_s: float | None = None
+        self._retry_s = 0.0
+        self._last_ping_s = 0.0
+        self._begin(self._sizes.segment_bytes, self._sizes.frame_bytes, limit=0)
+
+    def _begin(self, segment_bytes: int, frame_bytes: int, limit: int) -> None:
+        frame_bytes = min(frame_bytes, self._sizes.frame_bytes)
+        self._out = Outgoing(segment_bytes=segment_bytes, frame_bytes=frame_bytes, limit=limit)
+        self._in = Incoming(segment_bytes=segment_bytes, window_segments=self._sizes.window_bytes // segment_bytes)
+        self._assembly = bytearray()
+        self._inbox: deque[tuple[Message, int]] = deque()
+        self._inbox_bytes = 0
+
+    # --- what the owner asks ---
+
+    @property
+    def state(self) -> State:
+        """Where the session is."""
+        return self._state
+
+    @property
+    def failure(self) -> TransferError | None:
+        """Why the session failed, at the host."""
+        return self._failure
+
+    @property
+    def pending_bytes(self) -> int:
+        """Encoded bytes of messages that the peer has not acknowledged."""
+        return self._out.pending_bytes
+
+    @property
+    def unsent_bytes(self) -> int:
+        """Encoded bytes of messages that have not left yet."""
+        return self._out.unsent_bytes
+
+    @property
+    def acked_bytes(self) -> int:
+        """How much of the stream the peer has; compare with what `send` returned."""
+        return self._out.acked_bytes
+
+    @property
+    def statistics(self) -> Statistics:
+        """What the session has cost so far."""
+        out, reader = self._out, self._reader
+        return Statistics(
+            self._wire_bytes_sent,
+            out.retransmissions,
+            reader.garbage_bytes,
+            out.round_trip.smoothed_s,
+            out.sizer.payload_bytes,
+        )
+
+    def open(self) -> None:
+        """Begin (host only): `data_to_send` asks the board for a session until it grants one."""
+        if self._state is State.IDLE:
+            self._move(Event.START)
+            self.epoch += 1
+
+    def send(self, message: Message) -> int:
+        """Queue ``message``; returns the stream's length after it, to be compared with `acked_bytes`.
+
+        Raises:
+            TransferError: the session has failed or is closed.
+            ProtocolError: the message is too large.
+        """
+        if self._state not in (State.OPEN, State.IDLE, State.OPENING):
+            raise self._failure or TransferError("the session is closed; open the board again")
+        data = codec.encode(message)
+        return self._out.write(_LENGTH.pack(len(data)) + data)
+
+    def next_message(self) -> Message | None:
+        """Return the next message, or None when none has arrived.
+
+        Raises:
+            TransferError: the session has failed (after the last message that came before that).
+        """
+        if not self._inbox:
+            if self._failure is not None:
+                raise self._failure
+            return None
+        message, size_bytes = self._inbox.popleft()
+        self._inbox_bytes -= size_bytes
+        self._grant()
+        return message
+
+    def close(self, reason: str = "") -> None:
+        """End the session; `data_to_send` still has the notice for the peer."""
+        if self._state in (State.OPEN, State.OPENING):
+            notice = self._pack(Close(reason))
+            self._control.extend([notice] if self._reliable else [notice, notice])  # nobody will repeat it
+        self._move(Event.CLOSE)
+
+    # --- bytes in ---
+
+    def receive_data(self, data: bytes, now_s: float) -> None:
+        """Take bytes from the link. Never raises: a broken session shows in `next_message` and `state`."""
+        for body in self._reader.feed(data):
+            try:
+                self._receive_frame(body, now_s)
+            except ProtocolError as error:
+                self._fail(error)
+
+    def _receive_frame(self, body: bytes, now_s: float) -> None:
+        frame = unpack(body, self.session, from_board=self.role is Role.HOST)
+        if frame is None:
+            self._echoes += unpack(body, self.session, from_board=self.role is Role.BOARD) is not None
+            self._reader.discard(body)
+            return
+        match frame:
+            case Opened():
+                self._on_opened(frame, now_s)
+            case Open():
+                self._on_open(frame, now_s)
+            case Close():
+                self._on_close(frame)
+            case _:
+                self._on_session_frame(frame, now_s)
+
+    def _on_session_frame(self, frame: Frame, now_s: float) -> None:
+        if self._state is not State.OPEN:
+            return
+        self._heard(now_s)
+        match frame:
+            case Data():
+                self._in.ack_due |= not self._reliable
+                self._assembly += self._in.on_data(frame)
+                self._assemble()
+            case Ack():
+                self._out.on_ack(frame, now_s)
+            case Ping():
+                self._in.on_number(frame.number)
+                self._in.ack_due = True
+
+    def _on_open(self, frame: Open, now_s: float) -> None:
+        if self._state is State.OPEN and frame.session == self.session:
+            self._control.append(self._grant_frame())  # the first grant was lost, or crossed the repeated request
+            return
+        if (
+            frame.version != FRAMING_VERSION
+            or frame.segment_bytes not in _SEGMENT_RANGE
+            or frame.segment_bytes > min(frame.frame_bytes, self._sizes.frame_bytes)
+        ):
+            most = self._sizes.frame_bytes
+            refusal = f"this board speaks version {FRAMING_VERSION}, with segments of 16 to {most} bytes on this line"
+            self._control.append(pack(Close(refusal), frame.session, from_board=True))
+            return
+        self._move(Event.OPEN)
+        self.session, self.epoch = frame.session, self.epoch + 1
+        self._begin(frame.segment_bytes, frame.frame_bytes, frame.window_segments)
+        self._heard(now_s)
+        self._control.clear()
+        self._control.append(self._grant_frame())
+
+    def _grant_frame(self) -> bytes:
+        segment_bytes = self._in.segment_bytes
+        window = self._sizes.window_bytes // segment_bytes
+        return self._pack(Opened(FRAMING_VERSION, self.session, segment_bytes, window, self._sizes.frame_bytes))
+
+    def _on_opened(self, frame: Opened, now_s: float) -> None:
+        if frame.session != self.session or self._state is not State.OPENING:
+            return
+        if frame.segment_bytes != self._sizes.segment_bytes or frame.version != FRAMING_VERSION:
+            raise ProtocolError(f"the board grants version {frame.version}, segments of {frame.segment_bytes} bytes")
+        self._heard(now_s)
+        self._move(Event.OPENED)
+        self._out.start(frame_bytes=min(frame.frame_bytes, self._sizes.frame_bytes), limit=frame.window_segments)
+
+    def _on_close(self, frame: Close) -> None:
+        reason = frame.reason or "the other end closed the session"
+        if self.role is Role.HOST and self._failure is None and self._state in (State.OPENING, State.OPEN):
+            self._failure = TransferError(f"the board closed the session: {reason}")
+        self._move(Event.PEER_CLOSE)
+
+    def _heard(self, now_s: float) -> None:
+        self._last_heard_s, self._unanswered_s = now_s, None
+
+    def _assemble(self) -> None:
+        buffer = self._assembly
+        at = 0
+        while len(buffer) - at >= _LENGTH.size:
+            length = _LENGTH.unpack_from(buffer, at)[0]
+            if length > codec.MAX_MESSAGE_BYTES:
+                raise ProtocolError(f"a message of {length} bytes is announced, the most is {codec.MAX_MESSAGE_BYTES}")
+            end = at + _LENGTH.size + length
+            if len(buffer) < end:
+                break
+            self._inbox.append((codec.decode(bytes(memoryview(buffer)[at + _LENGTH.size : end])), end - at))
+            self._inbox_bytes += end - at
+            at = end
+        del buffer[:at]
+        self._grant()
+
+    def _grant(self) -> None:
+        self._in.grant(self._inbox_bytes)
+        # News of credit is worth a frame of its own when a quarter of the window has been freed.
+        if self._in.limit - self._in.told_limit >= max(1, self._sizes.window_bytes // self._in.segment_bytes // 4):
+            self._in.ack_due = True
+
+    # --- bytes out ---
+
+    def data_to_send(self, now_s: float) -> bytes:
+        """Return what to write to the link now, at most one data frame and the notices before it; ``b""`` if nothing.
+
+        Call again until it returns ``b""``: each call's bytes count as sent at ``now_s``.
+        """
+        self._tick(now_s)
+        frames = list(self._control)
+        self._control.clear()
+        if self._state is State.OPEN:
+            if self._in.ack_due:
+                frames.append(self._pack(self._in.ack()))
+            if (data := self._out.next_data(now_s)) is not None:
+                frames.append(self._pack(data))
+                self._expect_news(now_s)
+            elif (number := self._out.next_ping(now_s)) is not None:
+                frames.append(self._pack(Ping(number)))
+                self._last_ping_s = now_s
+                self._expect_news(now_s)
+        if not frames:
+            return b""
+        if now_s - self._last_sent_s > _IDLE_S:
+            frames.insert(0, b"\0")
+        self._last_sent_s = now_s
+        out = b"".join(frames)
+        self._wire_bytes_sent += len(out)
+        return out
+
+    def _tick(self, now_s: float) -> None:
+        if self._state is State.OPENING and now_s >= self._retry_s:
+            self._retry_s = now_s + _OPEN_RETRY_S
+            sizes = self._sizes
+            window = sizes.window_bytes // sizes.segment_bytes
+            self._control.append(
+                self._pack(Open(FRAMING_VERSION, self.session, sizes.segment_bytes, window, sizes.frame_bytes))
+            )
+            self._expect_news(now_s)
+        if self._state is State.OPEN:
+            if not self._reliable:
+                self._out.on_timeout(now_s)
+            if self._wants_ping(now_s):
+                self._out.request_ping()
+        silent_since_s = self._unanswered_s if self.role is Role.HOST else self._last_heard_s
+        if (
+            self._state in (State.OPENING, State.OPEN)
+            and silent_since_s is not None
+            and now_s - silent_since_s > self._silence_s
+        ):
+            self._fail(TransferError(self._silence_text()))
+
+    def _wants_ping(self, now_s: float) -> bool:
+        return now_s >= self._next_ping_s()
+
+    def _next_ping_s(self) -> float:
+        """Return when to ask for a sign of life, or for credit whose notice may have been lost."""
+        if self._out.blocked and not self._out.in_flight:
+            return self._last_ping_s + _PROBE_S
+        if self.role is Role.BOARD:
+            return math.inf
+        return max(self._last_heard_s, self._last_ping_s) + _KEEPALIVE_S
+
+    def _expect_news(self, now_s: float) -> None:
+        if self._unanswered_s is None:
+            self._unanswered_s = now_s
+
+    def next_timeout_s(self, now_s: float) -> float | None:
+        """Return in how many seconds `data_to_send` has something to do by itself, or None when it never has."""
+        if self._control:
+            return 0.0
+        if self._state is State.OPENING:
+            return max(0.0, self._retry_s - now_s)
+        if self._state is not State.OPEN:
+            return None
+        due_s = min(self._next_ping_s(), self._last_heard_s + self._silence_s)
+        deadline_s = None if self._reliable else self._out.deadline_s()
+        if deadline_s is not None:
+            due_s = min(due_s, deadline_s)
+        return max(0.0, due_s - now_s)
+
+    # --- state ---
+
+    def _pack(self, frame: Frame) -> bytes:
+        return pack(frame, self.session, from_board=self.role is Role.BOARD)
+
+    def _move(self, event: Event) -> None:
+        state = next_state(self.role, self._state, event)
+        if state is not None:
+            self._state = state
+        if state is State.LISTENING:
+            self._inbox.clear()  # whoever asked is gone
+
+    def _fail(self, error: TransferError) -> None:
+        if self._state in (State.OPEN, State.OPENING):
+            self._control.append(self._pack(Close(str(error))))
+        if self.role is Role.HOST and self._failure is None:
+            self._failure = error
+        self._move(Event.FAIL)
+
+    def _silence_text(self) -> str:
+        what = "no KS-100 answers" if self._state is State.OPENING else "the board has gone silent"
+        heard = self._reader.sample + self._reader.waiting
+        if self._echoes:
+            what += "; the line echoes what is sent (a login prompt, or a loopback plug?)"
+        elif heard:
+            what += f"; the line carries something else: {heard[-60:].decode('ascii', 'replace')!r}"
+        return f"{what} (waited {self._silence_s:g} s); check power, cable and baud rate, then try again"
+
+
+def _default_silence_s(role: Role, reliable: bool) -> float:
+    if role is Role.BOARD:
+        return _BOARD_SILENCE_S
+    return _HOST_SILENCE_RELIABLE_S if reliable else _HOST_SILENCE_S
+
+
+def _frame_cap(sizes: Sizes) -> int:
+    """Return the longest body of a frame that this end takes: a data frame, or an acknowledgement's bitmap."""
+    bitmap_bytes = sizes.window_bytes // _SEGMENT_RANGE[0] // 8
+    return max(sizes.frame_bytes, bitmap_bytes) + DATA_OVERHEAD_BYTES + 16
