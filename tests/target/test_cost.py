@@ -40,7 +40,7 @@ def _graph(*parts: tuple[str, str, dict[str, float]]) -> Graph:
                 input_bytes=0,
                 output_bytes=0,
                 output_elements=int(total.get("elements", 0)),
-            )  # fmt: skip
+            )
         )
     return Graph("", (), (), tuple(tensors), tuple(ops), 0)
 
@@ -114,7 +114,7 @@ def test_a_wrong_profile_is_refused_by_name(cut: str, told: str) -> None:
 
     text = resources.files("firmware_bridge.target.profiles").joinpath("ks100.toml").read_text()
     assert cut in text
-    with pytest.raises(InputError, match="idle_mw|budget_mw|shares|window_ms"):
+    with pytest.raises(InputError, match=r"idle_mw|budget_mw|shares|window_ms"):
         BoardProfile.parse(text.replace(cut, told), "test")
 
 

@@ -1,0 +1,167 @@
+"""A precision plan: which layer computes in which type. A small JSON file that can be written by hand.
+
+Owns: the plan as a value, its file, its digest, and which rule applies to a name. Knows no graph;
+`models.quant.layers` says by which names a graph's operations can be called.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from models.errors import RecipeError
+
+__all__ = ["Precision", "PrecisionPlan", "Rule"]
+
+_SCHEMA = 1
+
+
+class Precision(Enum):
+    """What a layer computes in."""
+
+    INT8 = "int8"
+    """8-bit activations and weights."""
+    INT16 = "int16"
+    """16-bit activations, 8-bit weights."""
+    FP16 = "fp16"
+    """Float arithmetic, weights stored as 16-bit floats."""
+    FP32 = "fp32"
+    """Float arithmetic and weights."""
+
+    @property
+    def integer(self) -> bool:
+        """Whether activations are integers."""
+        return self in (Precision.INT8, Precision.INT16)
+
+    @property
+    def bits(self) -> int:
+        """Bits of an activation."""
+        return {Precision.INT8: 8, Precision.INT16: 16}.get(self, 32)
+
+    @property
+    def op_dtype(self) -> str:
+        """The dtype of such an operation in a graph, e.g. ``INT8`` (see `firmware_bridge.target.graph`)."""
+        return {Precision.INT8: "INT8", Precision.INT16: "INT16"}.get(self, "FLOAT32")
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule: the layers whose name matches the glob ``match`` compute in ``precision``."""
+
+    match: str
+    precision: Precision
+
+
+@dataclass(frozen=True, slots=True)
+class PrecisionPlan:
+    """A precision for every layer.
+
+    Attributes:
+        default: what layers compute in that no rule names.
+        rules: in order; where several match, the last one holds.
+        name: one word for tables, e.g. ``mixed``.
+    """
+
+    default: Precision
+    rules: tuple[Rule, ...] = ()
+    name: str = "plan"
+
+    def precision_of(self, *names: str) -> Precision:
+        """Return the precision of a layer that can be called by any of ``names``."""
+        found = self.default
+        for rule in self.rules:
+            if any(fnmatchcase(name, rule.match) for name in names):
+                found = rule.precision
+        return found
+
+    def check(self, layers: Iterable[tuple[str, ...]]) -> None:
+        """Check that every rule names a layer.
+
+        Args:
+            layers: the names of each layer.
+
+        Raises:
+            RecipeError: a rule matches none; the text lists names that come close.
+        """
+        known = list(layers)
+        for rule in self.rules:
+            if not any(fnmatchcase(name, rule.match) for names in known for name in names):
+                raise RecipeError(
+                    f"plan {self.name!r}: no layer matches {rule.match!r}; layers are, for instance,"
+                    f" {', '.join(_nearest(rule.match, known))}"
+                )
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of the plan's canonical JSON."""
+        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plan as plain JSON values; `from_json` gives an equal plan."""
+        rules = [{"match": rule.match, "precision": rule.precision.value} for rule in self.rules]
+        return {"schema": _SCHEMA, "name": self.name, "default": self.default.value, "rules": rules}
+
+    @classmethod
+    def from_json(cls, data: Any) -> PrecisionPlan:
+        """Read a plan from JSON values.
+
+        Raises:
+            RecipeError: a field is missing, unknown or wrong; the text names it and what is allowed.
+        """
+        fields = _fields(data, "a plan", required={"default"}, optional={"schema", "name", "rules"})
+        if fields.get("schema", _SCHEMA) != _SCHEMA:
+            raise RecipeError(f"plan: schema {fields['schema']!r} is not {_SCHEMA}")
+        items = fields.get("rules", [])
+        if not isinstance(items, list):
+            raise RecipeError("plan: rules must be a list of {match, precision}")
+        read = [_fields(item, "a rule of a plan", required={"match", "precision"}, optional=set()) for item in items]
+        rules = tuple(Rule(str(rule["match"]), _precision(rule["precision"])) for rule in read)
+        return cls(_precision(fields["default"]), rules, str(fields.get("name", "plan")))
+
+    @classmethod
+    def load(cls, path: Path) -> PrecisionPlan:
+        """Read a plan's file.
+
+        Raises:
+            RecipeError: it cannot be read, or is not a plan.
+        """
+        try:
+            data = json.loads(path.read_text())
+        except (OSError, ValueError) as error:
+            raise RecipeError(f"{path} is not a plan: {error}") from error
+        try:
+            return cls.from_json(data)
+        except RecipeError as error:
+            raise RecipeError(f"{path}: {error}") from error
+
+    def save(self, path: Path) -> None:
+        """Write the plan; ``load(path)`` gives an equal one."""
+        path.write_text(json.dumps(self.to_json(), indent=1) + "\n")
+
+
+def _precision(value: Any) -> Precision:
+    try:
+        return Precision(str(value).lower())
+    except ValueError as error:
+        known = ", ".join(p.value for p in Precision)
+        raise RecipeError(f"plan: unknown precision {value!r}; supported are {known}") from error
+
+
+def _fields(data: Any, what: str, *, required: set[str], optional: set[str]) -> dict[str, Any]:
+    if not isinstance(data, dict) or not required <= data.keys() <= required | optional:
+        raise RecipeError(f"{what} needs {', '.join(sorted(required))} and may have {', '.join(sorted(optional))}")
+    return data
+
+
+def _nearest(match: str, layers: list[tuple[str, ...]]) -> list[str]:
+    """Return a few layer names that resemble ``match``."""
+    import difflib
+
+    names = sorted({names[0] for names in layers if names})
+    return difflib.get_close_matches(match.strip("*"), names, n=4, cutoff=0.3) or names[:4]
