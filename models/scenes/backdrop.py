@@ -1,0 +1,127 @@
+"""The empty scene as the lens sees it: ground and clutter lit, warmed and veiled by the air, wider than a frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.scenes.clutter import SCALE, Clutter, Stuff, draw_clutter
+from models.scenes.ground import Ground, draw_ground
+from models.scenes.place import Place
+
+__all__ = ["Backdrop", "airlight", "build_backdrop"]
+
+_ALBEDO: dict[Stuff, tuple[float, float, float]] = {
+    Stuff.FOLIAGE: (0.10, 0.15, 0.05),
+    Stuff.CONIFER: (0.05, 0.085, 0.045),
+    Stuff.DRY: (0.26, 0.22, 0.12),
+    Stuff.BARK: (0.14, 0.10, 0.07),
+    Stuff.ROCK: (0.30, 0.27, 0.24),
+    Stuff.WALL: (0.32, 0.20, 0.15),
+    Stuff.WINDOW: (0.08, 0.10, 0.12),
+    Stuff.METAL: (0.25, 0.26, 0.27),
+    Stuff.MARKING: (0.75, 0.75, 0.72),
+    Stuff.TRACK: (0.36, 0.30, 0.23),
+    Stuff.KERB: (0.30, 0.30, 0.29),
+    Stuff.SHADE: (0.0, 0.0, 0.0),
+    Stuff.PLASTER: (0.55, 0.52, 0.45),
+}
+_SURFACE = {
+    Stuff.FOLIAGE: "foliage", Stuff.CONIFER: "foliage", Stuff.DRY: "foliage", Stuff.BARK: "bark", Stuff.ROCK: "rock",
+    Stuff.WALL: "wall", Stuff.WINDOW: "wall", Stuff.METAL: "metal", Stuff.MARKING: "asphalt", Stuff.TRACK: "soil",
+    Stuff.KERB: "wall", Stuff.SHADE: "soil", Stuff.PLASTER: "wall",
+}  # fmt: skip
+_SNOW_TRACK = (0.55, 0.57, 0.62)
+_SHADE_COOLING_K = 2.5
+
+
+@dataclass(frozen=True)
+class Backdrop:
+    """The canvas that frames are cut from.
+
+    Attributes:
+        eo: float32 [H, W, 3] radiance at the lens.
+        lwir: float32 [H, W] apparent temperature at the lens, kelvin.
+        cover: float32 [H, W], share of the pixel that standing clutter fills.
+        cover_range_m: float32 [H, W], that clutter's range; infinite where there is none.
+        ground_colour: mean radiance of the ground, float32 [3], before the air.
+    """
+
+    eo: NDArray[np.float32]
+    lwir: NDArray[np.float32]
+    cover: NDArray[np.float32]
+    cover_range_m: NDArray[np.float32]
+    ground_colour: NDArray[np.float32]
+
+
+def airlight(place: Place) -> NDArray[np.float32]:
+    """Return the radiance of an infinitely thick layer of the scene's air, float32 [3]."""
+    level = 0.10 if place.thermal == "night" else 0.75
+    return np.float32(level) * np.array([0.95, 0.98, 1.0], np.float32)
+
+
+def build_backdrop(place: Place, width: int, rng: np.random.Generator) -> Backdrop:
+    """Draw the place on a canvas ``width`` pixels wide."""
+    ground = draw_ground(place, width, rng)
+    clutter = draw_clutter(place, width, rng)
+    ground_colour = ground.radiance[ground.radiance.shape[0] // 2 :].mean(axis=(0, 1))
+    eo, lwir, cover = _overlay(place, ground, clutter)
+    things = clutter.codes[::SCALE, ::SCALE] >> 7
+    other = clutter.codes[1::SCALE, 1::SCALE] >> 7
+    things = np.where(things > 0, things, other)
+    ranges = np.asarray(clutter.ranges_m, np.float32)[things]
+    seen = np.where(np.isfinite(ranges), ranges, ground.range_m[:, None])
+    through = place.atmosphere.eo_transmission(seen)[..., None]
+    eo = eo * through + airlight(place) * (1 - through)
+    through_ir = place.atmosphere.lwir_transmission(seen)
+    lwir = lwir * through_ir + np.float32(place.heating.air_k) * (1 - through_ir)
+    return Backdrop(eo, lwir, cover, ranges, ground_colour)
+
+
+def _overlay(
+    place: Place, ground: Ground, clutter: Clutter
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Lay the clutter's sub-pixels over the ground."""
+    height, width = ground.temperature_k.shape
+    codes = clutter.codes
+    low = codes & 127
+    table = _table(place)
+    samples = table[low].reshape(height, SCALE, width, SCALE, 6)
+    summed = np.add.reduce(np.add.reduce(samples, axis=3), axis=1) * np.float32(1 / SCALE**2)
+    opaque, shade = summed[..., 4], summed[..., 5]
+    light = 1 - shade * np.float32(0.75 * place.direct / 0.7)
+    eo = ground.radiance * ((1 - opaque) * light)[..., None] + summed[..., :3]
+    cooled = ground.temperature_k - shade * np.float32(_SHADE_COOLING_K * place.direct)
+    lwir = cooled * (1 - opaque) + summed[..., 3]
+    standing = (codes >= 128).reshape(height, SCALE, width, SCALE).mean(axis=(1, 3), dtype=np.float32)
+    return eo, lwir, standing
+
+
+def _table(place: Place) -> NDArray[np.float32]:
+    """Return for each code of material and level: red, green, blue, kelvin (times opacity), opacity, shade."""
+    table = np.zeros((128, 6), np.float32)
+    sunny = place.direct
+    for stuff in Stuff:
+        colour = np.array(_ALBEDO[stuff], np.float32)
+        if stuff is Stuff.TRACK and place.background == "snow":
+            colour = np.array(_SNOW_TRACK, np.float32)
+        kelvin = place.surface_k(_SURFACE[stuff])
+        for level in range(8):
+            row = table[int(stuff) * 8 + level]
+            if stuff is Stuff.SHADE:
+                row[5] = 1.0
+                continue
+            brightness = 0.35 + 0.16 * level if sunny > 0.2 else 0.6 + 0.08 * level
+            row[:3] = colour * np.float32(brightness)
+            row[3] = kelvin + (level - 3) * (0.35 + 0.6 * sunny) * place.heating.evenness
+            row[4] = 1.0
+            if stuff is Stuff.WINDOW and place.thermal == "night" and level == 7:
+                row[:3] = (1.6, 1.2, 0.6)
+            if stuff is Stuff.TRACK and place.background != "snow":
+                row[3] = place.ground_k + 0.6
+            if stuff in (Stuff.MARKING, Stuff.TRACK) and place.background in ("urban", "snow"):
+                row[3] = place.ground_k - 0.4
+    table[:, 3] *= table[:, 4]
+    return table
