@@ -18,6 +18,7 @@ class RejectReason(Enum):
     LENGTH = ("length", "a declared length is wrong or over its cap")
     TRAILING = ("trailing-bytes", "bytes follow the end of the package")
     CBOR = ("cbor", "the encoding is not strict CBOR")
+    ENVELOPE = ("envelope", "the signature's envelope breaks the profile")
     ALGORITHM = ("algorithm", "the signature algorithm is not the one the trust store names for this key")
     NO_TRUST = ("no-trust-store", "the board has no trust store yet: provision it first")
     UNKNOWN_KEY = ("unknown-key", "no key of the trust store has this key id")
