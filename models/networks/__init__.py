@@ -1,1 +1,65 @@
 """Keras networks written for integer kernels. Imports TensorFlow."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from models.errors import RecipeError
+from models.networks.fold import fold_into
+from models.networks.fusion import FUSION_SMALL, PARTS, FusionSpec, build_fusion
+
+__all__ = ["NETWORKS", "FusionSpec", "build", "fold", "groups"]
+
+NETWORKS: dict[str, FusionSpec] = {"fusion-small": FUSION_SMALL}
+"""Every network that `build` knows, by name."""
+
+
+def build(name: str, *, folded: bool = False, **options: Any) -> keras.Model:
+    """Build a network with fresh weights (seed with ``keras.utils.set_random_seed`` before).
+
+    Args:
+        name: one of `NETWORKS`.
+        folded: without batch normalization, one layer per quantized tensor.
+        options: fields of `FusionSpec` that differ from the named network's, e.g. ``neck=24``.
+
+    Raises:
+        RecipeError: an unknown network or option; the text lists the known ones.
+    """
+    import dataclasses
+
+    if name not in NETWORKS:
+        raise RecipeError(f"unknown network {name!r}; known are {', '.join(NETWORKS)}")
+    known = [field.name for field in dataclasses.fields(FusionSpec)]
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        raise RecipeError(f"network {name!r} has no option {unknown[0]!r}; options are {', '.join(known)}")
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in options.items()}
+    spec = dataclasses.replace(NETWORKS[name], **values)
+    return build_fusion(spec, name.replace("-", "_"), folded=folded)
+
+
+def fold(trained: keras.Model, name: str, **options: Any) -> keras.Model:
+    """Return the folded form of ``trained``, which ``build(name, **options)`` made: same function, no batch norm.
+
+    Raises:
+        TrainingError: ``trained`` is another network.
+    """
+    return fold_into(trained, build(name, folded=True, **options))
+
+
+def groups(model: keras.Model) -> dict[str, tuple[str, ...]]:
+    """Return the layers that compute something, by part: the units in which precision is planned.
+
+    Each cross-modal attention layer is a part of its own (``fusion_4``, ``fusion_8`` ...), since attention is
+    what quantization hurts most; the others are ``eo``, ``lwir``, ``neck`` and ``head``.
+    """
+    found: dict[str, list[str]] = {}
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.InputLayer):
+            continue
+        first, _, rest = layer.name.partition("_")
+        part = f"fusion_{rest.partition('_')[0]}" if first == "fusion" else first if first in PARTS else "head"
+        found.setdefault(part, []).append(layer.name)
+    return {part: tuple(names) for part, names in found.items()}

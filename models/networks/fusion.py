@@ -1,0 +1,135 @@
+"""The fusion detectors: two encoders, a cross-modal attention layer at each scale, a top-down neck, heads by stride.
+
+Owns the sizes of each named network and how the parts join; layers are named by part (`PARTS`), so that a precision
+plan can say ``fusion*`` or ``head*``. Inputs and outputs are those of `models.heads`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+from keras import layers
+
+from models.captures import ObjectClass
+from models.heads import INPUT_EO, INPUT_LWIR
+from models.networks.attention import AttentionSpec, cross_attention
+from models.networks.blocks import Blocks
+from models.networks.layers import Upsample
+
+__all__ = ["FUSION_SMALL", "PARTS", "FusionSpec", "build_fusion"]
+
+PARTS = ("eo", "lwir", "fusion", "neck", "head")
+"""A layer's name begins with its part; the heads' outputs (cls_4, box_4, kin_4 ...) belong to ``head``."""
+
+_PRIOR_LOGIT = -4.6  # a score of 0.01 at the start (Lin et al. 2017), or thousands of empty cells swamp the loss
+
+
+@dataclass(frozen=True, slots=True)
+class FusionSpec:
+    """Sizes of a fusion detector.
+
+    Attributes:
+        height: pixels of the input.
+        width: pixels of the input.
+        stem: channels at stride 2.
+        channels: channels of each encoder at strides 4, 8, 16, ...
+        depths: residual units of each encoder at those strides.
+        attention: one cross-modal attention layer at each of those strides.
+        neck: channels of the neck and the heads' trunks.
+        strides: strides that have a head.
+    """
+
+    height: int
+    width: int
+    stem: int
+    channels: tuple[int, ...]
+    depths: tuple[int, ...]
+    attention: tuple[AttentionSpec, ...]
+    neck: int
+    strides: tuple[int, ...]
+
+
+FUSION_SMALL = FusionSpec(
+    height=128,
+    width=160,
+    stem=12,
+    channels=(20, 32, 48),
+    depths=(1, 1, 1),
+    attention=(AttentionSpec(16, 2, 8), AttentionSpec(32, 2, 4), AttentionSpec(32, 2, 2)),
+    neck=28,
+    strides=(4, 8),
+)
+"""Trains in minutes on two cores."""
+
+
+def build_fusion(spec: FusionSpec, name: str, *, folded: bool) -> keras.Model:
+    """Build a fusion detector.
+
+    Args:
+        spec: sizes.
+        name: the model's name.
+        folded: without batch normalization, one layer per quantized tensor (see `models.networks.fold`).
+
+    Returns:
+        A functional model from ``{"eo": [B, H, W, 3], "lwir": [B, H, W, 1]}``, float32 in [0, 1], to
+        ``{"cls_s": ..., "box_s": ..., "kin_s": ...}`` for each stride of the spec.
+    """
+    blocks = Blocks(folded)
+    eo = keras.Input((spec.height, spec.width, 3), name=INPUT_EO)
+    lwir = keras.Input((spec.height, spec.width, 1), name=INPUT_LWIR)
+    eo_scales = _encoder(blocks, eo, spec, "eo")
+    lwir_scales = _encoder(blocks, lwir, spec, "lwir")
+    fused = {
+        4 << i: cross_attention(blocks, eo_scales[i], lwir_scales[i], spec.attention[i], f"fusion_{4 << i}")
+        for i in range(len(spec.channels))
+    }
+    outputs: dict[str, Any] = {}
+    for stride, features in _neck(blocks, fused, spec).items():
+        outputs |= _head(blocks, features, stride, spec)
+    return keras.Model({INPUT_EO: eo, INPUT_LWIR: lwir}, outputs, name=name)
+
+
+def _encoder(blocks: Blocks, x: Any, spec: FusionSpec, band: str) -> list[Any]:
+    """Return the features at strides 4, 8, 16, ..."""
+    x = blocks.unit(x, spec.stem, f"{band}_stem", stride=2)
+    scales = []
+    for level, (channels, depth) in enumerate(zip(spec.channels, spec.depths, strict=True)):
+        stride = 4 << level
+        x = blocks.unit(x, channels, f"{band}_{stride}_down", stride=2)
+        for unit in range(depth):
+            x = blocks.residual(x, f"{band}_{stride}_res{unit + 1}")
+        scales.append(x)
+    return scales
+
+
+def _neck(blocks: Blocks, fused: dict[int, Any], spec: FusionSpec) -> dict[int, Any]:
+    """Carry context from coarse to fine; return the features of each stride that has a head."""
+    found: dict[int, Any] = {}
+    above = None
+    for stride in sorted(fused, reverse=True):
+        x = blocks.unit(fused[stride], spec.neck, f"neck_{stride}_lateral", kernel=1)
+        if above is not None:
+            up = Upsample(name=f"neck_{stride}_up")(above)
+            x = layers.Add(name=f"neck_{stride}_sum")([x, up])
+            x = blocks.unit(x, spec.neck, f"neck_{stride}")
+        above = x
+        if stride in spec.strides:
+            found[stride] = x
+    return dict(sorted(found.items()))
+
+
+def _head(blocks: Blocks, x: Any, stride: int, spec: FusionSpec) -> dict[str, Any]:
+    x = blocks.unit(x, spec.neck, f"head_{stride}_trunk")
+    sizes = {"cls": (len(ObjectClass), _PRIOR_LOGIT), "box": (4, 1.5), "kin": (2, 0.0)}
+    return {
+        f"{part}_{stride}": layers.Conv2D(
+            channels,
+            1,
+            kernel_initializer=keras.initializers.RandomNormal(stddev=0.02),
+            bias_initializer=keras.initializers.Constant(bias),
+            name=f"{part}_{stride}",
+        )(x)
+        for part, (channels, bias) in sizes.items()
+    }
