@@ -1,1 +1,8 @@
-"""Byte pipes to a board: serial, SSH, memory. They carry bytes and know nothing of what the bytes mean."""
+"""Byte pipes between a host and a board: serial, SSH, sockets, memory; `conversation` drives a session over one.
+
+Importing the package imports none of them: paramiko and pyserial are loaded where they are used.
+"""
+
+from firmware_bridge.links.link import Link
+
+__all__ = ["Link"]

@@ -1,0 +1,140 @@
+"""Messages on the wire: one encoding each, everything else refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+
+import cbor2
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from firmware_bridge.errors import ProtocolError
+from firmware_bridge.protocol import messages as m
+from firmware_bridge.protocol.codec import NUMBERS, decode, encode
+from firmware_bridge.protocol.deflate import MAX_CHUNK_BYTES, chunk_data, chunk_message
+
+
+def values(hint) -> st.SearchStrategy:
+    """Values of a field's type, from its annotation."""
+    if dataclasses.is_dataclass(hint):
+        hints = typing.get_type_hints(hint)
+        return st.builds(hint, **{f.name: values(hints[f.name]) for f in dataclasses.fields(hint)})
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is tuple:
+        return st.lists(values(arguments[0]), max_size=4).map(tuple)
+    if origin is dict:
+        return st.dictionaries(st.text(max_size=8), values(arguments[1]), max_size=3)
+    return {
+        str: st.text(max_size=20),
+        int: st.integers(-(2**63), 2**64 - 1),
+        bool: st.booleans(),
+        bytes: st.binary(max_size=40),
+        float: st.floats(allow_nan=False),
+    }[hint]
+
+
+any_message = st.one_of([values(kind) for kind in NUMBERS])
+
+
+@settings(max_examples=300)
+@given(any_message)
+def test_decoding_gives_back_every_message(message):
+    assert decode(encode(message)) == message
+
+
+def test_every_message_has_a_number_of_its_own_and_requests_are_below_64():
+    assert set(NUMBERS) == {*m.REQUESTS, *m.ANSWERS}
+    assert len(set(NUMBERS.values())) == len(NUMBERS)
+    assert all((NUMBERS[kind] < 64) is (kind in m.REQUESTS) for kind in NUMBERS)
+
+
+@settings(max_examples=300)
+@given(st.binary(max_size=200))
+def test_arbitrary_bytes_are_refused_or_are_the_one_encoding(data):
+    try:
+        message = decode(data)
+    except ProtocolError:
+        return
+    assert encode(message) == data
+
+
+@settings(max_examples=200)
+@given(any_message, st.data())
+def test_a_damaged_message_is_refused_or_is_the_one_encoding_of_another(message, data):
+    wire = bytearray(encode(message))
+    at = data.draw(st.integers(0, len(wire) - 1))
+    wire[at] ^= data.draw(st.integers(1, 255))
+    try:
+        other = decode(bytes(wire))
+    except ProtocolError:
+        return
+    assert encode(other) == bytes(wire)
+
+
+GOOD = encode(m.GetAudit(5))
+
+
+@pytest.mark.parametrize(
+    "data",
+    {
+        "empty": b"",
+        "trailing byte": GOOD + b"\0",
+        "truncated": GOOD[:-1],
+        "not an array": cbor2.dumps(7),
+        "a map": cbor2.dumps({1: 2}),
+        "no number": cbor2.dumps([]),
+        "number is a bool": cbor2.dumps([True]),
+        "unknown number": cbor2.dumps([50]),
+        "too few fields": cbor2.dumps([NUMBERS[m.GetAudit]]),
+        "too many fields": cbor2.dumps([NUMBERS[m.GetAudit], 5, 6]),
+        "bool for int": cbor2.dumps([NUMBERS[m.GetAudit], True]),
+        "text for int": cbor2.dumps([NUMBERS[m.GetAudit], "5"]),
+        "integer beyond 64 bits": cbor2.dumps([NUMBERS[m.GetAudit], 2**70]),
+        "integer that is not minimal": b"\x82\x0c\x18\x05",
+        "indefinite array": b"\x9f\x0c\x05\xff",
+        "nested too deep": b"\x81" * 5000 + b"\x05",
+        "byte string longer than the message": b"\x82\x04\x5b\xff\xff\xff\xff\xff\xff\xff\xff",
+        "array of 2**63 items": b"\x9b\x7f\xff\xff\xff\xff\xff\xff\xff",
+        "bad UTF-8": b"\x82\x08\x61\xff",
+        "tensor names not sorted": cbor2.dumps([10, [["b", ["int8", [1], b"x"]], ["a", ["int8", [1], b"x"]]], "o"]),
+        "tensor name twice": cbor2.dumps([10, [["a", ["int8", [1], b"x"]], ["a", ["int8", [1], b"x"]]], "o"]),
+        "floats of a broken length": cbor2.dumps([73, b"1234567", b"", 0.0, 0.0, [], 0, 0, 0]),
+        "text beyond its cap": cbor2.dumps([8, "a" * 5000]),
+    }.items(),
+    ids=lambda item: item[0] if isinstance(item, tuple) else None,
+)
+def test_refused(data):
+    with pytest.raises(ProtocolError):
+        decode(data[1])
+
+
+def test_a_message_that_cannot_be_encoded_is_named():
+    with pytest.raises(ProtocolError, match="Activate"):
+        encode(m.Activate("a" * 10_000))
+    with pytest.raises(ProtocolError, match="Provision"):
+        encode(m.Provision(bytes(17 * 1024 * 1024)))
+
+
+@given(st.binary(max_size=4000), st.booleans())
+def test_chunks_come_back_deflated_or_not(data, compress):
+    message = chunk_message(3, data, compress=compress)
+    assert chunk_data(message) == data
+    assert len(message.data) <= len(data)
+
+
+def test_a_chunk_that_inflates_to_gigabytes_is_refused_early():
+    import zlib
+
+    bomb = zlib.compressobj(9, zlib.DEFLATED, -15)
+    data = bomb.compress(bytes(50_000_000)) + bomb.flush()
+    with pytest.raises(ProtocolError, match=f"more than {MAX_CHUNK_BYTES}"):
+        chunk_data(m.Chunk(0, data, deflated=True))
+
+
+@pytest.mark.parametrize("change", [lambda d: d[:-1], lambda d: d + b"x", lambda d: b"\xff" + d], ids=str)
+def test_a_deflated_chunk_that_is_not_one_stream_is_refused(change):
+    data = chunk_message(0, bytes(1000), compress=True).data
+    with pytest.raises(ProtocolError):
+        chunk_data(m.Chunk(0, change(data), deflated=True))
