@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.scenes.clutter import SCALE, Clutter, Stuff, draw_clutter
-from models.scenes.ground import Ground, draw_ground
+from models.scenes.ground import Ground, draw_ground, noise_patch
 from models.scenes.place import Place
 
 __all__ = ["Backdrop", "airlight", "build_backdrop"]
@@ -33,6 +33,8 @@ _SURFACE = {
     Stuff.WALL: "wall", Stuff.WINDOW: "wall", Stuff.METAL: "metal", Stuff.MARKING: "asphalt", Stuff.TRACK: "soil",
     Stuff.KERB: "wall", Stuff.SHADE: "soil", Stuff.PLASTER: "wall",
 }  # fmt: skip
+# Paint and wheel tracks let the ground's texture through.
+_TRANSLUCENT = {Stuff.TRACK: 0.7, Stuff.MARKING: 0.8, Stuff.KERB: 0.85}
 _SNOW_TRACK = (0.55, 0.57, 0.62)
 _SHADE_COOLING_K = 2.5
 
@@ -67,7 +69,7 @@ def build_backdrop(place: Place, width: int, rng: np.random.Generator) -> Backdr
     ground = draw_ground(place, width, rng)
     clutter = draw_clutter(place, width, rng)
     ground_colour = ground.radiance[ground.radiance.shape[0] // 2 :].mean(axis=(0, 1))
-    eo, lwir, cover = _overlay(place, ground, clutter)
+    eo, lwir, cover = _overlay(place, ground, clutter, rng)
     things = clutter.codes[::SCALE, ::SCALE] >> 7
     other = clutter.codes[1::SCALE, 1::SCALE] >> 7
     things = np.where(things > 0, things, other)
@@ -81,18 +83,26 @@ def build_backdrop(place: Place, width: int, rng: np.random.Generator) -> Backdr
 
 
 def _overlay(
-    place: Place, ground: Ground, clutter: Clutter
+    place: Place, ground: Ground, clutter: Clutter, rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     """Lay the clutter's sub-pixels over the ground."""
     height, width = ground.temperature_k.shape
     codes = clutter.codes
     low = codes & 127
     table = _table(place)
-    samples = table[low].reshape(height, SCALE, width, SCALE, 6)
-    summed = np.add.reduce(np.add.reduce(samples, axis=3), axis=1) * np.float32(1 / SCALE**2)
+    summed = np.zeros((height, width, 6), np.float32)
+    for row in range(SCALE):
+        for column in range(SCALE):
+            summed += table[low[row::SCALE, column::SCALE]]
+    summed *= np.float32(1 / SCALE**2)
     opaque, shade = summed[..., 4], summed[..., 5]
+    leaves, warmth = noise_patch(height, width, rng), noise_patch(height, width, rng)
+    summed[..., :3] *= np.maximum(1 + np.float32(0.22) * leaves, np.float32(0.3))[..., None]
+    summed[..., 3] += opaque * np.float32(0.45 * place.heating.evenness) * (leaves + warmth)
     light = 1 - shade * np.float32(0.75 * place.direct / 0.7)
     eo = ground.radiance * ((1 - opaque) * light)[..., None] + summed[..., :3]
+    if place.thermal == "night" and place.background == "urban":
+        eo *= _lamplight(height, width, rng)[..., None]
     cooled = ground.temperature_k - shade * np.float32(_SHADE_COOLING_K * place.direct)
     lwir = cooled * (1 - opaque) + summed[..., 3]
     standing = (codes >= 128).reshape(height, SCALE, width, SCALE).mean(axis=(1, 3), dtype=np.float32)
@@ -119,9 +129,24 @@ def _table(place: Place) -> NDArray[np.float32]:
             row[4] = 1.0
             if stuff is Stuff.WINDOW and place.thermal == "night" and level == 7:
                 row[:3] = (1.6, 1.2, 0.6)
+            if stuff in _TRANSLUCENT:
+                row[4] = _TRANSLUCENT[stuff]
             if stuff is Stuff.TRACK and place.background != "snow":
                 row[3] = place.ground_k + 0.6
             if stuff in (Stuff.MARKING, Stuff.TRACK) and place.background in ("urban", "snow"):
                 row[3] = place.ground_k - 0.4
-    table[:, 3] *= table[:, 4]
+    table[:, :4] *= table[:, 4:5]
     return table
+
+
+def _lamplight(height: int, width: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Return the light of street lamps out of the picture: pools on a dim street, float32 [H, W]."""
+    light = np.full((height, width), 0.6, np.float32)
+    rows, columns = np.arange(height, dtype=np.float32)[:, None], np.arange(width, dtype=np.float32)[None, :]
+    for _ in range(int(rng.integers(2, 6))):
+        x, y = rng.uniform(0, width), rng.uniform(0.1, 1.0) * height
+        radius = np.float32((0.12 + 0.25 * y / height) * height)
+        light += np.float32(rng.uniform(1.0, 3.5)) * np.exp(
+            -(((columns - np.float32(x)) / (1.4 * radius)) ** 2 + ((rows - np.float32(y)) / (0.7 * radius)) ** 2)
+        )
+    return light

@@ -17,8 +17,8 @@ from models.scenes.vehicles import bus, car, truck
 __all__ = ["Actor", "draw_cast"]
 
 _SHARE = {
-    ObjectClass.PERSON: 0.24, ObjectClass.BICYCLE: 0.15, ObjectClass.MOTORCYCLE: 0.15, ObjectClass.CAR: 0.18,
-    ObjectClass.TRUCK: 0.14, ObjectClass.BUS: 0.14,
+    ObjectClass.PERSON: 0.20, ObjectClass.BICYCLE: 0.13, ObjectClass.MOTORCYCLE: 0.13, ObjectClass.CAR: 0.18,
+    ObjectClass.TRUCK: 0.22, ObjectClass.BUS: 0.26,
 }  # fmt: skip
 # Mean silhouette, metres: width over all headings and height.
 _SIZE_M = {
@@ -30,7 +30,9 @@ _SPEED_MPS = {
     ObjectClass.PERSON: (1.5, 0.5), ObjectClass.BICYCLE: (4.5, 1.0), ObjectClass.MOTORCYCLE: (12.0, 3.0),
     ObjectClass.CAR: (12.0, 3.0), ObjectClass.TRUCK: (10.0, 2.5), ObjectClass.BUS: (9.0, 2.0),
 }  # fmt: skip
-_LARGEST_PX = 58.0
+_LARGEST_PX = 62.0
+_LARGEST_SIDE_PX = 44.0
+_SMALLEST_SIDE_PX = 10.0
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def draw_cast(place: Place, rng: np.random.Generator) -> list[Actor]:
     actors: list[Actor] = []
     taken: list[tuple[float, float, float, float]] = []
     wanted = 1 + int(rng.choice(5, p=[0.18, 0.28, 0.26, 0.18, 0.10]))
-    for _ in range(wanted * 4):
+    for _ in range(wanted * 6):
         if len(actors) == wanted:
             break
         spot = _draw_spot(place, rng)
@@ -87,21 +89,34 @@ def _draw_spot(
 ) -> tuple[ObjectClass, float, float, tuple[float, float, float, float]] | None:
     """Draw class, column and range; None when the class has no fitting range in this view."""
     camera = place.camera
-    kind = ObjectClass(int(rng.choice(6, p=list(_SHARE.values()))))
-    wide, tall = _SIZE_M[kind]
-    side = math.sqrt(wide * tall)
-    smallest = 10.0 - 4.0 * place.hardness
-    largest = 44.0 - 18.0 * place.hardness
-    near = max(camera.range_m(camera.height - 3), side * camera.px_per_m(1.0) / largest,
-               wide * 1.3 * camera.px_per_m(1.0) / _LARGEST_PX, tall * camera.px_per_m(1.0) / _LARGEST_PX)
-    far = min(camera.range_m(max(camera.horizon_row + 2.0, tall * 0.3)), side * camera.px_per_m(1.0) / smallest)
-    if far < near * 1.05:
+    spans = {kind: span for kind in ObjectClass if (span := _fitting_ranges(place, kind)) is not None}
+    if not spans:
         return None
+    share = np.array([_SHARE[kind] for kind in spans])
+    kind = list(spans)[int(rng.choice(len(spans), p=share / share.sum()))]
+    wide, tall = _SIZE_M[kind]
+    near, far = spans[kind]
     range_m = near * (far / near) ** float(rng.random())
     scale = camera.px_per_m(range_m)
     half = wide * scale / 2
     across, foot = float(rng.uniform(half * 0.5, camera.width - half * 0.5)), camera.row(range_m)
     return kind, across, range_m, (across - half, foot - tall * scale, across + half, foot)
+
+
+def _fitting_ranges(place: Place, kind: ObjectClass) -> tuple[float, float] | None:
+    """Return the ranges over which a class is neither too small, nor too large, nor cut by the upper edge."""
+    camera, hard = place.camera, place.hardness
+    wide, tall = _SIZE_M[kind]
+    side, scale = math.sqrt(wide * tall), camera.px_per_m(1.0)
+    near = max(camera.range_m(camera.height - 2), side * scale / (_LARGEST_SIDE_PX - 16.0 * hard),
+               wide * 1.2 * scale / _LARGEST_PX, tall * scale / _LARGEST_PX)  # fmt: skip
+    far = min(camera.range_m(camera.horizon_row + 1.5), side * scale / (_SMALLEST_SIDE_PX - 4.0 * hard))
+    spare, above = (camera.height_m - 0.9 * tall) / camera.ifov_rad, 1.0 - camera.horizon_row
+    if above > 0:
+        far = min(far, spare / above)
+    elif spare < 0:
+        near = max(near, spare / above)
+    return (near, far) if far > near * 1.05 else None
 
 
 def _overlap(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> float:

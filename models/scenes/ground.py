@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from models.scenes.place import Place
 
-__all__ = ["Ground", "draw_ground", "noise_at"]
+__all__ = ["Ground", "draw_ground", "noise_at", "noise_patch"]
 
 _TILE = 256
 
@@ -108,6 +108,14 @@ def noise_at(
     lower = tile[below + j] * (1 - fx) + tile[below + right] * fx
     mixed: NDArray[np.float32] = upper * (1 - fy) + lower * fy
     return mixed
+
+
+def noise_patch(height: int, width: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Return smooth noise of unit variance and a grain of about 2 pixels, float32 [height, width], at most 256 each."""
+    row, column = (int(v) for v in rng.integers(0, _TILE, 2))
+    tile = _noise_tile().reshape(_TILE, _TILE)
+    rows, columns = np.arange(row, row + height) & (_TILE - 1), np.arange(column, column + width) & (_TILE - 1)
+    return tile[rows[:, None], columns[None, :]]
 
 
 @cache

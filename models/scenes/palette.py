@@ -17,6 +17,7 @@ __all__ = ["LEVELS", "Palette", "draw_palette"]
 LEVELS = 8
 """Brightness levels of a face; a sprite's code is part + 32 * level."""
 
+_SHARES = (np.arange(LEVELS) / (LEVELS - 1)).astype(np.float32)
 _PAINTS = (
     (0.72, 0.72, 0.70), (0.42, 0.43, 0.45), (0.03, 0.03, 0.035), (0.14, 0.14, 0.15), (0.38, 0.03, 0.03),
     (0.03, 0.07, 0.28), (0.05, 0.15, 0.08), (0.45, 0.40, 0.28), (0.55, 0.35, 0.03),
@@ -54,12 +55,10 @@ def draw_palette(
         colour = ground_colour + (np.array(colours[part], np.float32) - ground_colour) * np.float32(contrast)
         # Nets and coatings even out the surface; what is hot keeps somewhat more of its contrast.
         kelvin = ground_k + (kelvins[part] - ground_k) * contrast
-        for level in range(LEVELS):
-            share = level / (LEVELS - 1)
-            row = table[int(part) + 32 * level]
-            row[:3] = colour * np.float32(0.30 + 1.0 * share)
-            row[3] = kelvin + (share - 0.5) * 5.0 * place.direct * place.heating.evenness * contrast
-            row[4] = 1.0
+        rows = table[int(part) :: 32]
+        rows[:, :3] = colour * (0.30 + _SHARES)[:, None]
+        rows[:, 3] = kelvin + (_SHARES - 0.5) * (5.0 * place.direct * place.heating.evenness * contrast)
+        rows[:, 4] = 1.0
         _light_lamp(table, part, place, running, contrast)
     return Palette(table, contrast)
 

@@ -171,7 +171,7 @@ def _light(thermal: str, cloud: float, category: str, rng: np.random.Generator) 
 
 def _draw_camera(spec: SceneSpec, rng: np.random.Generator) -> Camera:
     """Draw the range at the frame's lower edge and the angle it is seen at; both give the camera's height."""
-    near_m = 20.0 * 3.2 ** rng.random()
-    angle = rng.uniform(0.13, 0.30)
+    near_m = 22.0 * 4.0 ** rng.random()
+    angle = rng.uniform(0.13, 0.28)
     horizon_row = spec.height - angle / spec.ifov_rad
     return Camera(near_m * angle, horizon_row, spec.ifov_rad, spec.width, spec.height)

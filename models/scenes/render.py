@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from models.captures import Capture, TruthObject
 from models.scenes.backdrop import Backdrop, airlight
 from models.scenes.cast import Actor, draw_cast
+from models.scenes.ground import noise_patch
 from models.scenes.palette import draw_palette
 from models.scenes.place import Place
 from models.scenes.raster import Sprite, rasterise
@@ -59,6 +60,7 @@ def render(
     for actor, sprite in zip(actors, sprites, strict=True):
         _cast_shadow(stage, sprite, actor)
     opacities = [_set_in(stage, actor, sprite) for actor, sprite in zip(actors, sprites, strict=True)]
+    _add_rain(stage, rng)
     white = max(float(stage.eo.mean()) / (0.22 if place.thermal == "day" else 0.10), 0.12)
     sensor = EoSensor(place.light_electrons, white)
     objects = tuple(
@@ -74,7 +76,13 @@ def _sprite(place: Place, backdrop: Backdrop, actor: Actor, rng: np.random.Gener
     palette = draw_palette(actor.kind, place, backdrop.ground_colour, actor.running, actor.contrast, rng)
     pose = Pose(actor.aspect_rad, place.camera.depression_rad(actor.range_m), place.sun)
     foot = (actor.across_px, place.camera.row(actor.range_m))
-    return rasterise(actor.solid, pose, palette, foot, place.camera.px_per_m(actor.range_m), place.direct)
+    sprite = rasterise(actor.solid, pose, palette, foot, place.camera.px_per_m(actor.range_m), place.direct)
+    # Dirt and folds; on camouflage, a disruptive pattern.
+    grain = noise_patch(*sprite.opacity.shape, rng)
+    share = np.float32(0.05 + 0.45 * (1 - actor.contrast))
+    sprite.colour[:] *= np.maximum(1 + share * grain, np.float32(0.2))[..., None]
+    sprite.kelvin[:] += sprite.opacity * grain * np.float32(0.2)
+    return sprite
 
 
 def _window(
@@ -122,6 +130,24 @@ def _set_in(stage: _Stage, actor: Actor, sprite: Sprite) -> NDArray[np.float32]:
     stage.lwir[at] = stage.lwir[at] * (1 - alpha) + kelvin
     opacity[at] = alpha
     return opacity
+
+
+def _add_rain(stage: _Stage, rng: np.random.Generator) -> None:
+    """Draw the few drops or flakes that are near enough to be seen: faint streaks, or blurred specks."""
+    rate = stage.place.atmosphere.rain_mm_h
+    if rate <= 0:
+        return
+    height, width = stage.lwir.shape
+    count = int(width * height / 500 * rate**0.5)
+    flakes = stage.place.background == "snow"
+    length = 1 if flakes else int(rng.integers(4, 8))
+    x, y = rng.integers(0, width - 1, count), rng.integers(0, height - length, count)
+    veil = airlight(stage.place) * np.float32(1.3 if flakes else 1.1)
+    share = rng.uniform(0.06, 0.35 if flakes else 0.18, count).astype(np.float32)[:, None]
+    for step in range(length):
+        stage.eo[y + step, x] += (veil - stage.eo[y + step, x]) * share
+        if flakes:
+            stage.eo[y, x + 1] += (veil - stage.eo[y, x + 1]) * share * np.float32(0.6)
 
 
 def _truth(

@@ -14,6 +14,7 @@ COUNTS_PER_KELVIN = 100.0
 NETD_K = 0.05
 
 _READ_NOISE_E = 2.5
+_LOW_LIGHT_E = 200.0
 _GAMMA_STEPS = 4096
 _GAMMA_TABLE = np.rint(255.0 * (np.arange(_GAMMA_STEPS) / (_GAMMA_STEPS - 1)) ** (1 / 2.2)).astype(np.uint8)
 # Optics and pixel aperture together: MTF of about 0.3 (EO) and 0.15 (LWIR) at Nyquist.
@@ -59,6 +60,9 @@ class EoSensor:
         signal = blur(radiance, _EO_BLUR_PX) * np.float32(self.electrons)
         deviation = np.sqrt(np.maximum(signal, 0) + np.float32(_READ_NOISE_E**2))
         signal += deviation * rng.standard_normal(signal.shape, np.float32)
+        if self.electrons < _LOW_LIGHT_E:
+            # Low-light modes give up colour, which is mostly noise then.
+            signal = signal * np.float32(0.3) + signal.mean(axis=2, keepdims=True) * np.float32(0.7)
         scale = np.float32((_GAMMA_STEPS - 1) / (self.electrons * self.white))
         return _GAMMA_TABLE[np.clip(signal * scale, 0, _GAMMA_STEPS - 1).astype(np.int32)]
 
