@@ -41,6 +41,8 @@ class Outcome(Enum):
     """A limit, or a promise of the board, does not hold."""
     INCONCLUSIVE = "inconclusive"
     """There are too few samples to say."""
+    REJECTED = "rejected"
+    """The board refuses the very package under test."""
     ERROR = "error"
     """The bench, the link or the board broke: nothing is known about the limit."""
     SKIPPED = "skipped"
@@ -51,6 +53,7 @@ class SuiteVerdict(Enum):
 
     PASS = "pass"  # noqa: S105 - a verdict, not a password
     LIMIT_FAILED = "limit failed"
+    REJECTED = "rejected by trust"
     FAULT = "board or bench fault"
     INCONCLUSIVE = "inconclusive"
 
@@ -87,8 +90,7 @@ class Rejection:
         got: code of the reason that the board gave, ``"accepted"`` if it accepted.
         detail: what the board said it found.
         slot_unchanged: whether the active slot is the same model as before.
-        bytes_sent: package bytes handed to the link before the refusal.
-        wire_bytes: what a wire carried in both directions for it, or None if the link does not count.
+        wire_bytes: bytes put on the link until the refusal, everything included.
     """
 
     case: str
@@ -97,8 +99,7 @@ class Rejection:
     got: str
     detail: str
     slot_unchanged: bool
-    bytes_sent: int
-    wire_bytes: int | None = None
+    wire_bytes: int
 
     @property
     def holds(self) -> bool:
@@ -207,6 +208,8 @@ class HilResults:
         verdicts = {measurement.verdict for measurement in self.measurements}
         if Outcome.ERROR in outcomes or self.board is None:
             return SuiteVerdict.FAULT
+        if Outcome.REJECTED in outcomes:
+            return SuiteVerdict.REJECTED
         if Outcome.FAILED in outcomes or Verdict.FAIL in verdicts or not all(r.holds for r in self.rejections):
             return SuiteVerdict.LIMIT_FAILED
         if Outcome.INCONCLUSIVE in outcomes or Verdict.INCONCLUSIVE in verdicts or Outcome.PASSED not in outcomes:

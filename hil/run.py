@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hil.errors import SuiteError
+from hil.recorder import EVENTS_VARIABLE
 from hil.report.junit import write_results_junit
 from hil.results import RESULTS_FILE, HilResults
 
@@ -99,7 +100,7 @@ def run_suite(
 
 def _run(command: list[str], folder: Path, progress: Callable[[SuiteEvent], None] | None, timeout_s: float) -> int:
     read, write = os.pipe()
-    environment = {**os.environ, "KS_EVENTS_FD": str(write), "PYTHONUNBUFFERED": "1"}
+    environment = {**os.environ, EVENTS_VARIABLE: str(write), "PYTHONUNBUFFERED": "1"}
     environment.pop("PYTEST_ADDOPTS", None)
     with (folder / LOG_FILE).open("wb") as log:
         child = subprocess.Popen(

@@ -20,7 +20,13 @@ __all__ = ["write_junit", "write_results_junit"]
 
 # XML 1.0 forbids these even when escaped.
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_TAGS = {Outcome.FAILED: "failure", Outcome.INCONCLUSIVE: "failure", Outcome.ERROR: "error", Outcome.SKIPPED: "skipped"}
+_TAGS = {
+    Outcome.FAILED: "failure",
+    Outcome.INCONCLUSIVE: "failure",
+    Outcome.REJECTED: "failure",
+    Outcome.ERROR: "error",
+    Outcome.SKIPPED: "skipped",
+}
 
 
 def write_junit(report: Report, path: Path) -> None:

@@ -207,6 +207,8 @@ class Report:
         verdicts = [run.verdict for run in self.runs]
         if SuiteVerdict.FAULT in verdicts or any(step.state is StepState.FAILED for step in self.steps):
             return SuiteVerdict.FAULT
+        if SuiteVerdict.REJECTED in verdicts:
+            return SuiteVerdict.REJECTED
         figures = {item.verdict for item in self.measurements} | ({self.gate.verdict} if self.gate else set())
         if SuiteVerdict.LIMIT_FAILED in verdicts or Verdict.FAIL in figures or self.custody_verified is False:
             return SuiteVerdict.LIMIT_FAILED
@@ -218,7 +220,7 @@ class Report:
     def failures(self) -> tuple[str, ...]:
         """One line for everything that is not right, the worst first."""
         checks = [check for run in self.runs for check in run.checks if check.message]
-        order = (Outcome.ERROR, Outcome.FAILED, Outcome.INCONCLUSIVE)
+        order = (Outcome.ERROR, Outcome.REJECTED, Outcome.FAILED, Outcome.INCONCLUSIVE)
         lines = [check.message for outcome in order for check in checks if check.outcome is outcome]
         lines += [f"step failed: {step.title}" for step in self.steps if step.state is StepState.FAILED]
         if self.gate is not None and self.gate.verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE):

@@ -1,0 +1,90 @@
+"""What the HIL suite is asked to do: the board, the package, and what else was given, checked before anything runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from firmware_bridge.package.reasons import RejectReason
+from hil.errors import SuiteError
+
+__all__ = ["TRUST_FILE", "SuiteRequest", "parse_refuse"]
+
+TRUST_FILE = "trust.ksr"
+"""The trust store's name beside a package."""
+
+
+@dataclass(frozen=True)
+class SuiteRequest:
+    """One run of the suite.
+
+    Attributes:
+        board: the board's URL.
+        package: the signed package, or None.
+        trust: the signed trust store, or None.
+        captures: folder of hard-case captures, or None.
+        results: where results.json goes, or None.
+        frames: most captures to run on the board; None lets the link's speed decide.
+        loop_frames: counted inferences of the paced loop.
+        rate_hz: frame rate of the paced loop.
+        idle_s: how long the rails are sampled idle before the loop.
+        refuse: packages that the board must refuse, with the reason.
+    """
+
+    board: str
+    package: Path | None = None
+    trust: Path | None = None
+    captures: Path | None = None
+    results: Path | None = None
+    frames: int | None = None
+    loop_frames: int = 600
+    rate_hz: float = 60.0
+    idle_s: float = 1.0
+    refuse: tuple[tuple[RejectReason, Path], ...] = ()
+
+    def checked(self) -> SuiteRequest:
+        """Return the request with the trust store found beside the package when none was given.
+
+        Raises:
+            SuiteError: a file or folder that was given is missing, or a number is out of range.
+        """
+        for option, path in (("package", self.package), ("trust", self.trust), ("captures", self.captures)):
+            if path is not None and not path.exists():
+                raise SuiteError(f"--ks-{option} {path}: there is no such file")
+        if self.loop_frames < 1 or (self.frames is not None and self.frames < 1):
+            raise SuiteError("--ks-loop and --ks-frames must be at least 1")
+        for reason, path in self.refuse:
+            if not path.exists():
+                raise SuiteError(f"--ks-refuse {reason.code}={path}: there is no such file")
+        beside = None if self.package is None else self.package.resolve().parent / TRUST_FILE
+        if self.trust is None and beside is not None and beside.is_file():
+            return replace(self, trust=beside)
+        return self
+
+    @property
+    def serial(self) -> bool:
+        """Whether the address leads over a serial line."""
+        return self.board.startswith("serial:") or "link=serial" in self.board
+
+    def described(self) -> tuple[tuple[str, str], ...]:
+        """Return the options as a reader wants to see them."""
+        names = {"package": self.package, "trust": self.trust, "captures": self.captures}
+        files = tuple((key, value.name) for key, value in names.items() if value is not None)
+        frames = "by the link's speed" if self.frames is None else str(self.frames)
+        return (*files, ("frames", frames), ("loop", f"{self.loop_frames} frames at {self.rate_hz:g} Hz"))
+
+
+def parse_refuse(text: str) -> tuple[RejectReason, Path]:
+    """Parse ``REASON=FILE``.
+
+    Raises:
+        SuiteError: it is not of this form, or the reason is not one of the closed set.
+    """
+    code, equals, path = text.partition("=")
+    if not equals or not path:
+        raise SuiteError(f"--ks-refuse {text!r} is not REASON=FILE, e.g. rollback=old.ksm")
+    try:
+        return RejectReason.from_code(code), Path(path)
+    except ValueError as error:
+        known = ", ".join(reason.code for reason in RejectReason)
+        raise SuiteError(f"--ks-refuse: {code!r} is not a reason; known are {known}") from error

@@ -1,0 +1,42 @@
+# ruff: noqa: D103 - a test's name is its promise
+"""The board is what it says, and trusts who it should."""
+
+from __future__ import annotations
+
+import pytest
+
+from firmware_bridge.host.board import Board
+from firmware_bridge.package.container import PackageFile
+from firmware_bridge.protocol.messages import RuntimeInfo
+from firmware_bridge.target.runtime import missing_ops
+from hil.recorder import Recorder
+from hil.request import SuiteRequest
+
+
+def test_board_names_itself_its_runtime_and_its_rails(ks_board: Board) -> None:
+    info = ks_board.info()
+    assert info.board, "the board does not say what kind it is"
+    assert info.serial, "the board has no serial number"
+    assert info.runtime.ops, f"the board's runtime {info.runtime.name} lists no operation"
+    assert info.rails, "the board reports no power rail"
+
+
+def test_board_holds_the_trust_store_of_this_bench(ks_board: Board, ks_request: SuiteRequest) -> None:
+    if ks_request.trust is None:
+        pytest.skip("no trust store: give one with --ks-trust, or put trust.ksr beside the package")
+    store = ks_board.trust()
+    assert store, "the board has no trust store; provision it first"
+    assert store == ks_request.trust.read_bytes(), f"the board trusts another store than {ks_request.trust.name}"
+
+
+def test_board_is_of_the_packages_program(ks_board: Board, ks_package: PackageFile) -> None:
+    program = ks_package.manifest_unverified.program
+    assert ks_board.info().program == program, f"the board is of another program than the package's {program!r}"
+
+
+def test_board_runs_every_operation_that_the_package_declares(
+    ks_board: Board, ks_package: PackageFile, ks_record: Recorder
+) -> None:
+    runtime: RuntimeInfo = ks_board.info().runtime
+    missing = missing_ops(ks_package.manifest_unverified.ops, runtime)
+    assert not missing, f"{runtime.name} {runtime.version} does not run {', '.join(missing)}"

@@ -1,0 +1,54 @@
+# ruff: noqa: D103 - a test's name is its promise
+"""An answer comes within the decision window, and frames are kept up with."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firmware_bridge.package.container import PackageFile
+from firmware_bridge.protocol.messages import Measured
+from hil.measurement import Limit, Measurement
+from hil.quantiles import LEAST_SAMPLES, interval, quantile
+from hil.recorder import Recorder
+from hil.request import SuiteRequest
+
+_WINDOW = Limit(high=80.0, why="decision window")
+# A crystal's tolerance and the first frame's phase; a board that drops frames misses it by far more.
+_RATE_TOLERANCE = 0.01
+
+
+def test_latency_stays_within_the_decision_window(ks_measured: Measured, ks_record: Recorder) -> None:
+    samples = np.asarray(ks_measured.latency_ms)
+    ks_record.require(*(_latency(ks_record, samples, share) for share in (0.50, 0.90, 0.99)))
+
+
+def test_frame_rate_is_kept(ks_measured: Measured, ks_request: SuiteRequest, ks_record: Recorder) -> None:
+    starts = ks_measured.start_s
+    rate = (len(starts) - 1) / (starts[-1] - starts[0]) if len(starts) > 1 else math.nan
+    limit = Limit(low=ks_request.rate_hz * (1 - _RATE_TOLERANCE), why=f"{ks_request.rate_hz:g} frames/s")
+    basis, n = ks_record.time_basis, max(0, len(starts) - 1)
+    figure = ks_record.figure("frame_rate", rate, "1/s", limit=limit, basis=basis, n=n, reference=60.0)
+    ks_record.require(figure)
+
+
+def test_npu_takes_the_operations_that_the_package_counts_on(
+    ks_measured: Measured, ks_package: PackageFile, ks_record: Recorder
+) -> None:
+    limit = Limit(low=ks_package.manifest_unverified.npu_ops, why="the package's manifest; fewer fell to the CPU")
+    note = f"{ks_measured.cpu_ops} on the CPU"
+    ks_record.require(
+        ks_record.figure("npu_ops", ks_measured.npu_ops, "1", limit=limit, basis=ks_record.time_basis, note=note)
+    )
+
+
+def _latency(record: Recorder, samples: NDArray[np.float64], share: float) -> Measurement:
+    enough = len(samples) >= LEAST_SAMPLES
+    value = quantile(samples, share) if enough else math.nan
+    low, high = interval(samples, share) if enough else (math.nan, math.nan)
+    note = f"95 % interval {low:.3g} to {high:.3g} ms" if enough else f"at least {LEAST_SAMPLES} frames are needed"
+    return record.figure(
+        f"latency_p{share * 100:.0f}", value, "ms", limit=_WINDOW, basis=record.time_basis, n=len(samples), note=note
+    )

@@ -1,0 +1,59 @@
+# ruff: noqa: D103 - a test's name is its promise
+"""The board stays within its power budget at full frame rate; every rail is shown."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from firmware_bridge.protocol.messages import Measured
+from hil.instruments.power import PowerFigures, power_figures
+from hil.measurement import Limit
+from hil.recorder import Recorder
+from hil.request import SuiteRequest
+
+_BUDGET = Limit(high=8000.0, why="power budget")
+_DROPPED = Limit(high=0.001, why="more would bias the mean")
+# Published for a module of about 3.4 G MAC a frame, INT8 backbone and INT16 attention.
+_PUBLISHED_MW = 6100.0
+
+
+@pytest.fixture(scope="module")
+def figures(ks_measured: Measured) -> PowerFigures:
+    return power_figures(ks_measured)
+
+
+def test_total_power_stays_within_the_budget(
+    figures: PowerFigures, ks_request: SuiteRequest, ks_record: Recorder
+) -> None:
+    basis, n, rate = ks_record.time_basis, figures.samples, ks_request.rate_hz
+    total = ks_record.figure(
+        f"power_total_{rate:.0f}fps", figures.total_mw(rate), "mW", limit=_BUDGET, basis=basis, n=n,
+        reference=_PUBLISHED_MW, note=f"idle plus {rate:g} times the energy of a frame",
+    )  # fmt: skip
+    idle = figures.idle_mw
+    ks_record.figure("power_idle", idle, "mW", basis=basis, n=n, note="all rails, before the loop")
+    ks_record.require(total)
+
+
+def test_each_rail_has_power_and_energy_a_frame(figures: PowerFigures, ks_record: Recorder) -> None:
+    basis = ks_record.time_basis
+    for rail in figures.rails:
+        name = re.sub(r"[^a-z0-9]+", "_", rail.rail.lower()).strip("_")
+        note = f"{rail.idle_mw:.0f} mW idle, {rail.frame_mj:.3g} mJ a frame over idle"
+        ks_record.figure(f"power_rail_{name}", rail.loop_mw, "mW", basis=basis, n=rail.samples, note=note)
+    note = f"over idle, all rails, mean of {figures.frames} frames"
+    ks_record.figure("energy_per_frame", figures.frame_mj, "mJ", basis=basis, n=figures.frames, note=note)
+    loop_mw = sum(rail.loop_mw for rail in figures.rails)
+    assert loop_mw >= figures.idle_mw > 0, (
+        f"{loop_mw:.0f} mW in the loop, {figures.idle_mw:.0f} mW idle: rails are wrong"
+    )
+
+
+def test_rail_samples_are_complete(figures: PowerFigures, ks_record: Recorder) -> None:
+    note = f"{figures.dropped} dropped"
+    share = ks_record.figure(
+        "power_samples_dropped", figures.dropped_share, "1", limit=_DROPPED, n=figures.samples, note=note
+    )
+    ks_record.require(share)
