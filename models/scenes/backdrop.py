@@ -35,6 +35,8 @@ _SURFACE = {
 }  # fmt: skip
 # Paint and wheel tracks let the ground's texture through.
 _TRANSLUCENT = {Stuff.TRACK: 0.7, Stuff.MARKING: 0.8, Stuff.KERB: 0.85}
+_SMOOTH = {Stuff.WALL: 0.35, Stuff.PLASTER: 0.25, Stuff.WINDOW: 0.1, Stuff.METAL: 0.1, Stuff.MARKING: 0.2,
+           Stuff.KERB: 0.3, Stuff.TRACK: 0.5}  # fmt: skip
 _SNOW_TRACK = (0.55, 0.57, 0.62)
 _SHADE_COOLING_K = 2.5
 
@@ -90,15 +92,16 @@ def _overlay(
     codes = clutter.codes
     low = codes & 127
     table = _table(place)
-    summed = np.zeros((height, width, 6), np.float32)
+    summed = np.zeros((height, width, 7), np.float32)
     for row in range(SCALE):
         for column in range(SCALE):
-            summed += table[low[row::SCALE, column::SCALE]]
+            summed += table.take(low[row::SCALE, column::SCALE], axis=0)
     summed *= np.float32(1 / SCALE**2)
     opaque, shade = summed[..., 4], summed[..., 5]
     leaves, warmth = noise_patch(height, width, rng), noise_patch(height, width, rng)
-    summed[..., :3] *= np.maximum(1 + np.float32(0.22) * leaves, np.float32(0.3))[..., None]
-    summed[..., 3] += opaque * np.float32(0.45 * place.heating.evenness) * (leaves + warmth)
+    rough = summed[..., 6]
+    summed[..., :3] *= np.maximum(1 + np.float32(0.22) * rough * leaves, np.float32(0.3))[..., None]
+    summed[..., 3] += rough * np.float32(0.45 * place.heating.evenness) * (leaves + warmth)
     light = 1 - shade * np.float32(0.75 * place.direct / 0.7)
     eo = ground.radiance * ((1 - opaque) * light)[..., None] + summed[..., :3]
     if place.thermal == "night" and place.background == "urban":
@@ -110,8 +113,8 @@ def _overlay(
 
 
 def _table(place: Place) -> NDArray[np.float32]:
-    """Return for each code of material and level: red, green, blue, kelvin (times opacity), opacity, shade."""
-    table = np.zeros((128, 6), np.float32)
+    """Return for each code of material and level: red, green, blue, kelvin (times opacity), opacity, shade, roughness."""
+    table = np.zeros((128, 7), np.float32)
     sunny = place.direct
     for stuff in Stuff:
         colour = np.array(_ALBEDO[stuff], np.float32)
@@ -127,6 +130,7 @@ def _table(place: Place) -> NDArray[np.float32]:
             row[:3] = colour * np.float32(brightness)
             row[3] = kelvin + (level - 3) * (0.35 + 0.6 * sunny) * place.heating.evenness
             row[4] = 1.0
+            row[6] = _SMOOTH.get(stuff, 1.0)
             if stuff is Stuff.WINDOW and place.thermal == "night" and level == 7:
                 row[:3] = (1.6, 1.2, 0.6)
             if stuff in _TRANSLUCENT:

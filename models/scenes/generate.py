@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
 
 import numpy as np
 
@@ -13,10 +17,12 @@ from models.scenes.render import Frame, render
 from models.scenes.sensor import LwirSensor
 from models.scenes.spec import FRAMES_PER_SCENE, SceneSpec
 
-__all__ = ["generate", "render_scene"]
+__all__ = ["generate", "render_scene", "render_scenes"]
 
 _CAMERA_STREAM = 1
 _SCENE_STREAM = 2
+# A worker takes about half a second to start: below this many pairs one process is faster.
+_WORTH_A_WORKER = 150
 
 
 def generate(
@@ -27,18 +33,47 @@ def generate(
     Args:
         spec: what to generate.
         progress: called with (pairs done, pairs in all).
-        workers: processes; None takes one for each core when the set is large.
+        workers: processes; None takes one for each core when the set is large enough.
     """
-    eo = np.empty((spec.count, spec.height, spec.width, 3), np.uint8)
-    lwir = np.empty((spec.count, spec.height, spec.width), np.uint16)
-    captures: list[Capture] = []
-    for scene in range(spec.scenes):
-        for frame in render_scene(spec, scene):
-            eo[len(captures)], lwir[len(captures)] = frame.eo, frame.lwir
-            captures.append(frame.capture)
-        if progress is not None:
-            progress(len(captures), spec.count)
-    return CaptureSet.from_arrays(spec.name, captures, eo, lwir)
+    if workers is None:
+        workers = min(len(os.sched_getaffinity(0)), spec.count // _WORTH_A_WORKER)
+    workers = max(1, min(workers, spec.scenes))
+    from models.scenes.worker import Worker
+
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ks100-scenes-")))
+        others = [Worker.start(spec, k, workers, folder / str(k)) for k in range(1, workers)]
+        for worker in others:
+            stack.callback(worker.stop)
+        own = 0
+
+        def report() -> None:
+            nonlocal own
+            own += 1
+            if progress is not None:
+                done = own + sum(worker.scenes_done() for worker in others)
+                progress(min(done * FRAMES_PER_SCENE, spec.count), spec.count)
+
+        parts = [render_scenes(spec, range(0, spec.scenes, workers), report)]
+        for k, worker in enumerate(others, start=1):
+            part = worker.collect()
+            parts.append(render_scenes(spec, range(k, spec.scenes, workers)) if part is None else part)
+        merged = _interleave(spec, parts)
+    if progress is not None:
+        progress(spec.count, spec.count)
+    return merged
+
+
+def render_scenes(spec: SceneSpec, scenes: Sequence[int], report: Callable[[], None] | None = None) -> CaptureSet:
+    """Render some scenes of the set, in the given order; ``report`` is called after each."""
+    frames: list[Frame] = []
+    for scene in scenes:
+        frames += render_scene(spec, scene)
+        if report is not None:
+            report()
+    return CaptureSet.from_arrays(
+        spec.name, [f.capture for f in frames], np.stack([f.eo for f in frames]), np.stack([f.lwir for f in frames])
+    )
 
 
 def render_scene(spec: SceneSpec, scene: int) -> list[Frame]:
@@ -48,6 +83,23 @@ def render_scene(spec: SceneSpec, scene: int) -> list[Frame]:
     rng = np.random.default_rng(spec.entropy(_SCENE_STREAM, scene))
     place = draw_place(spec, scene, rng)
     backdrop = build_backdrop(place, spec.width * 3 // 2, rng)
-    first = scene * FRAMES_PER_SCENE
-    count = min(FRAMES_PER_SCENE, spec.count - first)
+    count = min(FRAMES_PER_SCENE, spec.count - scene * FRAMES_PER_SCENE)
     return [render(place, backdrop, sensor, f"{place.id}-{k}", rng) for k in range(count)]
+
+
+def _interleave(spec: SceneSpec, parts: Sequence[CaptureSet]) -> CaptureSet:
+    """Put the workers' parts, each holding every n-th scene, back into the order of scenes."""
+    if len(parts) == 1:
+        return parts[0]
+    eo = np.empty((spec.count, spec.height, spec.width, 3), np.uint8)
+    lwir = np.empty((spec.count, spec.height, spec.width), np.uint16)
+    captures: list[Capture] = []
+    taken = [0] * len(parts)
+    for scene in range(spec.scenes):
+        part = scene % len(parts)
+        for _ in range(min(FRAMES_PER_SCENE, spec.count - scene * FRAMES_PER_SCENE)):
+            source, at = parts[part], taken[part]
+            eo[len(captures)], lwir[len(captures)] = source.frames.eo(at), source.frames.lwir(at)
+            captures.append(source.captures[at])
+            taken[part] += 1
+    return CaptureSet.from_arrays(spec.name, captures, eo, lwir)

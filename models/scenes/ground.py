@@ -104,8 +104,8 @@ def noise_at(
     fx, fy = x - column, y - row
     i, j = row.astype(np.int32) & (_TILE - 1), column.astype(np.int32) & (_TILE - 1)
     at, right, below = i * _TILE + j, (j + 1) & (_TILE - 1), ((i + 1) & (_TILE - 1)) * _TILE
-    upper = tile[at] * (1 - fx) + tile[i * _TILE + right] * fx
-    lower = tile[below + j] * (1 - fx) + tile[below + right] * fx
+    upper = tile.take(at) * (1 - fx) + tile.take(i * _TILE + right) * fx
+    lower = tile.take(below + j) * (1 - fx) + tile.take(below + right) * fx
     mixed: NDArray[np.float32] = upper * (1 - fy) + lower * fy
     return mixed
 

@@ -67,7 +67,7 @@ def rasterise(
     width, height = math.ceil(right) - x, math.ceil(bottom) - y
     scale = int(min(8, max(3, 150 // max(width, height))))
     codes = _draw(primitives, (width, height), scale, px_per_m, (foot[0] - x, foot[1] - y))
-    summed = _average(palette.table[codes], height, width, scale)
+    summed = _average(palette.table.take(codes, axis=0), height, width, scale)
     shadow, shadow_x, shadow_y = _draw_shadow(primitives, foot, px_per_m) if direct > 0.2 else (None, 0, 0)
     return Sprite(x, y, summed[..., :3], summed[..., 3], summed[..., 4], shadow, shadow_x, shadow_y)
 
