@@ -28,6 +28,7 @@ from firmware_bridge.target.graph import Graph
 __all__ = [
     "AcceptedPackage",
     "BoardContext",
+    "ProgramKey",
     "TrustStore",
     "VerifiedPackage",
     "accept_store",
