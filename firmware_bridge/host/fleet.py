@@ -166,9 +166,7 @@ class _Flashing:
             if error is not None:
                 self._tell(FlashStep.FAILED, error=error)
             seconds = self._clock() - begin_s
-            return FlashResult(
-                self._target.name, self._serial, self._slot, self._digest, seconds, attempt, error
-            )
+            return FlashResult(self._target.name, self._serial, self._slot, self._digest, seconds, attempt, error)
 
     def _once(self, activate: bool, confirm: bool) -> None:
         self._tell(FlashStep.CONNECT)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from firmware_bridge.errors import TransferError
 from firmware_bridge.links.link import Link
 
-__all__ = ["FaultyLink", "Faults"]
+__all__ = ["Faults", "FaultyLink"]
 
 
 @dataclass(frozen=True, slots=True)

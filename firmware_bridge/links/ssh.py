@@ -18,6 +18,7 @@ SUBSYSTEM = "ks100"
 _READ_BYTES = 256 * 1024
 _WINDOW_BYTES = 4 * 1024 * 1024  # SSH's own credit; larger than the session's, so that it is never the bottleneck
 _CONNECT_S = 10.0
+_STATUS_S = 0.3  # the exit status comes just after the end of file
 _KEEPALIVE_S = 5  # a board that was reset under an open session is noticed
 
 
@@ -76,12 +77,12 @@ class SshLink:
         self._client.close()
 
     def _closed_text(self) -> str:
-        said = ""
-        with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
-            if self._channel.recv_stderr_ready():
-                said = self._channel.recv_stderr(2000).decode("utf-8", "replace").strip()
-        last_line = said.splitlines()[-1] if said else ""
-        return f"{self._name} was closed by the board" + (f", which said: {last_line}" if last_line else "")
+        # What a subsystem writes to standard error stays on the board (OpenSSH's session.c); its exit status does not.
+        text = f"{self._name} was closed by the board"
+        self._channel.status_event.wait(_STATUS_S)
+        if self._channel.exit_status > 0:
+            text += f": its agent's bridge ended with status {self._channel.exit_status}; is the agent running there?"
+        return text
 
 
 def open_ssh(

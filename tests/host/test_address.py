@@ -1,0 +1,86 @@
+"""Addresses of boards: what each form means, and that nothing else is one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from firmware_bridge.errors import InputError
+from firmware_bridge.host.address import (
+    BoardAddress,
+    EmulatedAddress,
+    LinkKind,
+    QemuAddress,
+    SerialAddress,
+    SshAddress,
+)
+from firmware_bridge.host.open import open_link
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("emu:", EmulatedAddress()),
+        ("emu:?link=serial", EmulatedAddress(None, LinkKind.SERIAL)),
+        ("emu:run/board?link=ssh", EmulatedAddress(Path("run/board"))),
+        ("emu:/tmp/b", EmulatedAddress(Path("/tmp/b"))),
+        ("emu:///tmp/b", EmulatedAddress(Path("/tmp/b"))),
+        ("qemu:", QemuAddress()),
+        ("ssh://root@board17", SshAddress("board17", "root")),
+        (
+            "ssh://board17:2222?identity=/k/id&known_hosts=/k/h",
+            SshAddress("board17", None, 2222, Path("/k/id"), Path("/k/h")),
+        ),
+        ("ssh://u@[::1]:22", SshAddress("::1", "u")),
+        ("serial:///dev/ks100/A1?baud=115200", SerialAddress(Path("/dev/ks100/A1"), 115200)),
+        ("serial:/dev/ttyUSB0", SerialAddress(Path("/dev/ttyUSB0"))),
+    ],
+)
+def test_what_an_address_means(url, address):
+    assert BoardAddress.parse(url) == address
+    assert BoardAddress.parse(address.url) == address
+
+
+names = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=20).filter(
+    lambda s: not {"/", "\\"} & set(s)
+)
+paths = st.lists(names.filter(lambda s: s not in (".", "..")), min_size=1, max_size=3).map(lambda p: Path("/", *p))
+
+
+@given(
+    st.one_of(
+        st.builds(EmulatedAddress, st.none() | paths, st.sampled_from(LinkKind)),
+        st.builds(SerialAddress, paths, st.integers(300, 12_000_000)),
+        st.builds(
+            SshAddress,
+            st.from_regex(r"[a-z][a-z0-9.-]{0,20}", fullmatch=True),
+            st.none() | names,
+            st.integers(1, 65535),
+            st.none() | paths,
+            st.none() | paths,
+        ),
+    )
+)
+def test_every_address_survives_its_url(address):
+    assert BoardAddress.parse(address.url) == address
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "", "board17", "http://x", "ssh://", "ssh://a:b@host", "ssh://host:99999", "ssh://host/path",
+        "ssh://host?baud=3", "serial:", "serial://dev/ttyUSB0", "serial:///dev/x?baud=fast", "serial:///dev/x?baud=1",
+        "emu:?link=usb", "emu:#2", "emu:?speed=2", "ssh://[::1",
+    ],
+)  # fmt: skip
+def test_not_an_address(url):
+    with pytest.raises(InputError):
+        BoardAddress.parse(url)
+
+
+def test_a_virtual_board_is_not_opened_here():
+    with pytest.raises(InputError, match="started first"):
+        open_link("emu:")

@@ -1,0 +1,102 @@
+"""The whole way over real terminals and a real SSH server, with the service in memory behind it."""
+
+from __future__ import annotations
+
+import random
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from memory_service import CHUNK_BYTES, MemoryPackage, MemoryService
+from serving import ServedBoard
+
+from firmware_bridge.errors import TransferError
+from firmware_bridge.host.address import SerialAddress, SshAddress
+from firmware_bridge.host.board import Board
+from firmware_bridge.host.open import open_link
+from firmware_bridge.links.cable import SerialCable
+from firmware_bridge.links.tty import tty_link
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "links"))
+from own_sshd import SSHD, OwnSshd
+
+PACKAGE = MemoryPackage(random.Random(9).randbytes(12 * CHUNK_BYTES))
+
+
+@pytest.mark.parametrize("error_rate", [0.0, 1e-4])
+def test_a_push_over_a_paced_serial_line_uses_nearly_all_of_it(error_rate):
+    service = MemoryService()
+    with SerialCable(3_000_000, turnaround_s=0.016, error_rate=error_rate, seed=3) as cable:
+        served = ServedBoard(tty_link(cable.board_path, 3_000_000), service)
+        with Board(open_link(SerialAddress(Path(cable.host_path), 3_000_000)), "test") as board:
+            begun = time.monotonic()
+            board.push(PACKAGE)
+            share = len(PACKAGE.payload) / (time.monotonic() - begun) / 300_000
+        served.close()
+    assert service.installed == PACKAGE.payload
+    assert share > 0.6, f"{share:.2f} of the line; far more on a quiet machine"
+
+
+def test_a_login_prompt_on_the_line_is_named(tmp_path):
+    with SerialCable(0) as cable:
+        there = tty_link(cable.board_path, 115200)
+        there.write(b"\r\nDebian GNU/Linux 12 ks100 ttyS0\r\n\r\nks100 login: ")
+        with pytest.raises(TransferError, match="ks100 login"):
+            Board(open_link(f"serial://{cable.host_path}?baud=115200"), "test", silence_s=1.0)
+        there.close()
+
+
+def test_a_boot_log_before_the_agent_starts_does_no_harm():
+    with SerialCable(0) as cable:
+        there = tty_link(cable.board_path, 115200)
+        there.write(b"[    0.000000] Booting Linux on physical CPU 0x0\r\n" * 20)
+        served = ServedBoard(there, MemoryService())
+        with Board(open_link(f"serial://{cable.host_path}?baud=115200"), "test") as board:
+            assert board.info().serial == "M0001"
+        served.close()
+
+
+@pytest.fixture(scope="module")
+def server():
+    if not Path(SSHD).exists():
+        pytest.skip("no sshd: apt-get install openssh-server")
+    with tempfile.TemporaryDirectory(prefix="ks") as folder:
+        script = Path(folder) / "agent.py"
+        script.write_text(
+            f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+            "from memory_service import MemoryService\n"
+            "from firmware_bridge.agent.server import serve\n"
+            "from firmware_bridge.links.stdio import stdio_link\n"
+            "print('a stray print does no harm', flush=True)\n"
+            "link = stdio_link()\nprint('nor does a later one', flush=True)\nserve(link, MemoryService())\n"
+        )
+        server = OwnSshd(Path(folder), f"{sys.executable} {script}")
+        yield server
+        server.stop()
+
+
+@pytest.fixture
+def ssh_address(server):
+    return SshAddress("127.0.0.1", server.user, server.port, server.identity, server.known_hosts)
+
+
+def test_a_push_over_a_real_ssh_server(ssh_address):
+    with Board(open_link(ssh_address), "test") as board:
+        installed = board.push(PACKAGE)
+        assert board.activate(installed.slot).slot == "b"
+
+
+def test_a_request_over_ssh_costs_less_than_ten_milliseconds(ssh_address):
+    frames = {"eo": np.ones((1, 128, 160, 3), np.int8), "lwir": np.ones((1, 128, 160, 1), np.int8)}
+    with Board(open_link(ssh_address.url), "test") as board:
+        board.info()
+        times = []
+        for ask in [board.info] * 30 + [lambda: board.infer(frames)] * 10:
+            begun = time.monotonic()
+            ask()
+            times.append(time.monotonic() - begun)
+    assert sorted(times[:30])[15] < 0.01, f"info: {sorted(times[:30])[15] * 1000:.1f} ms"
+    assert sorted(times[30:])[5] < 0.06, f"infer with 80 KiB there and back: {sorted(times[30:])[5] * 1000:.1f} ms"

@@ -1,0 +1,119 @@
+"""What every link promises. Subclass `LinkConformance` and give it a fixture ``ends`` with two joined links."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+
+import pytest
+
+from firmware_bridge.errors import TransferError
+from firmware_bridge.links.link import Link
+
+
+def read_exactly(link: Link, size: int, limit_s: float = 20.0) -> bytes:
+    data = b""
+    end = time.monotonic() + limit_s
+    while len(data) < size and time.monotonic() < end:
+        data += link.read(0.2)
+    return data
+
+
+class LinkConformance:
+    """The tests; ``ends`` is (host's end, board's end)."""
+
+    closes_the_other_end = True  # a serial line does not tell that the other end was closed
+    large_bytes = 1_000_000
+
+    def test_it_has_a_name_that_says_which_link_it_is(self, ends):
+        assert ":" in ends[0].name
+
+    def test_every_byte_value_crosses_both_ways_unchanged(self, ends):
+        host, board = ends
+        everything = bytes(range(256)) + b"\r\n\x03\x04\x11\x13\x1a\x7f"
+        host.write(everything)
+        assert read_exactly(board, len(everything)) == everything
+        board.write(everything)
+        assert read_exactly(host, len(everything)) == everything
+
+    def test_reading_silence_returns_nothing_after_the_timeout(self, ends):
+        begun = time.monotonic()
+        assert ends[0].read(0.1) == b""
+        assert 0.08 <= time.monotonic() - begun < 2.0
+
+    def test_reading_without_patience_returns_at_once(self, ends):
+        begun = time.monotonic()
+        assert ends[0].read(0.0) == b""
+        assert time.monotonic() - begun < 0.5
+
+    def test_reading_returns_what_is_there_without_waiting_for_more(self, ends):
+        host, board = ends
+        board.write(b"x")
+        begun = time.monotonic()
+        assert host.read(10.0) == b"x"
+        assert time.monotonic() - begun < 5.0
+
+    def test_a_large_write_blocks_until_it_is_read_and_loses_nothing(self, ends):
+        host, board = ends
+        data = random.Random(1).randbytes(self.large_bytes)
+        writer = threading.Thread(target=host.write, args=(data,))
+        writer.start()
+        got = read_exactly(board, len(data), 60)
+        writer.join(10)
+        assert not writer.is_alive()
+        assert got == data
+
+    def test_both_directions_at_once_from_two_threads_each(self, ends):
+        data = random.Random(2).randbytes(self.large_bytes // 4)
+        got: dict[int, bytes] = {}
+        threads = [threading.Thread(target=end.write, args=(data,)) for end in ends]
+        threads += [
+            threading.Thread(target=lambda i=i, e=e: got.update({i: read_exactly(e, len(data), 60)}))
+            for i, e in enumerate(ends)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        assert got == {0: data, 1: data}
+
+    def test_a_closed_link_refuses_to_read_and_write(self, ends):
+        host, _ = ends
+        host.close()
+        with pytest.raises(TransferError):
+            host.read(1.0)
+        with pytest.raises(TransferError):
+            host.write(b"x")
+
+    def test_closing_twice_is_allowed(self, ends):
+        ends[0].close()
+        ends[0].close()
+
+    def test_closing_ends_a_read_in_another_thread_soon(self, ends):
+        host, _ = ends
+        seen: list[object] = []
+
+        def reading() -> None:
+            try:
+                seen.append(host.read(30.0))
+            except TransferError as error:
+                seen.append(error)
+
+        thread = threading.Thread(target=reading)
+        thread.start()
+        time.sleep(0.1)
+        host.close()
+        thread.join(5)
+        assert not thread.is_alive()
+        assert isinstance(seen[0], TransferError)
+
+    def test_the_other_end_notices_the_close_after_reading_what_came_before(self, ends):
+        if not self.closes_the_other_end:
+            pytest.skip("a serial line does not tell")
+        host, board = ends
+        host.write(b"last words")
+        host.close()
+        assert read_exactly(board, 10) == b"last words"
+        with pytest.raises(TransferError):
+            read_exactly(board, 1)
