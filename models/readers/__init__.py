@@ -1,1 +1,7 @@
-"""Real datasets into capture sets; each says what it could not read."""
+"""Readers of real datasets into the same `CaptureSet`, frames in place, with a report of what could not be read."""
+
+from models.readers.assemble import Options
+from models.readers.detect import read_dataset
+from models.readers.report import ProblemKind, ReadReport
+
+__all__ = ["Options", "ProblemKind", "ReadReport", "read_dataset"]

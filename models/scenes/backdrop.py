@@ -79,7 +79,9 @@ def build_backdrop(place: Place, width: int, rng: np.random.Generator) -> Backdr
     seen = np.where(np.isfinite(ranges), ranges, ground.range_m[:, None])
     through = place.atmosphere.eo_transmission(seen)[..., None]
     eo = eo * through + airlight(place) * (1 - through)
-    through_ir = place.atmosphere.lwir_transmission(seen)
+    # The sky's temperature is already what reaches the lens.
+    own = (ranges == np.inf) & (np.arange(len(seen)) < place.camera.horizon_row)[:, None]
+    through_ir = place.atmosphere.lwir_transmission(np.where(own, np.float32(0), seen))
     lwir = lwir * through_ir + np.float32(place.heating.air_k) * (1 - through_ir)
     return Backdrop(eo, lwir, cover, ranges, ground_colour)
 

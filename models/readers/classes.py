@@ -1,0 +1,55 @@
+"""How datasets' class names map onto ours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from models.captures import ObjectClass
+
+__all__ = ["DEFAULT_CLASSES", "ClassMap", "MappedClass"]
+
+
+@dataclass(frozen=True, slots=True)
+class MappedClass:
+    """Where a name goes: a class of ours, or ``ignore`` with the class that it resembles most."""
+
+    object_class: ObjectClass
+    ignore: bool = False
+
+
+_P, _B, _M, _C, _T, _U = (MappedClass(c) for c in ObjectClass)
+_IGNORE_PERSON = MappedClass(ObjectClass.PERSON, ignore=True)
+_IGNORE_BIKE = MappedClass(ObjectClass.BICYCLE, ignore=True)
+_IGNORE_CAR = MappedClass(ObjectClass.CAR, ignore=True)
+_IGNORE_TRUCK = MappedClass(ObjectClass.TRUCK, ignore=True)
+
+DEFAULT_CLASSES: Mapping[str, MappedClass] = {
+    "person": _P, "pedestrian": _P, "people": _IGNORE_PERSON, "person?": _IGNORE_PERSON, "rider": _P,
+    "bicycle": _B, "bike": _B, "cyclist": _B,
+    "motorcycle": _M, "motor": _M, "motorbike": _M, "scooter": _IGNORE_BIKE,
+    "car": _C, "van": _C,
+    "truck": _T, "lamp": _IGNORE_CAR, "freight car": _T, "freight_car": _T, "feright car": _T, "feright_car": _T,
+    "feright": _T,
+    "bus": _U,
+    # HIT-UAV's OtherVehicle holds trucks and buses alike; its DontCare is what annotators could not tell.
+    "othervehicle": _IGNORE_TRUCK, "other vehicle": _IGNORE_TRUCK, "dontcare": _IGNORE_PERSON, "*": _IGNORE_CAR,
+    "train": _IGNORE_TRUCK, "skateboard": _IGNORE_BIKE, "stroller": _IGNORE_BIKE, "deer": _IGNORE_PERSON,
+    "dog": _IGNORE_PERSON, "light": _IGNORE_CAR, "hydrant": _IGNORE_PERSON, "sign": _IGNORE_CAR,
+}  # fmt: skip
+"""Names of the datasets that have a reader, in lower case."""
+
+
+@dataclass(frozen=True)
+class ClassMap:
+    """Maps names, whatever their case; a name it lacks is None, for the reader to report."""
+
+    names: Mapping[str, MappedClass] = field(default_factory=lambda: DEFAULT_CLASSES)
+
+    def get(self, name: str) -> MappedClass | None:
+        """Return where ``name`` goes, or None."""
+        return self.names.get(name.strip().lower())
+
+    def with_names(self, more: Mapping[str, MappedClass]) -> ClassMap:
+        """Return this map with names added or replaced."""
+        return ClassMap({**self.names, **{name.lower(): target for name, target in more.items()}})
