@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(not Path(SSHD).exists(), reason="no sshd: apt-ge
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    server = OwnSshd(tmp_path_factory.mktemp("sshd"), "/bin/sh -c 'exit 3'")
+    server = OwnSshd(tmp_path_factory.mktemp("sshd"), "/bin/false")
     yield server
     server.stop()
 
@@ -61,7 +61,7 @@ def test_an_identity_file_that_is_not_there(server, tmp_path):
 
 def test_how_the_subsystem_ended_stands_in_the_error(server):
     link = connect(server)
-    with pytest.raises(TransferError, match=r"closed by the board.* status 3; is the agent running"):
+    with pytest.raises(TransferError, match=r"closed by the board.* status 1; is the agent running"):
         read_exactly(link, 1)
     link.close()
 
