@@ -13,6 +13,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cache
 from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from firmware_bridge.errors import InputError
 from firmware_bridge.target.flatview import FlatBuffer, FlatTable
@@ -67,6 +71,21 @@ class GraphTensor:
     def size_bytes(self) -> int:
         """Bytes of its value; types below a byte count as one byte an element."""
         return self.elements * _ITEM_BYTES.get(self.dtype, 1)
+
+    def quantize(self, values: NDArray[np.float32]) -> NDArray[Any]:
+        """Return real values as this tensor holds them: rounded to even, saturated; unchanged if it is float."""
+        if not self.scale:
+            return values.astype(self.dtype)
+        limits = np.iinfo(self.dtype)
+        steps = np.rint(values / np.float32(self.scale)) + self.zero_point
+        held: NDArray[Any] = np.clip(steps, limits.min, limits.max).astype(self.dtype)
+        return held
+
+    def dequantize(self, values: NDArray[Any]) -> NDArray[np.float32]:
+        """Return the real values float32 that this tensor's ``values`` stand for."""
+        if not self.scale:
+            return values.astype(np.float32)
+        return ((values.astype(np.int32) - self.zero_point) * np.float32(self.scale)).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)

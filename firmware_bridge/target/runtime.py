@@ -29,6 +29,7 @@ __all__ = [
     "TfliteRuntime",
     "available",
     "default_runtime",
+    "import_runtime",
     "missing_ops",
     "op_table",
 ]
@@ -94,7 +95,7 @@ class LiteRt:
         Raises:
             BenchError: it is not installed.
         """
-        self._interpreter = _vendor("ai_edge_litert.interpreter", "ai-edge-litert", "board")
+        self._interpreter = import_runtime("ai_edge_litert.interpreter", "ai-edge-litert", "board")
 
     def info(self) -> RuntimeInfo:
         """See `Runtime.info`."""
@@ -119,7 +120,7 @@ class TfliteRuntime:
         """
         if "tensorflow" in sys.modules and "tflite_runtime.interpreter" not in sys.modules:
             raise BenchError("tflite-runtime cannot run in a process that has TensorFlow; start one without it")
-        self._interpreter = _vendor("tflite_runtime.interpreter", "tflite-runtime", "board-tflite")
+        self._interpreter = import_runtime("tflite_runtime.interpreter", "tflite-runtime", "board-tflite")
 
     def info(self) -> RuntimeInfo:
         """See `Runtime.info`."""
@@ -180,8 +181,8 @@ def missing_ops(needed: tuple[str, ...], runtime: RuntimeInfo) -> tuple[str, ...
     return tuple(sorted(set(needed) - set(runtime.ops)))
 
 
-def _vendor(module: str, package: str, extra: str) -> Any:
-    """Import a runtime's Python module.
+def import_runtime(module: str, package: str, extra: str) -> Any:
+    """Return a runtime's Python module.
 
     Raises:
         BenchError: it is missing or does not fit this machine.

@@ -36,6 +36,8 @@ def names_of(tensor: str) -> tuple[str, ...]:
     """Return the layer names in a tensor's name, with and without tracing's suffix, then the whole name."""
     found: list[str] = []
     for part in tensor.split(";"):
+        if part.isdigit():  # the converter counts copies of one name
+            continue
         path = part.split("/")
         # The first step is the model, the last one the operation inside the layer.
         layers = path[1:-1] if len(path) > 2 else path[:1]

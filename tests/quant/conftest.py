@@ -14,7 +14,7 @@ def _small_network():
     keras.utils.set_random_seed(7)
 
     def conv(x, filters, name, stride=1, kernel=3):
-        x = layers.Conv2D(filters, kernel, stride, padding="same", name=name)(x)
+        x = layers.Conv2D(filters, kernel, stride, padding="same", bias_initializer="random_normal", name=name)(x)
         return layers.ReLU(6.0, name=f"{name}_act")(x)
 
     eo, lwir = keras.Input((16, 24, 3), 1, name="eo"), keras.Input((16, 24, 1), 1, name="lwir")
@@ -37,14 +37,14 @@ def _small_network():
     logits = layers.Lambda(lambda t: ops.matmul(t[0], t[1]), name="fusion_logits")([q, k])
     weights = layers.Softmax(name="fusion_softmax")(logits)
     mixed = layers.Lambda(lambda t: ops.matmul(t[0], t[1]), name="fusion_mix")([weights, v])
-    mixed = layers.Lambda(
-        lambda t: ops.reshape(ops.transpose(t, (0, 2, 1, 3)), (1, 8, 12, 8)), name="fusion_merge"
-    )(mixed)
+    mixed = layers.Lambda(lambda t: ops.reshape(ops.transpose(t, (0, 2, 1, 3)), (1, 8, 12, 8)), name="fusion_merge")(
+        mixed
+    )
     mixed = layers.Conv2D(8, 1, name="fusion_out")(mixed)
     fused = layers.Add(name="fusion_add")([a, mixed])
 
     low = conv(fused, 12, "neck_down", 2)
-    up = layers.UpSampling2D(2, name="neck_up")(low)
+    up = layers.Lambda(lambda t: ops.image.resize(t, (8, 12), interpolation="nearest"), name="neck_up")(low)
     both = layers.Concatenate(name="neck_concat")([up, fused])
     trunk = conv(both, 12, "head_trunk")
     gate = layers.Conv2D(12, 1, activation="sigmoid", name="head_gate")(trunk)

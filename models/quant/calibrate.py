@@ -1,0 +1,164 @@
+"""Ranges of a float graph's activations, measured on data.
+
+Owns: running the graph over the samples and keeping, for every activation, its extremes and (for the clipping
+methods) one histogram a condition category. `models.quant.clipping` chooses the ends. Weights need no calibration.
+
+Unlike the moving average of ai-edge-quantizer's own calibration, nothing here depends on the samples' order, and
+rare conditions weigh as much as they are asked to.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firmware_bridge.errors import InputError
+from firmware_bridge.target.graph import Graph
+from firmware_bridge.target.probe import Probe
+from models.captures import CaptureSet
+from models.errors import DataError
+from models.quant import clipping, editing
+from models.quant.feeds import Sample, samples_of
+from models.quant.ranges import FIXED, Ranges, TensorRange
+
+__all__ = ["CalibrationMethod", "calibrate"]
+
+Progress = Callable[[int, int], None]
+"""Called with (steps done, steps in all)."""
+
+
+class CalibrationMethod(Enum):
+    """How the ends of an INT8 range are chosen; INT16 always spans all that was seen."""
+
+    MINMAX = "minmax"
+    """The extremes: nothing clips."""
+    PERCENTILE = "percentile"
+    """0.01 % of the values clip at each end."""
+    MSE = "mse"
+    """The ends with the least mean squared error over all samples."""
+    WORST_CONDITION = "worst-condition"
+    """The ends whose largest mean squared error in any condition category is least."""
+
+
+@dataclass
+class _Activation:
+    """What is known of one activation so far; ``counts`` are int64 [groups, bins]."""
+
+    low: float = np.inf
+    high: float = -np.inf
+    counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 0), np.int64))
+
+
+def calibrate(
+    float_tflite: bytes,
+    captures: CaptureSet | Sequence[Sample],
+    method: CalibrationMethod = CalibrationMethod.WORST_CONDITION,
+    progress: Progress | None = None,
+) -> Ranges:
+    """Measure ranges.
+
+    Args:
+        float_tflite: the float graph; foreign graphs are made fit first, as `models.quant.produce` does.
+        captures: a capture set, or samples for graphs with other inputs.
+        method: how the ends are chosen.
+        progress: told of each sample.
+
+    Returns:
+        A range for every float activation, under the tensor's name.
+
+    Raises:
+        DataError: there are no samples, one does not fit or is not finite, or the graph cannot be read, or gives NaN.
+    """
+    try:
+        Graph.parse(float_tflite)
+        probe = Probe(editing.fit_for_quantizing(float_tflite))
+    except InputError as error:
+        raise DataError(f"the float graph cannot be read: {error}") from error
+    samples = samples_of(captures, probe.graph)
+    passes = 1 if method is CalibrationMethod.MINMAX else 2
+    told = _Counter(progress, passes * len(samples))
+    found = _extremes(probe, samples, told)
+    if passes == 2:
+        _histograms(probe, samples, found, told)
+    ranges = {name: _range(name, seen, method) for name, seen in found.items()}
+    _fix(probe.graph, ranges)
+    data = captures.digest if isinstance(captures, CaptureSet) else _digest(samples)
+    return Ranges(ranges, f"{method.value} over {len(samples)} samples", data)
+
+
+@dataclass
+class _Counter:
+    progress: Progress | None
+    total: int
+    done: int = 0
+
+    def step(self) -> None:
+        self.done += 1
+        if self.progress is not None:
+            self.progress(self.done, self.total)
+
+
+def _extremes(probe: Probe, samples: Sequence[Sample], told: _Counter) -> dict[str, _Activation]:
+    found: dict[str, _Activation] = {}
+    for sample in samples:
+        for tensor, value in probe.run(sample.feed):
+            if tensor.dtype != "float32" or not value.size:
+                continue
+            seen = found.setdefault(tensor.name, _Activation())
+            low, high = float(value.min()), float(value.max())
+            if not np.isfinite([low, high]).all():
+                raise DataError(
+                    f"activation {tensor.name!r} is not finite on sample {told.done}; check it and the weights"
+                )
+            seen.low, seen.high = min(seen.low, low), max(seen.high, high)
+        told.step()
+    return found
+
+
+def _histograms(probe: Probe, samples: Sequence[Sample], found: dict[str, _Activation], told: _Counter) -> None:
+    """Count values by bin and condition category; the first row counts all samples."""
+    groups: dict[str, int] = {"": 0}
+    for sample in samples:
+        rows = [0, *(groups.setdefault(group, len(groups)) for group in sample.groups)]
+        for tensor, value in probe.run(sample.feed):
+            seen = found.get(tensor.name)
+            if seen is None or seen.low == seen.high:
+                continue
+            counts = clipping.binned(value, seen.low, seen.high)
+            if seen.counts.shape[0] < len(groups):
+                grown = np.zeros((len(groups), counts.size), np.int64)
+                grown[: seen.counts.shape[0]] = seen.counts if seen.counts.size else 0
+                seen.counts = grown
+            seen.counts[rows] += counts
+        told.step()
+
+
+def _range(name: str, seen: _Activation, method: CalibrationMethod) -> TensorRange:
+    low, high = seen.low, seen.high
+    if seen.counts.size:
+        if method is CalibrationMethod.PERCENTILE:
+            low, high = clipping.percentile(seen.counts[0], seen.low, seen.high)
+        elif method is CalibrationMethod.MSE or len(seen.counts) == 1:
+            low, high = clipping.least_error(seen.counts[:1], seen.low, seen.high)
+        else:
+            low, high = clipping.least_error(seen.counts[1:], seen.low, seen.high)
+    return TensorRange(low, high, seen.low, seen.high).checked(name)
+
+
+def _fix(graph: Graph, ranges: dict[str, TensorRange]) -> None:
+    for op in graph.ops:
+        if op.op in FIXED:
+            ranges[op.name] = TensorRange.plain(*FIXED[op.op])
+
+
+def _digest(samples: Sequence[Sample]) -> str:
+    digest = hashlib.sha256()
+    for sample in samples:
+        for name in sorted(sample.feed):
+            digest.update(name.encode() + np.ascontiguousarray(sample.feed[name]).tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,120 @@
+"""From a float graph, a precision plan and ranges to the one integer graph that a board runs.
+
+Owns: the order of the steps and the checks around them. The same inputs give the same bytes.
+
+    fit (names, signature, fp16 weights) -> plan per operation -> ranges complete -> integer graph
+      -> integer outputs -> bridge for the target runtime -> lint against the plan
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from firmware_bridge.errors import InputError
+from firmware_bridge.target.graph import Graph, GraphOp
+from firmware_bridge.target.runtime import op_table
+from models.errors import DataError, QuantizationError
+from models.heads import INPUT_EO, INPUT_LWIR
+from models.quant import aeq, bridge, editing
+from models.quant.layers import operation_names
+from models.quant.lint import lint
+from models.quant.plan import Precision, PrecisionPlan
+from models.quant.ranges import Ranges
+
+__all__ = ["FRAME_RANGES", "precisions", "produce"]
+
+FRAME_RANGES: Mapping[str, tuple[float, float]] = {INPUT_EO: (0.0, 1.0), INPUT_LWIR: (0.0, 1.0)}
+"""Ranges of the frames: with them, the INT8 input is exactly the 8-bit frame minus 128 (scale 1/255)."""
+
+
+def produce(
+    float_tflite: bytes,
+    plan: PrecisionPlan,
+    ranges: Ranges,
+    target_runtime: str = "litert",
+    *,
+    input_ranges: Mapping[str, tuple[float, float]] = FRAME_RANGES,
+    allow_float: bool = False,
+) -> bytes:
+    """Produce the graph.
+
+    Args:
+        float_tflite: a float graph of one signature, batch norm folded.
+        plan: which layer computes in what.
+        ranges: the range of each activation, from calibration or from QAT.
+        target_runtime: ``litert`` or ``tflite-runtime``; for the latter, boundaries that it refuses are bridged.
+        input_ranges: known ranges of inputs by signature name.
+        allow_float: leave an operation float whose type cannot be had, instead of refusing.
+
+    Returns:
+        The graph: inputs INT8 wherever any layer is integer, outputs in the type of the layer that computes them.
+
+    Raises:
+        RecipeError: a rule of the plan names no layer.
+        QuantizationError: a type cannot be had, a range is missing, or the graph came out otherwise than planned.
+        DataError: ``float_tflite`` is not a graph.
+    """
+    try:
+        Graph.parse(float_tflite)  # the editor trusts its input; this does not
+        fitted = editing.fit_for_quantizing(float_tflite)
+        graph = Graph.parse(fitted)
+    except InputError as error:
+        raise DataError(f"the float graph cannot be read: {error}") from error
+    wanted = precisions(graph, plan, target_runtime, allow_float=allow_float)
+    integer = any(precision.integer for precision in wanted.values())
+    complete = ranges.complete(graph, input_ranges).tensors if integer else {}
+    assignments = [
+        aeq.Assignment(tuple(graph.tensors[i].name for i in op.outputs), wanted[op.index]) for op in graph.ops
+    ]
+    produced = aeq.quantize(fitted, assignments, complete, integer_inputs=integer)
+    produced = bridge.bridged(editing.integer_outputs(produced), target_runtime)
+    report = lint(Graph.parse(produced), plan, source=graph, allow_float=allow_float)
+    if report.problems:
+        raise QuantizationError(f"the graph came out otherwise than planned: {report.problems[0]}")
+    return produced
+
+
+def precisions(
+    graph: Graph, plan: PrecisionPlan, target_runtime: str = "litert", *, allow_float: bool = False
+) -> dict[int, Precision]:
+    """Return the precision of each operation of the float ``graph`` by its index.
+
+    Raises:
+        RecipeError: a rule of the plan names no layer.
+        QuantizationError: an operation cannot have the type that the plan asks for; the text says which ones can.
+    """
+    names = operation_names(graph)
+    plan.check(names.values())
+    runs = frozenset(op_table(target_runtime))
+    found = {}
+    for op in graph.ops:
+        precision = plan.precision_of(*names[op.index])
+        if not _possible(op, precision, runs, graph):
+            if not allow_float:
+                raise QuantizationError(_refusal(op, names[op.index], precision, target_runtime, runs))
+            precision = Precision.FP32
+        found[op.index] = precision
+    return found
+
+
+def _possible(op: GraphOp, precision: Precision, runs: frozenset[str], graph: Graph) -> bool:
+    """Return whether the quantizer can write, and the runtime can run, ``op`` in ``precision``."""
+    if op.dtype != "FLOAT32" or not precision.integer:
+        return True
+    if op.op not in aeq.supported_ops(precision) or f"{op.op}:{precision.op_dtype}" not in runs:
+        return False
+    # Rank 3 through FULLY_CONNECTED with a scale a channel gives silent garbage on tflite-runtime.
+    return op.op != "FULLY_CONNECTED" or len(graph.tensors[op.inputs[0]].shape) <= 2
+
+
+def _refusal(op: GraphOp, names: tuple[str, ...], precision: Precision, runtime: str, runs: frozenset[str]) -> str:
+    legal = [
+        p.value
+        for p in Precision
+        if not p.integer or (op.op in aeq.supported_ops(p) and f"{op.op}:{p.op_dtype}" in runs)
+    ]
+    shape = " of rank 3" if op.op == "FULLY_CONNECTED" and precision.value in legal else ""
+    return (
+        f"layer {names[0]!r}: {op.op}{shape} cannot be {precision.value} on {runtime};"
+        f" supported are {', '.join(legal)}; give it one of these in the plan, or allow float"
+    )

@@ -1,0 +1,211 @@
+"""The range of each activation: what calibration measured or QAT trained. A small JSON file.
+
+Owns: the values, their file, their checks, and completing them over operations that only move data or whose range
+is fixed by their mathematics. Does not measure anything.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from firmware_bridge.target.graph import Graph, GraphOp
+from models.errors import DataError, QuantizationError
+from models.quant.layers import tensor_names
+
+__all__ = ["FIXED", "Ranges", "TensorRange"]
+
+_SCHEMA = 1
+# Beyond this a scale's reciprocal, or the product of two scales, leaves 32-bit floats.
+_LARGEST = 1e18
+
+FIXED: Mapping[str, tuple[float, float]] = {"SOFTMAX": (0.0, 1.0), "LOGISTIC": (0.0, 1.0), "TANH": (-1.0, 1.0)}
+"""Output ranges that integer kernels hard-code; the quantizer makes silent garbage of any other."""
+
+# Operations whose output values are among their first input's.
+_MOVING = frozenset(
+    {
+        "AVERAGE_POOL_2D", "BROADCAST_TO", "DEPTH_TO_SPACE", "DEQUANTIZE", "EXPAND_DIMS", "GATHER", "MAX_POOL_2D",
+        "MIRROR_PAD", "PAD", "QUANTIZE", "RESHAPE", "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "SLICE",
+        "SPACE_TO_DEPTH", "SPLIT", "SQUEEZE", "STRIDED_SLICE", "TILE", "TRANSPOSE", "UNPACK",
+    }
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class TensorRange:
+    """The range of one activation, in real units.
+
+    Attributes:
+        low: lower end of the INT8 grid.
+        high: upper end of the INT8 grid.
+        full_low: lowest value seen; the INT16 grid spans it, since clipping gains nothing there.
+        full_high: highest value seen.
+    """
+
+    low: float
+    high: float
+    full_low: float
+    full_high: float
+
+    @classmethod
+    def plain(cls, low: float, high: float) -> TensorRange:
+        """Return a range that holds for every width."""
+        return cls(low, high, low, high)
+
+    def checked(self, name: str) -> TensorRange:
+        """Return a usable range: with zero in it, and not empty.
+
+        Raises:
+            QuantizationError: an end is not finite, absurdly large, or they are swapped.
+        """
+        ends = (self.low, self.high, self.full_low, self.full_high)
+        if not all(math.isfinite(end) and abs(end) < _LARGEST for end in ends):
+            raise QuantizationError(f"the range of {name!r} is {ends}; calibrate it on finite values")
+        if self.low > self.high or self.full_low > self.full_high:
+            raise QuantizationError(f"the range of {name!r} is {ends}: its ends are swapped")
+        low, high = _with_zero(self.low, self.high)
+        full_low, full_high = _with_zero(self.full_low, self.full_high)
+        return TensorRange(low, high, full_low, full_high)
+
+
+def _with_zero(low: float, high: float) -> tuple[float, float]:
+    """Extend a range to hold zero (padding needs it); an activation that is always zero gets a unit range."""
+    low, high = min(low, 0.0), max(high, 0.0)
+    return (low, high) if high - low > 1e-9 else (-1.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """Ranges by tensor name.
+
+    Attributes:
+        tensors: the range of each activation.
+        source: where they come from, e.g. ``minmax over 128 captures``.
+        data: digest of the data that they were measured on, ``""`` if none.
+    """
+
+    tensors: Mapping[str, TensorRange]
+    source: str
+    data: str = ""
+
+    @classmethod
+    def of_layers(cls, graph: Graph, layers: Mapping[str, tuple[float, float]], source: str) -> Ranges:
+        """Return ranges that a network's training gives by layer name.
+
+        Args:
+            graph: the float graph that was exported from it.
+            layers: (min, max) of each layer's output; the names are those of `models.quant.layers`, or of tensors.
+            source: where they come from.
+
+        Returns:
+            The ranges found; activations that no layer names are left to `complete`.
+        """
+        made = {index: op for op in graph.ops for index in op.outputs}
+        matched: dict[str, list[int]] = {}
+        for index, names in tensor_names(graph).items():
+            known = graph.tensors[index].name if graph.tensors[index].name in layers else None
+            known = known or next((name for name in names if name in layers), None)
+            if known is not None:
+                matched.setdefault(known, []).append(index)
+        found = {}
+        for name, indices in matched.items():
+            # A layer of several operations: its range is that of the last one (and of that one's other calls).
+            last = max(indices, key=lambda index: made[index].index if index in made else -1)
+            kinds = {index: made[index].op if index in made else "" for index in indices}
+            same = [index for index in indices if kinds[index] == kinds[last]]
+            found |= {graph.tensors[i].name: TensorRange.plain(*map(float, layers[name])) for i in same}
+        return cls(found, source)
+
+    def complete(self, graph: Graph, inputs: Mapping[str, tuple[float, float]]) -> Ranges:
+        """Return checked ranges for every float activation of ``graph``.
+
+        Args:
+            graph: the float graph.
+            inputs: known ranges of inputs by signature name; they win over measured ones.
+
+        Raises:
+            QuantizationError: an activation has no range, or an unusable one.
+        """
+        found = dict(self.tensors)
+        for tensor in graph.inputs:
+            if tensor.name in inputs:
+                found[graph.tensors[tensor.index].name] = TensorRange.plain(*inputs[tensor.name])
+        for op in graph.ops:
+            _complete_op(op, graph, found)
+        wanted = {graph.tensors[i].name for op in graph.ops for i in (*op.inputs, *op.outputs) if _ranged(graph, i)}
+        missing = sorted(wanted - found.keys())
+        if missing:
+            raise QuantizationError(
+                f"{len(missing)} activations have no range, the first is {missing[0]!r}; calibrate this very graph"
+            )
+        return Ranges({name: found[name].checked(name) for name in sorted(wanted)}, self.source, self.data)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) over all of it."""
+        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values; `from_json` gives equal ranges."""
+        tensors = {name: [r.low, r.high, r.full_low, r.full_high] for name, r in sorted(self.tensors.items())}
+        return {"schema": _SCHEMA, "source": self.source, "data": self.data, "tensors": tensors}
+
+    @classmethod
+    def from_json(cls, data: Any) -> Ranges:
+        """Read ranges from JSON values.
+
+        Raises:
+            DataError: they are not ranges.
+        """
+        try:
+            if data["schema"] != _SCHEMA:
+                raise DataError(f"ranges: schema {data['schema']!r} is not {_SCHEMA}; calibrate again")
+            tensors = {str(n): TensorRange(*(float(end) for end in ends)) for n, ends in data["tensors"].items()}
+            return cls(tensors, str(data["source"]), str(data["data"]))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise DataError(f"ranges: a field is missing or wrong: {error!r}") from error
+
+    def save(self, path: Path) -> None:
+        """Write the ranges; ``load(path)`` gives equal ones."""
+        path.write_text(json.dumps(self.to_json(), indent=1) + "\n")
+
+    @classmethod
+    def load(cls, path: Path) -> Ranges:
+        """Read a file of ranges.
+
+        Raises:
+            DataError: it cannot be read, or is not one.
+        """
+        try:
+            return cls.from_json(json.loads(path.read_text()))
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path} is not a file of ranges: {error}") from error
+
+
+def _ranged(graph: Graph, index: int) -> bool:
+    return index >= 0 and not graph.tensors[index].constant and graph.tensors[index].dtype == "float32"
+
+
+def _complete_op(op: GraphOp, graph: Graph, found: dict[str, TensorRange]) -> None:
+    """Give the outputs of one operation the range that follows from its mathematics, if any."""
+    names = [graph.tensors[index].name for index in op.outputs]
+    sources = [graph.tensors[i].name for i in op.inputs if _ranged(graph, i)]
+    for name in names:
+        if op.op in FIXED:
+            found[name] = TensorRange.plain(*FIXED[op.op])
+        elif name in found:
+            continue
+        elif op.op in _MOVING and sources and sources[0] in found:
+            found[name] = found[sources[0]]
+        elif op.op == "CONCATENATION" and sources and all(source in found for source in sources):
+            parts = [found[source] for source in sources]
+            found[name] = TensorRange(
+                min(p.low for p in parts), max(p.high for p in parts),
+                min(p.full_low for p in parts), max(p.full_high for p in parts),
+            )  # fmt: skip

@@ -1,0 +1,268 @@
+"""Producing integer graphs: types as planned, inputs and outputs as promised, the same bytes, both runtimes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from firmware_bridge.target.graph import Graph
+from firmware_bridge.target.isolated import IsolatedRuntime
+from firmware_bridge.target.runtime import Kernels, LiteRt, missing_ops
+from models.errors import DataError, QuantizationError, RecipeError
+from models.quant.calibrate import CalibrationMethod, calibrate
+from models.quant.feeds import Sample, quantized
+from models.quant.fidelity import fidelity, refuse_collapse
+from models.quant.lint import lint
+from models.quant.parity import parity
+from models.quant.plan import Precision, PrecisionPlan, Rule
+from models.quant.produce import produce
+from models.quant.ptq import quantize_ptq
+from models.quant.ranges import Ranges, TensorRange
+
+INT8 = PrecisionPlan(Precision.INT8, name="int8")
+MIXED = PrecisionPlan(Precision.INT8, (Rule("fusion*", Precision.INT16),), "mixed")
+INT16 = PrecisionPlan(Precision.INT16, name="int16")
+HEADS = PrecisionPlan(Precision.INT8, (Rule("???_2", Precision.INT16), Rule("head_*", Precision.INT16)), "heads")
+FLOAT_HEAD = PrecisionPlan(Precision.INT8, (Rule("head_*", Precision.FP32), Rule("cls_2", Precision.FP16)), "float")
+
+
+@pytest.fixture(scope="module")
+def feeds(samples: list[dict[str, np.ndarray]]) -> list[Sample]:
+    return [Sample(sample, (f"thermal={'hot' if i % 2 else 'cold'}",)) for i, sample in enumerate(samples)]
+
+
+@pytest.fixture(scope="module")
+def ranges(float_graph: bytes, feeds: list[Sample]) -> Ranges:
+    return calibrate(float_graph, feeds, CalibrationMethod.MINMAX)
+
+
+@pytest.mark.parametrize("plan", [INT8, MIXED, INT16, HEADS, FLOAT_HEAD], ids=lambda plan: plan.name)
+def test_every_operation_has_the_type_of_its_plan(float_graph: bytes, ranges: Ranges, plan: PrecisionPlan) -> None:
+    report = lint(Graph.parse(produce(float_graph, plan, ranges)), plan, source=Graph.parse(float_graph))
+    assert report.clean, report.problems
+    assert report.left_float == ()
+
+
+def test_int8_inputs_are_the_eight_bit_frame_minus_128_and_names_stay(float_graph: bytes, ranges: Ranges) -> None:
+    graph = Graph.parse(produce(float_graph, MIXED, ranges))
+    assert {t.name for t in graph.inputs} == {"eo", "lwir"}
+    assert {t.name for t in graph.outputs} == {"cls_2", "box_2", "kin_2"}
+    frame = np.arange(256, dtype=np.uint8)
+    for tensor in graph.inputs:
+        assert (tensor.dtype, tensor.scale, tensor.zero_point) == ("int8", pytest.approx(1 / 255, rel=1e-6), -128)
+        assert np.array_equal(tensor.quantize(frame / np.float32(255)), frame.astype(np.int16) - 128)
+
+
+def test_outputs_are_integers_of_the_type_of_their_layer(float_graph: bytes, ranges: Ranges) -> None:
+    for plan, dtype in ((INT8, "int8"), (HEADS, "int16"), (INT16, "int16")):
+        outputs = Graph.parse(produce(float_graph, plan, ranges)).outputs
+        assert {t.dtype for t in outputs} == {dtype}
+        assert all(t.scale > 0 for t in outputs)
+
+
+def test_the_attention_in_int16_sits_between_all_int8_and_all_int16(
+    float_graph: bytes, ranges: Ranges, feeds: list[Sample]
+) -> None:
+    worst = [
+        min(output.sqnr_db for output in fidelity(float_graph, produce(float_graph, plan, ranges), feeds, limit=8))
+        for plan in (INT8, MIXED, INT16)
+    ]
+    assert 20 < worst[0] < worst[1] < worst[2]
+
+
+def test_the_same_inputs_give_the_same_bytes(float_graph: bytes, ranges: Ranges) -> None:
+    again = Ranges.from_json(ranges.to_json())
+    assert produce(float_graph, MIXED, ranges) == produce(float_graph, MIXED, again)
+    assert produce(float_graph, MIXED, ranges, "tflite-runtime") == produce(float_graph, MIXED, again, "tflite-runtime")
+
+
+@pytest.mark.parametrize("plan", [INT8, MIXED, INT16, HEADS, FLOAT_HEAD], ids=lambda plan: plan.name)
+def test_both_runtimes_agree_bit_for_bit_in_the_reference_kernels(
+    float_graph: bytes, ranges: Ranges, feeds: list[Sample], plan: PrecisionPlan
+) -> None:
+    litert, bridged = produce(float_graph, plan, ranges), produce(float_graph, plan, ranges, "tflite-runtime")
+    session = LiteRt().load(litert, Kernels.REFERENCE)
+    runtime = IsolatedRuntime("tflite-runtime")
+    inputs = [quantized(sample.feed, session.graph) for sample in feeds[:3]]
+    with runtime.load(bridged, Kernels.REFERENCE) as other:
+        found = parity(session, other, inputs)
+    for output in found:
+        # Float operations (and bridges through float) may differ in the last bit; integers may not.
+        assert output.equal if plan is not FLOAT_HEAD else output.max_lsb <= 1, output
+    assert missing_ops(Graph.parse(bridged).op_types, runtime.info()) == ()
+    assert missing_ops(Graph.parse(litert).op_types, LiteRt().info()) == ()
+
+
+def test_optimised_kernels_stay_within_a_few_steps_of_the_reference(
+    float_graph: bytes, ranges: Ranges, feeds: list[Sample]
+) -> None:
+    model = produce(float_graph, MIXED, ranges)
+    first, second = (LiteRt().load(model, kernels) for kernels in Kernels)
+    for output in parity(first, second, [quantized(sample.feed, first.graph) for sample in feeds[:4]]):
+        assert output.max_lsb <= 9, output
+        assert output.mean_lsb < 1
+
+
+def test_the_unbridged_graph_is_refused_by_tflite_runtime_and_its_op_table_says_so(
+    float_graph: bytes, ranges: Ranges
+) -> None:
+    from firmware_bridge.errors import InputError
+
+    model = produce(float_graph, MIXED, ranges)
+    runtime = IsolatedRuntime("tflite-runtime")
+    assert missing_ops(Graph.parse(model).op_types, runtime.info()) == ("QUANTIZE:INT8_INT16",)
+    with pytest.raises(InputError, match="tflite-runtime cannot prepare"):
+        runtime.load(model)
+
+
+def test_an_all_float_plan_gives_the_float_graph_and_needs_no_ranges(float_graph: bytes, feeds: list[Sample]) -> None:
+    model = produce(float_graph, PrecisionPlan(Precision.FP32), Ranges({}, "none"))
+    assert {t.dtype for t in Graph.parse(model).inputs} == {"float32"}
+    assert all(output.sqnr_db > 100 for output in fidelity(float_graph, model, feeds, limit=2))
+
+
+def test_fp16_halves_the_weights_and_keeps_sixty_decibels(float_graph: bytes, feeds: list[Sample]) -> None:
+    model = produce(float_graph, PrecisionPlan(Precision.FP16), Ranges({}, "none"))
+    assert "DEQUANTIZE:FLOAT16_FLOAT32" in Graph.parse(model).op_types
+    assert all(output.sqnr_db > 60 for output in fidelity(float_graph, model, feeds, limit=2))
+
+
+def test_an_fp16_graph_from_elsewhere_is_unfolded_and_quantized(float_graph: bytes, feeds: list[Sample]) -> None:
+    half = produce(float_graph, PrecisionPlan(Precision.FP16), Ranges({}, "none"))
+    result = quantize_ptq(half, MIXED, feeds)
+    assert "DEQUANTIZE:FLOAT16_FLOAT32" not in Graph.parse(result.model).op_types
+    assert all(output.cosine > 0.99 for output in result.outputs)
+
+
+def test_a_graph_without_signature_is_quantized_under_its_tensors_names(
+    float_graph: bytes, samples: list[dict[str, np.ndarray]]
+) -> None:
+    from models.quant import editing
+
+    model = editing.read_model(float_graph)
+    model.signatureDefs = None
+    bare = editing.write_model(model)
+    names = {t.name: t.shape for t in Graph.parse(editing.fit_for_quantizing(bare)).inputs}
+    feeds = [Sample({n: s["eo" if shape[-1] == 3 else "lwir"] for n, shape in names.items()}) for s in samples[:6]]
+    ranges = calibrate(bare, feeds, CalibrationMethod.MINMAX)
+    assert {t.dtype for t in Graph.parse(produce(bare, INT8, ranges)).inputs} == {"int8"}
+
+
+def test_a_rule_that_names_no_layer_is_refused_with_names_that_come_close(float_graph: bytes, ranges: Ranges) -> None:
+    with pytest.raises(RecipeError, match=r"no layer matches 'fusionn_q'.*fusion_q"):
+        produce(float_graph, PrecisionPlan(Precision.INT8, (Rule("fusionn_q", Precision.INT16),)), ranges)
+
+
+def test_a_type_that_an_operation_cannot_have_is_refused_and_the_possible_ones_are_named(ranges: Ranges) -> None:
+    model, data = _tiled()
+    with pytest.raises(QuantizationError, match=r"TILE cannot be int8 on litert; supported are fp16, fp32"):
+        produce(model, INT8, calibrate(model, data))
+    left = produce(model, INT8, calibrate(model, data), allow_float=True)
+    assert "TILE:FLOAT32" in Graph.parse(left).op_types
+    assert lint(Graph.parse(left), INT8, allow_float=True).left_float
+
+
+def _tiled() -> tuple[bytes, list[Sample]]:
+    """A graph of one operation that the quantizer does not write."""
+    import tensorflow as tf
+
+    @tf.function(input_signature=[tf.TensorSpec((1, 4), tf.float32, name="x")])
+    def run(x):
+        return {"y": tf.tile(x, (1, 2))}
+
+    module = tf.Module()
+    module.f = run
+    model = tf.lite.TFLiteConverter.from_concrete_functions([run.get_concrete_function()], module).convert()
+    rng = np.random.default_rng(1)
+    return model, [Sample({"x": rng.random((1, 4)).astype(np.float32)}) for _ in range(4)]
+
+
+def test_a_missing_range_names_the_activation(float_graph: bytes, ranges: Ranges) -> None:
+    lost = next(name for name in ranges.tensors if "head_trunk" in name)
+    kept = Ranges({name: span for name, span in ranges.tensors.items() if name != lost}, ranges.source)
+    with pytest.raises(QuantizationError, match="head_trunk"):
+        produce(float_graph, INT8, kept)
+
+
+@pytest.mark.parametrize("span", [(float("nan"), 1.0), (0.0, float("inf")), (0.0, 1e30), (2.0, 1.0)])
+def test_a_range_that_is_not_finite_or_overflows_is_refused(
+    float_graph: bytes, ranges: Ranges, span: tuple[float, float]
+) -> None:
+    name = next(name for name in ranges.tensors if "head_trunk" in name)
+    broken = Ranges({**ranges.tensors, name: TensorRange.plain(*span)}, ranges.source)
+    with pytest.raises(QuantizationError, match="head_trunk"):
+        produce(float_graph, INT8, broken)
+
+
+def test_ranges_by_layer_name_as_training_gives_them_reach_every_activation(
+    float_graph: bytes, ranges: Ranges, feeds: list[Sample]
+) -> None:
+    """What only moves data inherits; what has a fixed range has it."""
+    graph = Graph.parse(float_graph)
+    moving = {"RESHAPE", "TRANSPOSE", "AVERAGE_POOL_2D", "SOFTMAX", "TANH", "LOGISTIC", "RESIZE_NEAREST_NEIGHBOR"}
+    from models.quant.layers import operation_names
+
+    names = operation_names(graph)
+    measured = {name: (span.full_low, span.full_high) for name, span in ranges.tensors.items()}
+    layers = {names[op.index][0]: measured[op.name] for op in graph.ops if op.op not in moving}
+    # A layer with its activation inside: the layer's range is that of its output, not of the convolution in it.
+    gate = next(op.name for op in graph.ops if op.op == "CONV_2D" and "head_gate" in op.name)
+    layers |= {"head_gate": (0.0, 1.0), gate: measured[gate]}
+    trained = Ranges.of_layers(graph, layers, "qat")
+    assert trained.tensors[gate] == TensorRange.plain(*measured[gate])
+    assert gate not in Ranges.of_layers(graph, {"head_gate": (0.0, 1.0)}, "qat").tensors
+    outputs = fidelity(float_graph, produce(float_graph, MIXED, trained), feeds, limit=8)
+    assert min(output.sqnr_db for output in outputs) > 20
+
+
+def test_a_constant_activation_is_quantized_and_does_not_blow_up(
+    float_graph: bytes, samples: list[dict[str, np.ndarray]]
+) -> None:
+    dark = [Sample({name: np.zeros_like(value) for name, value in samples[0].items()})]
+    model = produce(float_graph, INT8, calibrate(float_graph, dark))
+    graph = Graph.parse(model)
+    outputs = LiteRt().load(model).run(quantized(samples[0], graph))
+    assert all(np.isfinite(graph_output.dequantize(outputs[graph_output.name])).all() for graph_output in graph.outputs)
+
+
+def test_nan_in_calibration_data_is_refused_by_the_name_of_the_input(
+    float_graph: bytes, samples: list[dict[str, np.ndarray]]
+) -> None:
+    broken = {name: value.copy() for name, value in samples[0].items()}
+    broken["lwir"][0, 0, 0, 0] = np.nan
+    with pytest.raises(DataError, match=r"lwir.*NaN"):
+        calibrate(float_graph, [Sample(broken)])
+
+
+def test_an_empty_calibration_set_is_refused(float_graph: bytes) -> None:
+    with pytest.raises(DataError, match="no samples"):
+        calibrate(float_graph, [])
+
+
+def test_a_collapsed_output_is_an_error_unless_it_is_allowed(float_graph: bytes, feeds: list[Sample]) -> None:
+    ranges = calibrate(float_graph, feeds, CalibrationMethod.MINMAX)
+    tight = Ranges(
+        {name: TensorRange.plain(span.low * 1e-3, span.high * 1e-3) for name, span in ranges.tensors.items()}, "broken"
+    )
+    outputs = fidelity(float_graph, produce(float_graph, INT8, tight), feeds, limit=4)
+    with pytest.raises(QuantizationError, match="collapsed"):
+        refuse_collapse(outputs)
+    refuse_collapse(outputs, least_cosine=-1.0)
+
+
+def test_a_file_that_is_no_graph_is_refused_as_data() -> None:
+    with pytest.raises(DataError, match="float graph cannot be read"):
+        produce(b"not a graph", INT8, Ranges({}, "none"))
+
+
+def test_a_graph_of_another_plan_does_not_pass_the_lint(float_graph: bytes, ranges: Ranges) -> None:
+    report = lint(Graph.parse(produce(float_graph, INT8, ranges)), MIXED)
+    assert any("fusion_softmax" in problem and "int16" in problem for problem in report.problems)
+    assert not report.clean
+
+
+def test_the_lint_lists_every_boundary_with_both_ends(float_graph: bytes, ranges: Ranges) -> None:
+    report = lint(Graph.parse(produce(float_graph, MIXED, ranges)), MIXED)
+    found = {(b.kind, b.source, target) for b in report.boundaries for target in b.targets}
+    assert ("QUANTIZE:INT8_INT16", "lwir_add", "fusion_pool") in found
+    assert ("QUANTIZE:INT16_INT8", "fusion_add", "neck_concat") in found
