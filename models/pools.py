@@ -109,9 +109,7 @@ def check_disjoint(pools: Mapping[str, CaptureSet]) -> None:
                 raise DataError(f"scene {capture.scene} is in pools {owner[capture.scene]} and {name}; split by scene")
 
 
-def _shifted(
-    progress: Callable[[int, int], None] | None, before: int, total: int
-) -> Callable[[int, int], None] | None:
+def _shifted(progress: Callable[[int, int], None] | None, before: int, total: int) -> Callable[[int, int], None] | None:
     if progress is None:
         return None
     return lambda done, _: progress(before + done, total)

@@ -85,7 +85,8 @@ def agc(counts: NDArray[np.uint16]) -> NDArray[np.uint8]:
         middle = (low + high) / 2
         low, high = middle - _LEAST_SPAN_COUNTS / 2, middle + _LEAST_SPAN_COUNTS / 2
     view = (counts.astype(np.float32) - np.float32(low)) * np.float32(255.0 / (high - low))
-    return np.clip(np.rint(view), 0, 255).astype(np.uint8)
+    stretched: NDArray[np.uint8] = np.clip(np.rint(view), 0, 255).astype(np.uint8)
+    return stretched
 
 
 def network_frames(

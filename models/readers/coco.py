@@ -192,8 +192,8 @@ def _extra_conditions(extra: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
 def _find_images(path: Path, entries: Sequence[_Entry]) -> Path:
     """Return the folder around the JSON that holds the most of the first images."""
     parent, above = path.parent, path.parent.parent
-    places = (parent, parent / "data", parent / "images", above / "images" / path.stem, above / "images", above / path.stem,
-              above, parent / path.stem)  # fmt: skip
+    usual = ("", "data", "images", path.stem)
+    places = [parent / name for name in usual] + [above / name for name in usual] + [above / "images" / path.stem]
     sample = entries[:50]
     best = max(places, key=lambda place: sum((place / entry.file).is_file() for entry in sample))
     if not any((best / entry.file).is_file() for entry in sample):

@@ -91,6 +91,8 @@ class ReportBuilder:
     def build(self, frames: int, boxes: int) -> ReadReport:
         """Return the finished report, kinds in the order of their declaration."""
         problems = tuple(
-            Problem(kind, self._counts[kind], tuple(self._examples[kind])) for kind in ProblemKind if kind in self._counts
+            Problem(kind, self._counts[kind], tuple(self._examples[kind]))
+            for kind in ProblemKind
+            if kind in self._counts
         )
         return ReadReport(self.layout, frames, boxes, problems, tuple(self.notes))

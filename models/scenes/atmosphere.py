@@ -42,7 +42,7 @@ class Atmosphere:
     @property
     def rain_extinction_per_m(self) -> float:
         """Rain, 1.076 R^0.67 dB/km, the same in both bands since drops are large against both wavelengths."""
-        return 1.076 * self.rain_mm_h**0.67 / 4342.9 if self.rain_mm_h > 0 else 0.0
+        return 1.076 * math.pow(self.rain_mm_h, 0.67) / 4342.9 if self.rain_mm_h > 0 else 0.0
 
     @property
     def eo_extinction_per_m(self) -> float:
@@ -57,21 +57,26 @@ class Atmosphere:
         (10 C, 30 %), (20 C, 50 %) and (30 C, 80 %). Aerosol: Kruse's ratio (10 / 0.55)^-q (Kruse et al. 1962),
         which holds for haze, not for fog.
         """
-        vapour = 0.91e-4 + 0.268e-4 * absolute_humidity_g_m3(self.air_k, self.relative_humidity)
-        aerosol = 3.912 / self.visibility_m * (10.0 / 0.55) ** -_kruse_exponent(self.visibility_m)
+        vapour: float = 0.91e-4 + 0.268e-4 * absolute_humidity_g_m3(self.air_k, self.relative_humidity)
+        aerosol: float = 3.912 / self.visibility_m * float((10.0 / 0.55) ** -_kruse_exponent(self.visibility_m))
         return vapour + aerosol + self.rain_extinction_per_m
 
     def eo_transmission(self, range_m: float | NDArray[np.float32]) -> NDArray[np.float32]:
         """Share of visible contrast left after ``range_m``."""
-        return np.exp(np.float32(-self.eo_extinction_per_m) * np.asarray(range_m, np.float32))
+        return _beer_lambert(self.eo_extinction_per_m, range_m)
 
     def lwir_transmission(self, range_m: float | NDArray[np.float32]) -> NDArray[np.float32]:
         """Share of thermal contrast left after ``range_m``; the air's own emission replaces the rest."""
-        return np.exp(np.float32(-self.lwir_extinction_per_m) * np.asarray(range_m, np.float32))
+        return _beer_lambert(self.lwir_extinction_per_m, range_m)
+
+
+def _beer_lambert(extinction_per_m: float, range_m: float | NDArray[np.float32]) -> NDArray[np.float32]:
+    left: NDArray[np.float32] = np.exp(np.float32(-extinction_per_m) * np.asarray(range_m, np.float32))
+    return left
 
 
 def _kruse_exponent(visibility_m: float) -> float:
     kilometres = visibility_m / 1000.0
     if kilometres > 50:
         return 1.6
-    return 1.3 if kilometres > 6 else 0.585 * kilometres ** (1 / 3)
+    return 1.3 if kilometres > 6 else 0.585 * math.pow(kilometres, 1 / 3)

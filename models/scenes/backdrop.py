@@ -78,10 +78,12 @@ def build_backdrop(place: Place, width: int, rng: np.random.Generator) -> Backdr
     ranges = np.asarray(clutter.ranges_m, np.float32)[things]
     seen = np.where(np.isfinite(ranges), ranges, ground.range_m[:, None])
     through = place.atmosphere.eo_transmission(seen)[..., None]
-    eo = eo * through + airlight(place) * (1 - through)
+    eo *= through
+    eo += airlight(place) * (np.float32(1) - through)
     # The sky's temperature is already what reaches the lens.
-    own = (ranges == np.inf) & (np.arange(len(seen)) < place.camera.horizon_row)[:, None]
-    through_ir = place.atmosphere.lwir_transmission(np.where(own, np.float32(0), seen))
+    above = np.arange(len(seen))[:, None] < place.camera.horizon_row
+    in_sky = np.isinf(ranges) & above
+    through_ir = place.atmosphere.lwir_transmission(np.where(in_sky, np.float32(0), seen))
     lwir = lwir * through_ir + np.float32(place.heating.air_k) * (1 - through_ir)
     return Backdrop(eo, lwir, cover, ranges, ground_colour)
 
@@ -115,7 +117,7 @@ def _overlay(
 
 
 def _table(place: Place) -> NDArray[np.float32]:
-    """Return for each code of material and level: red, green, blue, kelvin (times opacity), opacity, shade, roughness."""
+    """Return for each code of material and level: RGB and kelvin times opacity, opacity, shade, roughness."""
     table = np.zeros((128, 7), np.float32)
     sunny = place.direct
     for stuff in Stuff:

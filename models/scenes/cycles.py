@@ -22,8 +22,14 @@ def bicycle(rng: np.random.Generator, ridden: bool) -> Solid:
         frame += [Stroke(((x - 0.3, 0, wheel), (x + 0.3, 0, wheel)), Part.FRAME, 0.012)]
         frame += [Stroke(((x, 0, wheel - 0.3), (x, 0, wheel + 0.3)), Part.FRAME, 0.012)]
     crank, seat, head = (-0.08, 0.0, 0.30), (-0.24, 0.0, 0.86), (0.36, 0.0, 0.88)
-    for a, b in ((crank, seat), (crank, (0.40, 0.0, 0.78)), ((-0.21, 0.0, 0.76), head), (head, (front, 0.0, wheel)),
-                 ((rear, 0.0, wheel), crank), ((rear, 0.0, wheel), (-0.21, 0.0, 0.76))):
+    for a, b in (
+        (crank, seat),
+        (crank, (0.40, 0.0, 0.78)),
+        ((-0.21, 0.0, 0.76), head),
+        (head, (front, 0.0, wheel)),
+        ((rear, 0.0, wheel), crank),
+        ((rear, 0.0, wheel), (-0.21, 0.0, 0.76)),
+    ):
         frame.append(Stroke((a, b), Part.FRAME, 0.05))
     bars = (0.42, 0.24, 1.02)
     frame += [Stroke((head, (0.40, 0.0, 1.02)), Part.FRAME, 0.05)]

@@ -63,7 +63,9 @@ def draw_ground(place: Place, width: int, rng: np.random.Generator) -> Ground:
     rows = np.arange(camera.height, dtype=np.float32) + np.float32(0.5)
     below = np.maximum(rows - np.float32(camera.horizon_row), np.float32(0.02))
     range_m = np.minimum(np.float32(camera.height_m / camera.ifov_rad) / below, 5000.0).astype(np.float32)
-    across = (np.arange(width, dtype=np.float32) - width / 2)[None, :] * (range_m * np.float32(camera.ifov_rad))[:, None]
+    across = (np.arange(width, dtype=np.float32) - width / 2)[None, :] * (range_m * np.float32(camera.ifov_rad))[
+        :, None
+    ]
     away = np.broadcast_to(range_m[:, None], across.shape)
     shape = (camera.height, width)
     texture, warmth = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
@@ -78,7 +80,7 @@ def draw_ground(place: Place, width: int, rng: np.random.Generator) -> Ground:
         warmth += np.float32(kelvin * place.heating.evenness) * (np.float32(0.6) * noise + np.float32(0.6) * own)
     patches = noise_at(across, away, look.patch_m, rng) + np.float32(0.4) * texture / np.float32(look.octaves[0][1])
     mix = np.clip((patches - np.float32(0.9 - 1.8 * look.cover)) * np.float32(1.4) + np.float32(0.5), 0, 1)
-    first, second = np.float32(look.first), np.float32(look.second)
+    first, second = np.array(look.first, np.float32), np.array(look.second, np.float32)
     tint = np.float32(1.0 + 0.12 * rng.standard_normal())
     radiance = (first + (second - first) * mix[..., None]) * (np.float32(1) + texture)[..., None] * tint
     other_k = place.surface_k(look.second_surface)
@@ -115,7 +117,8 @@ def noise_patch(height: int, width: int, rng: np.random.Generator) -> NDArray[np
     row, column = (int(v) for v in rng.integers(0, _TILE, 2))
     tile = _noise_tile().reshape(_TILE, _TILE)
     rows, columns = np.arange(row, row + height) & (_TILE - 1), np.arange(column, column + width) & (_TILE - 1)
-    return tile[rows[:, None], columns[None, :]]
+    patch: NDArray[np.float32] = tile[rows[:, None], columns[None, :]]
+    return patch
 
 
 @cache
@@ -126,8 +129,9 @@ def _noise_tile() -> NDArray[np.float32]:
     return np.ascontiguousarray(smooth / smooth.std(), np.float32).ravel()
 
 
-def _visible_share(wave_m: float, range_m: NDArray[np.float32], height_m: float, ifov_rad: float
-                   ) -> NDArray[np.float32]:
+def _visible_share(
+    wave_m: float, range_m: NDArray[np.float32], height_m: float, ifov_rad: float
+) -> NDArray[np.float32]:
     """Fade an octave out where its wavelength falls under two pixels' footprint (it would alias)."""
     lateral = range_m * np.float32(ifov_rad)
     footprint = lateral * np.sqrt(np.maximum(range_m / np.float32(height_m), 1))
@@ -135,16 +139,17 @@ def _visible_share(wave_m: float, range_m: NDArray[np.float32], height_m: float,
     return share
 
 
-def _add_sky(place: Place, rows: NDArray[np.float32], radiance: NDArray[np.float32],
-             temperature: NDArray[np.float32]) -> None:
+def _add_sky(
+    place: Place, rows: NDArray[np.float32], radiance: NDArray[np.float32], temperature: NDArray[np.float32]
+) -> None:
     """Paint rows above the horizon: bright and, under a clear sky, cold (warmer towards the horizon)."""
     above = rows < place.camera.horizon_row
     if not above.any():
         return
     climb = (np.float32(place.camera.horizon_row) - rows[above])[:, None] * np.float32(place.camera.ifov_rad)
     clear = place.heating.sky
-    colour = np.float32([0.75, 0.80, 0.88]) if clear < 0.5 else np.float32([0.52, 0.66, 0.88])
+    colour = np.array([0.75, 0.80, 0.88], np.float32) if clear < 0.5 else np.array([0.52, 0.66, 0.88], np.float32)
+    low = np.array([0.8, 0.82, 0.86], np.float32)
     level = np.float32(0.25 if place.thermal == "night" else 0.9)
-    radiance[above] = level * (np.float32([0.8, 0.82, 0.86]) + (colour - np.float32([0.8, 0.82, 0.86])) *
-                               np.minimum(climb * 12, 1))[:, None, :]
+    radiance[above] = level * (low + (colour - low) * np.minimum(climb * 12, 1))[:, None, :]
     temperature[above] = np.float32(place.heating.air_k) - np.float32(clear) * (2 + 40 * climb)

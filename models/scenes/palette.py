@@ -43,7 +43,11 @@ class Palette:
 
 
 def draw_palette(
-    kind: ObjectClass, place: Place, ground_colour: NDArray[np.float32], running: bool, contrast: float,
+    kind: ObjectClass,
+    place: Place,
+    ground_colour: NDArray[np.float32],
+    running: bool,
+    contrast: float,
     rng: np.random.Generator,
 ) -> Palette:
     """Draw colours and temperatures of one object of a class at a place; ``contrast`` 1 is no camouflage."""
@@ -107,4 +111,4 @@ def _light_lamp(table: NDArray[np.float32], part: Part, place: Place, running: b
     if place.thermal == "day" or not running or contrast < 0.6 or part not in (Part.LAMP, Part.TAIL_LAMP):
         return
     glow = (6.0, 5.5, 4.5) if part is Part.LAMP else (2.2, 0.15, 0.1)
-    table[int(part) :: 32, :3] += np.float32(glow)
+    table[int(part) :: 32, :3] += np.array(glow, np.float32)

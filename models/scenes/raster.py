@@ -90,10 +90,13 @@ def _project(solid: Solid, pose: Pose, direct: float) -> list[_Primitive]:
             hidden = face and item.normal is not None and bool(towards[index] <= 0.0)  # type: ignore[union-attr]
             drawn.append(
                 _Primitive(
-                    screen[start:end], ground[start:end], int(item.part) + 32 * int(levels[index]),
+                    screen[start:end],
+                    ground[start:end],
+                    int(item.part) + 32 * int(levels[index]),
                     0.0 if isinstance(item, Face) else item.width,
-                    False if isinstance(item, Face) else item.closed, hidden,
-                )  # fmt: skip
+                    False if isinstance(item, Face) else item.closed,
+                    hidden,
+                )
             )
             start, index = end, index + 1
         groups.append((float(screen[first:start, 2].mean()), drawn))
@@ -112,7 +115,8 @@ def _levels(normals: NDArray[np.float64], pose: Pose, direct: float) -> NDArray[
     sun = np.maximum(normals @ np.array(pose.sun), 0.0) * 1.3
     sky = 0.45 + 0.4 * normals[:, 2]
     value = direct * sun + (1 - direct) * sky + 0.1
-    return np.clip(np.rint(value * (LEVELS - 1)), 0, LEVELS - 1).astype(np.int64)
+    levels: NDArray[np.int64] = np.clip(np.rint(value * (LEVELS - 1)), 0, LEVELS - 1).astype(np.int64)
+    return levels
 
 
 def _draw(
@@ -134,7 +138,7 @@ def _draw(
 
 
 def _average(samples: NDArray[np.float32], height: int, width: int, scale: int) -> NDArray[np.float32]:
-    """Average sub-pixels float32 [height * scale, width * scale, 5]; rows first, the long runs, since that is faster."""
+    """Average sub-pixels float32 [height * scale, width * scale, 5], rows first (faster)."""
     rows = np.add.reduce(samples.reshape(height, scale, width * scale * 5), axis=1)
     pixels = rows.reshape(height, width, scale, 5).sum(axis=2)
     return np.asarray(pixels * np.float32(1 / scale**2), np.float32)

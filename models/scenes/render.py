@@ -46,9 +46,7 @@ class _Stage:
     cover_range_m: NDArray[np.float32]
 
 
-def render(
-    place: Place, backdrop: Backdrop, lwir_sensor: LwirSensor, frame_id: str, rng: np.random.Generator
-) -> Frame:
+def render(place: Place, backdrop: Backdrop, lwir_sensor: LwirSensor, frame_id: str, rng: np.random.Generator) -> Frame:
     """Draw a cast at a random pan over the backdrop and expose both cameras."""
     width, height = place.camera.width, place.camera.height
     pan = int(rng.integers(0, backdrop.eo.shape[1] - width + 1))
@@ -78,7 +76,7 @@ def _sprite(place: Place, backdrop: Backdrop, actor: Actor, rng: np.random.Gener
     foot = (actor.across_px, place.camera.row(actor.range_m))
     sprite = rasterise(actor.solid, pose, palette, foot, place.camera.px_per_m(actor.range_m), place.direct)
     # Dirt and folds; on camouflage, a disruptive pattern.
-    grain = noise_patch(*sprite.opacity.shape, rng)
+    grain = noise_patch(sprite.opacity.shape[0], sprite.opacity.shape[1], rng)
     share = np.float32(0.05 + 0.45 * (1 - actor.contrast))
     sprite.colour[:] *= np.maximum(1 + share * grain, np.float32(0.2))[..., None]
     sprite.kelvin[:] += sprite.opacity * grain * np.float32(0.2)
@@ -151,7 +149,11 @@ def _add_rain(stage: _Stage, rng: np.random.Generator) -> None:
 
 
 def _truth(
-    stage: _Stage, actors: list[Actor], sprites: list[Sprite], opacities: list[NDArray[np.float32]], index: int,
+    stage: _Stage,
+    actors: list[Actor],
+    sprites: list[Sprite],
+    opacities: list[NDArray[np.float32]],
+    index: int,
     sensor: EoSensor,
 ) -> TruthObject | None:
     """Describe what is left to see of an object; None if that is nothing."""
@@ -189,4 +191,4 @@ def _signal_to_noise(
     contrast = float((np.abs(light - reference) * weight).sum()) / inside
     electrons = max(reference * sensor.electrons, 1.0)
     eo_noise = np.sqrt(electrons + 6.25) / np.sqrt(3.0)
-    return max(contrast_k / NETD_K / 2, contrast * sensor.electrons / eo_noise / 2)
+    return max(contrast_k / NETD_K / 2, float(contrast * sensor.electrons / eo_noise) / 2)

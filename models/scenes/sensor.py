@@ -64,7 +64,8 @@ class EoSensor:
             # Low-light modes give up colour, which is mostly noise then.
             signal = signal * np.float32(0.3) + signal.mean(axis=2, keepdims=True) * np.float32(0.7)
         scale = np.float32((_GAMMA_STEPS - 1) / (self.electrons * self.white))
-        return _GAMMA_TABLE[np.clip(signal * scale, 0, _GAMMA_STEPS - 1).astype(np.int32)]
+        frame: NDArray[np.uint8] = _GAMMA_TABLE[np.clip(signal * scale, 0, _GAMMA_STEPS - 1).astype(np.int32)]
+        return frame
 
 
 @dataclass(frozen=True)
@@ -91,4 +92,7 @@ class LwirSensor:
         """Return counts uint16 [H, W] of apparent temperatures float32 [H, W]."""
         signal = blur(temperature_k, _LWIR_BLUR_PX) + self.pattern_k
         signal += np.float32(NETD_K) * rng.standard_normal(signal.shape, np.float32)
-        return np.clip(np.rint(signal * np.float32(COUNTS_PER_KELVIN)), 0, 65535).astype(np.uint16)
+        counts: NDArray[np.uint16] = np.clip(np.rint(signal * np.float32(COUNTS_PER_KELVIN)), 0, 65535).astype(
+            np.uint16
+        )
+        return counts

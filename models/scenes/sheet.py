@@ -22,9 +22,7 @@ _CAPTION_PX = 14
 _GAP_PX = 6
 
 
-def sheet(
-    capture_set: CaptureSet, path: Path, columns: int = 6, *, tile_width: int = 320, boxes: bool = True
-) -> None:
+def sheet(capture_set: CaptureSet, path: Path, columns: int = 6, *, tile_width: int = 320, boxes: bool = True) -> None:
     """Write a PNG that shows every capture of the set; choose with ``subset`` first.
 
     Args:

@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,7 +75,11 @@ class Solid:
         return self.groups[-1]
 
     def box(
-        self, group: list[Face | Stroke], x: tuple[float, float], y: tuple[float, float], z: tuple[float, float],
+        self,
+        group: list[Face | Stroke],
+        x: tuple[float, float],
+        y: tuple[float, float],
+        z: tuple[float, float],
         part: Part,
     ) -> None:
         """Add the five upper faces of a box."""
@@ -82,7 +87,11 @@ class Solid:
         self.extrude(group, profile, y, part)
 
     def extrude(
-        self, group: list[Face | Stroke], profile: Sequence[tuple[float, float]], y: tuple[float, float], part: Part,
+        self,
+        group: list[Face | Stroke],
+        profile: Sequence[tuple[float, float]],
+        y: tuple[float, float],
+        part: Part,
         strips: Sequence[Part] | None = None,
     ) -> None:
         """Add a side profile (x, z), given from the rear's foot over the top to the front's foot, swept from y0 to y1.
@@ -90,7 +99,7 @@ class Solid:
         ``strips`` names the parts of the faces between successive profile points where they differ from ``part``.
         """
         low, high = y
-        for index, ((xa, za), (xb, zb)) in enumerate(zip(profile, profile[1:], strict=False)):
+        for index, ((xa, za), (xb, zb)) in enumerate(pairwise(profile)):
             length = math.hypot(xb - xa, zb - za)
             normal = (-(zb - za) / length, 0.0, (xb - xa) / length)
             points = ((xa, low, za), (xb, low, zb), (xb, high, zb), (xa, high, za))
@@ -137,12 +146,14 @@ class Pose:
     def to_view(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """Turn points [n, 3] (or normals) from the body frame into the view frame."""
         c, s = math.cos(self.aspect_rad), math.sin(self.aspect_rad)
-        return points @ np.array([[s, c, 0.0], [-c, s, 0.0], [0.0, 0.0, 1.0]])
+        turned: NDArray[np.float64] = points @ np.array([[s, c, 0.0], [-c, s, 0.0], [0.0, 0.0, 1.0]])
+        return turned
 
     def to_screen(self, view: NDArray[np.float64]) -> NDArray[np.float64]:
         """Project view points [n, 3] orthographically: metres right, metres up, metres deep [n, 3]."""
         c, s = math.cos(self.depression_rad), math.sin(self.depression_rad)
-        return view @ np.array([[1.0, 0.0, 0.0], [0.0, s, c], [0.0, c, -s]])
+        screen: NDArray[np.float64] = view @ np.array([[1.0, 0.0, 0.0], [0.0, s, c], [0.0, c, -s]])
+        return screen
 
     def to_shadow(self, view: NDArray[np.float64]) -> NDArray[np.float64]:
         """Cast view points [n, 3] along the sun's rays onto the ground."""

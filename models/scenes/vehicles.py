@@ -21,12 +21,24 @@ def car(rng: np.random.Generator) -> Solid:
     y = (-width / 2, width / 2)
     _axles(solid, y, (f - 0.19 * length, r + 0.19 * length), 0.33)
     body = solid.group()
-    profile = [(r, 0.28), (r, belt), (r + tail, belt + 0.02), (r + tail + rear_slope, tall), (f - 0.48 * length, tall),
-               (f - 0.29 * length, belt + 0.03), (f - 0.03, 0.47 * tall), (f, 0.26)]
+    profile = [
+        (r, 0.28),
+        (r, belt),
+        (r + tail, belt + 0.02),
+        (r + tail + rear_slope, tall),
+        (f - 0.48 * length, tall),
+        (f - 0.29 * length, belt + 0.03),
+        (f - 0.03, 0.47 * tall),
+        (f, 0.26),
+    ]
     parts = [Part.PAINT, Part.PAINT, Part.GLASS, Part.PAINT, Part.GLASS, Part.ENGINE, Part.PAINT]
     solid.extrude(body, profile, y, Part.PAINT, parts)
-    windows = [(r + tail + rear_slope * 0.5 + 0.12, belt + 0.04), (r + tail + rear_slope + 0.08, tall - 0.1),
-               (f - 0.49 * length, tall - 0.1), (f - 0.33 * length, belt + 0.04)]
+    windows = [
+        (r + tail + rear_slope * 0.5 + 0.12, belt + 0.04),
+        (r + tail + rear_slope + 0.08, tall - 0.1),
+        (f - 0.49 * length, tall - 0.1),
+        (f - 0.33 * length, belt + 0.04),
+    ]
     solid.both_sides(body, windows, y, Part.GLASS)
     pillar = (windows[1][0] + windows[2][0]) / 2
     solid.both_sides(body, _rect(pillar - 0.05, pillar + 0.05, belt, tall - 0.08), y, Part.PAINT)
@@ -52,9 +64,16 @@ def truck(rng: np.random.Generator) -> Solid:
     load = solid.group()
     deck = 1.0
     if style == "tank":
-        ring = [(r + 0.1, deck + 0.35), (r + 0.3, deck + 1.35), (f - cab - 0.5, deck + 1.35), (f - cab - 0.2, deck + 0.35)]
+        ring = [
+            (r + 0.1, deck + 0.35),
+            (r + 0.3, deck + 1.35),
+            (f - cab - 0.5, deck + 1.35),
+            (f - cab - 0.2, deck + 0.35),
+        ]
         solid.extrude(load, [(r + 0.1, deck), *ring, (f - cab - 0.2, deck)], (y[0] * 0.9, y[1] * 0.9), Part.PAINT2)
-        solid.both_sides(load, _rect(r + 0.3, f - cab - 0.5, deck + 0.55, deck + 0.7), (y[0] * 0.9, y[1] * 0.9), Part.TRIM)
+        solid.both_sides(
+            load, _rect(r + 0.3, f - cab - 0.5, deck + 0.55, deck + 0.7), (y[0] * 0.9, y[1] * 0.9), Part.TRIM
+        )
     else:
         high = tall if style == "box" else 0.68 * tall
         solid.box(load, (r, f - cab - 0.15), y, (deck, high), Part.PAINT2)
@@ -65,8 +84,12 @@ def truck(rng: np.random.Generator) -> Solid:
     profile = [(f - cab, 0.5), (f - cab, cab_tall), (f - 0.35, cab_tall), (f - 0.08, 1.55), (f, 1.45), (f, 0.45)]
     parts = [Part.PAINT, Part.PAINT, Part.GLASS, Part.PAINT, Part.ENGINE]
     solid.extrude(front, profile, y, Part.PAINT, parts)
-    solid.both_sides(front, [(f - cab + 0.5, 1.55), (f - cab + 0.5, cab_tall - 0.3), (f - 0.42, cab_tall - 0.3),
-                             (f - 0.2, 1.55)], y, Part.GLASS)
+    solid.both_sides(
+        front,
+        [(f - cab + 0.5, 1.55), (f - cab + 0.5, cab_tall - 0.3), (f - 0.42, cab_tall - 0.3), (f - 0.2, 1.55)],
+        y,
+        Part.GLASS,
+    )
     solid.both_sides(front, _rect(f - cab + 0.25, f - 0.35, 0.6, 0.95), y, Part.ENGINE)
     _wheels(solid, front, y, axles, 0.5)
     _ends(front, r, f, y, 0.8, 0.25)
@@ -77,7 +100,7 @@ def truck(rng: np.random.Generator) -> Solid:
 
 def bus(rng: np.random.Generator) -> Solid:
     """Return a city bus or coach: one long box, a row of windows, the engine at the rear."""
-    length, width, tall = rng.uniform(9.5, 12.0), 2.5, rng.uniform(2.9, 3.3)
+    length, tall = rng.uniform(9.5, 12.0), rng.uniform(2.9, 3.3)
     f, r, y = length / 2, -length / 2, (-1.25, 1.25)
     axles = (f - 2.4, r + 2.9)
     solid = Solid()
@@ -110,21 +133,31 @@ def _axles(solid: Solid, y: tuple[float, float], axles: tuple[float, ...], radiu
     for x in axles:
         for side in (y[0] + 0.13, y[1] - 0.13):
             group.append(Stroke(((x, side, radius), (x, side, radius * 0.6)), Part.RUBBER, 0.26))
-            face = ((x - radius, side - 0.12, 0.0), (x - radius, side + 0.12, 0.0),
-                    (x - radius, side + 0.12, radius * 1.6), (x - radius, side - 0.12, radius * 1.6))
+            face = (
+                (x - radius, side - 0.12, 0.0),
+                (x - radius, side + 0.12, 0.0),
+                (x - radius, side + 0.12, radius * 1.6),
+                (x - radius, side - 0.12, radius * 1.6),
+            )
             group.append(Face(face, Part.RUBBER, (-1.0, 0.0, 0.0)))
             front = tuple((2 * x - px, py, pz) for px, py, pz in face)
             group.append(Face(front, Part.RUBBER, (1.0, 0.0, 0.0)))
 
 
-def _wheels(solid: Solid, group: list[Face | Stroke], y: tuple[float, float], axles: tuple[float, ...], radius: float
-            ) -> None:
+def _wheels(
+    solid: Solid, group: list[Face | Stroke], y: tuple[float, float], axles: tuple[float, ...], radius: float
+) -> None:
     for x in axles:
         solid.wheel(group, x, y, radius)
 
 
 def _end_plate(
-    group: list[Face | Stroke], x: float, y: tuple[float, float], share: float, z: tuple[float, float], part: Part,
+    group: list[Face | Stroke],
+    x: float,
+    y: tuple[float, float],
+    share: float,
+    z: tuple[float, float],
+    part: Part,
     sign: float = -1.0,
 ) -> None:
     low, high, at = y[0] * share, y[1] * share, x + sign * 0.012

@@ -1,0 +1,142 @@
+"""Single things that stand on the ground: shrubs, rocks, trees, tufts of grass, poles, buildings; and flat paint."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from models.scenes.easel import Easel, Stuff, code_of
+
+__all__ = ["building", "flat", "pole", "rock", "shrub", "tree", "tuft"]
+
+
+def _shadow(easel: Easel, x: float, y: float, width: float, tall: float) -> None:
+    """Lay a soft-edged shadow of something ``tall`` sub-pixels high, away from the sun, flat on the ground."""
+    if easel.place.direct < 0.2:
+        return
+    right, away, up = easel.place.sun
+    reach = tall / max(up, 0.3) * 0.6
+    tilt = 0.15
+    dx, dy = -right * reach, away * reach * tilt
+    for share in (0.35, 0.7, 1.0):
+        easel.blob(
+            x + dx * share, y + dy * share, width * (1.1 - 0.4 * share), max(width * 0.25, 1.0), code_of(Stuff.SHADE, 0)
+        )
+
+
+def shrub(easel: Easel, across: float, range_m: float, stuff: Stuff = Stuff.FOLIAGE, size: float = 1.0) -> None:
+    """Draw a shrub: clumps of leaves, brighter towards the top."""
+    x, y, scale = easel.at(across, range_m)
+    rng = easel.rng
+    tall, wide = scale * size * rng.uniform(0.4, 1.1), scale * size * rng.uniform(0.5, 1.0)
+    if tall < 1.0:
+        return
+    _shadow(easel, x, y, wide, tall)
+    thing = easel.thing(range_m)
+    for k in range(9):
+        up = rng.random()
+        offset = rng.uniform(-1, 1) * wide * (1 - 0.6 * up)
+        radius = wide * rng.uniform(0.22, 0.42)
+        level = 1 + 4 * up + rng.uniform(-1, 1) + (1.0 if k > 5 else 0.0)
+        easel.blob(
+            x + offset,
+            y - radius * 0.7 - up * (tall - radius),
+            radius,
+            radius * 0.8,
+            thing + code_of(stuff, int(level)),
+        )
+
+
+def rock(easel: Easel, across: float, range_m: float) -> None:
+    """Draw a boulder with a lit and a dark flank."""
+    x, y, scale = easel.at(across, range_m)
+    rng = easel.rng
+    size = scale * rng.uniform(0.2, 0.7)
+    if size < 1.0:
+        return
+    _shadow(easel, x, y, size, size * 0.7)
+    thing = easel.thing(range_m)
+    angles = np.sort(rng.uniform(0, np.pi, 5))
+    top = [
+        (x + size * np.cos(a) * rng.uniform(0.8, 1.1), y - 0.8 * size * np.sin(a) * rng.uniform(0.7, 1)) for a in angles
+    ]
+    easel.draw.polygon([(x - size, y), *reversed(top), (x + size, y)], fill=thing + code_of(Stuff.ROCK, 3))
+    lit = top[:3] if easel.place.sun[0] > 0 else top[2:]
+    easel.draw.polygon([(x, y - size * 0.2), *lit], fill=thing + code_of(Stuff.ROCK, 6))
+
+
+def tree(easel: Easel, across: float, range_m: float, stuff: Stuff = Stuff.FOLIAGE) -> None:
+    """Draw a broadleaf tree, or a conifer in tiers."""
+    x, y, scale = easel.at(across, range_m)
+    rng = easel.rng
+    tall = scale * rng.uniform(5.5, 11.0)
+    _shadow(easel, x, y, tall * 0.22, tall)
+    thing = easel.thing(range_m)
+    trunk = max(1, round(scale * 0.35))
+    easel.draw.line((x, y, x + tall * 0.02, y - tall * 0.6), fill=thing + code_of(Stuff.BARK, 3), width=trunk)
+    if stuff is Stuff.CONIFER:
+        for k in range(7):
+            base = y - tall * (0.12 + 0.125 * k)
+            half = tall * 0.20 * (1 - k / 7.5) * rng.uniform(0.85, 1.1)
+            shape = [(x - half, base), (x, base - tall * 0.2), (x + half, base)]
+            easel.draw.polygon(shape, fill=thing + code_of(stuff, int(rng.integers(1, 5))))
+        return
+    for k in range(22):
+        angle, reach = rng.uniform(0, 2 * np.pi), tall * 0.20 * np.sqrt(rng.random())
+        bx, by = x + reach * np.cos(angle) * 1.1, y - tall * 0.66 + reach * np.sin(angle) * 1.3
+        radius = tall * rng.uniform(0.05, 0.10)
+        lit = 2.5 - 3.0 * np.sin(angle) * reach / (tall * 0.2) + rng.uniform(-1.2, 1.2) + k * 0.05
+        easel.blob(bx, by, radius, radius * 0.85, thing + code_of(stuff, int(lit)))
+
+
+def tuft(easel: Easel, across: float, range_m: float) -> None:
+    """Draw a tuft of tall grass."""
+    x, y, scale = easel.at(across, range_m)
+    rng = easel.rng
+    tall = scale * rng.uniform(0.25, 0.7)
+    if tall < 1.5:
+        return
+    thing = easel.thing(range_m)
+    for _ in range(7):
+        tip = (x + rng.uniform(-0.6, 0.6) * tall, y - tall * rng.uniform(0.5, 1))
+        easel.draw.line(
+            (x + rng.uniform(-0.3, 0.3) * tall, y, *tip),
+            width=1,
+            fill=thing + code_of(Stuff.DRY if rng.random() < 0.6 else Stuff.FOLIAGE, int(rng.integers(2, 7))),
+        )
+
+
+def pole(easel: Easel, across: float, range_m: float) -> None:
+    """Draw a street lamp."""
+    x, y, scale = easel.at(across, range_m)
+    thing = easel.thing(range_m)
+    tall = scale * 6.5
+    easel.draw.line((x, y, x, y - tall), fill=thing + code_of(Stuff.METAL, 4), width=max(1, round(scale * 0.16)))
+    arm = scale * 1.4 * (1 if easel.rng.random() < 0.5 else -1)
+    easel.draw.line(
+        (x, y - tall, x + arm, y - tall), fill=thing + code_of(Stuff.METAL, 5), width=max(1, round(scale * 0.12))
+    )
+
+
+def flat(easel: Easel, corners: list[tuple[float, float]], code: int) -> None:
+    """Fill a polygon on the ground, corners (across, range) in metres."""
+    easel.draw.polygon([easel.at(across, range_m)[:2] for across, range_m in corners], fill=code)
+
+
+def building(easel: Easel, start_m: float, width_m: float, range_m: float) -> None:
+    """Draw a front with rows of windows, some of them lit."""
+    x, y, scale = easel.at(start_m, range_m)
+    rng = easel.rng
+    floors = int(rng.integers(2, 7))
+    tall, wide = floors * 3.2 * scale, width_m * scale
+    thing, wall = easel.thing(range_m), Stuff.WALL if rng.random() < 0.5 else Stuff.PLASTER
+    easel.draw.rectangle((x, y - tall, x + wide, y), fill=thing + code_of(wall, int(rng.integers(2, 6))))
+    bay = float(rng.uniform(2.4, 3.4)) * scale
+    if bay < 4:
+        return
+    for floor in range(floors):
+        for left in np.arange(x + bay * 0.3, x + wide - bay * 0.6, bay):
+            sill = y - floor * 3.2 * scale - scale
+            level = 7 if rng.random() < 0.18 else int(rng.integers(1, 4))
+            easel.draw.rectangle(
+                (left, sill - 1.5 * scale, left + bay * 0.45, sill), fill=thing + code_of(Stuff.WINDOW, level)
+            )
