@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from importlib import resources
 from pathlib import Path
 
 from hil.errors import SuiteError
+from hil.report import view
 from hil.report.model import Report
+from hil.report.published import CONTEXT, published_rows
 
 __all__ = ["render_html", "write_html"]
+
+_FILTERS = ("bytes_text", "data_uri", "duration", "number", "when")
+_FUNCTIONS = (
+    "accuracy_charts", "headline", "latency_of", "precision_chart", "precision_shares", "rails_of", "tiles",
+)  # fmt: skip
 
 
 def render_html(report: Report) -> str:
@@ -17,13 +25,18 @@ def render_html(report: Report) -> str:
         SuiteError: Jinja2 is not installed.
     """
     try:
-        from jinja2 import Environment, PackageLoader
+        from jinja2 import Environment, PackageLoader, StrictUndefined
     except ImportError as error:
         raise SuiteError('the HTML report needs Jinja2; install it with: pip install "ks100[hil]"') from error
     environment = Environment(
-        loader=PackageLoader("hil.report", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.get_template("page.html.j2").render(report=report)
+        loader=PackageLoader("hil.report", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )  # fmt: skip
+    environment.filters |= {name: getattr(view, name) for name in _FILTERS}
+    environment.globals |= {name: getattr(view, name) for name in _FUNCTIONS}
+    style = (resources.files("hil.report") / "page.css").read_text("utf-8")
+    template = environment.get_template("page.html.j2")
+    return template.render(report=report, style=style, published=published_rows(report), published_context=CONTEXT)
 
 
 def write_html(report: Report, path: Path) -> None:

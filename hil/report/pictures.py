@@ -1,0 +1,88 @@
+"""Pictures for the report: a capture's two bands as PNG, with what each model found in it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from numpy.typing import NDArray
+
+from hil.report.model import DetectionBox, DetectionPicture, Panel
+from models.captures import CaptureSet, ObjectClass
+from models.heads import Detections
+from models.preprocess import network_frames, network_truth
+
+__all__ = ["detection_picture", "varied"]
+
+SHOWN_SCORE = 0.3
+"""Objects under this score are left out: they count for AP, and would bury the picture."""
+
+
+def detection_picture(
+    captures: CaptureSet,
+    index: int,
+    found: Mapping[str, Detections],
+    height: int,
+    width: int,
+    *,
+    least_score: float = SHOWN_SCORE,
+) -> DetectionPicture:
+    """Return one capture as the network saw it, with the objects of each model.
+
+    Args:
+        captures: the set.
+        index: the capture's position.
+        found: detections by model, boxes in pixels of the network's input.
+        height: of the network's input, pixels.
+        width: of the network's input, pixels.
+        least_score: lowest score shown.
+    """
+    capture, frames = captures.captures[index], captures.frames
+    eo, lwir, transform = network_frames(captures, index, height, width)
+    truth = tuple(
+        DetectionBox(item.box, item.object_class.name.lower())
+        for item in network_truth(capture, transform)
+        if not item.ignore
+    )
+    return DetectionPicture(
+        capture=capture.id,
+        conditions=", ".join(f"{axis} {category}" for axis, category in capture.conditions.items),
+        width=width,
+        height=height,
+        eo_png=None if frames.eo(index) is None else _png(eo),
+        lwir_png=None if frames.lwir(index) is None else _png(lwir),
+        truth=truth,
+        panels=tuple(Panel(name, _boxes(item, least_score)) for name, item in found.items()),
+    )
+
+
+def varied(captures: CaptureSet, among: Sequence[int], count: int) -> list[int]:
+    """Return up to ``count`` positions of ``among`` that differ in their conditions, those with objects first."""
+    chosen: list[int] = []
+    seen: set[tuple[str, str]] = set()
+    busy = sorted(among, key=lambda i: -min(3, sum(not item.ignore for item in captures.captures[i].objects)))
+    while busy and len(chosen) < count:
+        # The frame that brings most categories that are not shown yet.
+        best = max(busy, key=lambda i: len(set(captures.captures[i].conditions.items) - seen))
+        busy.remove(best)
+        chosen.append(best)
+        seen |= set(captures.captures[best].conditions.items)
+    return chosen
+
+
+def _boxes(detections: Detections, least_score: float) -> tuple[DetectionBox, ...]:
+    rows = zip(detections.boxes.tolist(), detections.classes.tolist(), detections.scores.tolist(), strict=True)
+    return tuple(
+        DetectionBox((box[0], box[1], box[2], box[3]), ObjectClass(label).name.lower(), score)
+        for box, label, score in rows
+        if score >= least_score
+    )
+
+
+def _png(frame: NDArray[Any]) -> bytes:
+    from PIL import Image
+
+    stream = io.BytesIO()
+    Image.fromarray(frame).save(stream, "PNG", optimize=True)
+    return stream.getvalue()

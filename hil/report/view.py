@@ -1,0 +1,235 @@
+"""From a report to what its page shows: tiles, charts and formatted values. Owns wording and choice, not looks."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from hil.accuracy import AccuracyRecord
+from hil.measurement import Measurement, Verdict
+from hil.report.charts.accuracy import accuracy_chart
+from hil.report.charts.latency import latency_chart
+from hil.report.charts.precision import precision_strip
+from hil.report.charts.rails import rails_chart
+from hil.report.model import Report
+from hil.results import HilResults, SuiteVerdict
+
+__all__ = [
+    "BUDGET_MW",
+    "PERIOD_MS",
+    "WINDOW_MS",
+    "Chart",
+    "PrecisionShare",
+    "Tile",
+    "accuracy_charts",
+    "bytes_text",
+    "data_uri",
+    "duration",
+    "headline",
+    "latency_of",
+    "number",
+    "precision_chart",
+    "precision_shares",
+    "rails_of",
+    "tiles",
+    "when",
+]
+
+WINDOW_MS = 80.0
+PERIOD_MS = 1000.0 / 60.0
+BUDGET_MW = 8000.0
+
+_HEADLINES = {
+    SuiteVerdict.PASS: "Every limit holds",
+    SuiteVerdict.LIMIT_FAILED: "A limit does not hold",
+    SuiteVerdict.REJECTED: "The board refuses the package",
+    SuiteVerdict.FAULT: "The board or the bench failed",
+    SuiteVerdict.INCONCLUSIVE: "The data do not decide",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One headline figure: name, value with unit, what it is held against, its verdict and where it comes from.
+
+    ``share`` is the part of the limit that is used, 0 to 1, or None.
+    """
+
+    name: str
+    value: str
+    unit: str
+    against: str
+    verdict: str
+    origin: str
+    share: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A chart with its title; ``svg`` is markup."""
+
+    title: str
+    svg: str
+
+
+@dataclass(frozen=True, slots=True)
+class PrecisionShare:
+    """How much of the graph is of one type: operations, their share of the work (0 to 1), how many run on the CPU."""
+
+    dtype: str
+    ops: int
+    work: float
+    cpu: int
+
+
+def headline(report: Report) -> str:
+    """Return the verdict in words."""
+    return _HEADLINES[report.verdict]
+
+
+def tiles(report: Report) -> list[Tile]:
+    """Return the headline figures that the report has."""
+    run = report.results
+    found = []
+    if run is not None:
+        found += [
+            _tile(run, "latency_p99", "Latency, p99", 1.0, "ms"),
+            _tile(run, "power_total_60fps", "Power at 60 frames/s", 0.001, "W"),
+            _tile(run, "energy_per_frame", "Energy a frame", 1.0, "mJ"),
+            _tile(run, "hard_ap50_board", "Hard cases on the board", 1.0, "AP50"),
+            _parity_tile(run),
+            _rejections_tile(report),
+        ]
+    return [tile for tile in [*found, _gate_tile(report)] if tile is not None]
+
+
+def _tile(run: HilResults, measurement: str, name: str, scale: float, unit: str) -> Tile | None:
+    item = run.measurement(measurement)
+    if item is None:
+        return None
+    limit, share = item.limit, None
+    against = "" if limit is None else _against(limit.low, limit.high, scale, unit, limit.why)
+    if limit is not None and limit.high:
+        share = min(1.0, max(0.0, item.value / limit.high))
+    return Tile(name, number(item.value * scale), unit, against, item.verdict.value, _origin(item), share)
+
+
+def _against(low: float | None, high: float | None, scale: float, unit: str, why: str) -> str:
+    sides = [f"≥ {low * scale:g}" if low is not None else "", f"≤ {high * scale:g}" if high is not None else ""]
+    return f"{' and '.join(side for side in sides if side)} {unit}" + (f", {why}" if why else "")
+
+
+def _origin(item: Measurement) -> str:
+    return f"{item.source.value} · {item.basis.value} · n {item.n}"
+
+
+def _parity_tile(run: HilResults) -> Tile | None:
+    found = [m for m in run.measurements if m.name.startswith("parity_")]
+    if not found:
+        return None
+    worst = max(found, key=lambda item: item.value)
+    value = "bit for bit" if worst.value == 0 else f"{worst.value:.0f} steps"
+    verdict = Verdict.FAIL if any(item.verdict is Verdict.FAIL for item in found) else Verdict.PASS
+    n = sum(item.n for item in found)
+    origin = f"{worst.source.value} · {worst.basis.value} · {n} values"
+    return Tile("Board against host", value, "", "reference kernels", verdict.value, origin)
+
+
+def _rejections_tile(report: Report) -> Tile | None:
+    rejections = [item for run in report.runs for item in run.rejections]
+    if not rejections:
+        return None
+    right = sum(item.holds for item in rejections)
+    verdict = Verdict.PASS if right == len(rejections) else Verdict.FAIL
+    source = report.results.source if report.results is not None else None
+    origin = f"{source.value} · measured" if source is not None else "measured"
+    against = "refused by name, slot unchanged"
+    return Tile("Forgeries refused", f"{right} of {len(rejections)}", "", against, verdict.value, origin)
+
+
+def _gate_tile(report: Report) -> Tile | None:
+    if report.gate is None:
+        return None
+    rows = report.gate.rows
+    frames = f" · n {rows[0].frames}" if rows else ""
+    value = {Verdict.PASS: "passed", Verdict.FAIL: "failed"}.get(report.gate.verdict, report.gate.verdict.value)
+    against = f"drop {rows[0].drop_points:.1f}, at most {rows[0].limit_points:g} points" if rows else ""
+    return Tile("Hard-case gate", value, "", against, report.gate.verdict.value, f"host · measured{frames}")
+
+
+def latency_of(run: HilResults) -> str:
+    """Return the latency chart's markup, or ``""`` when nothing was measured."""
+    if run.measured is None or not run.measured.latency_ms:
+        return ""
+    return latency_chart(run.measured.latency_ms, WINDOW_MS, PERIOD_MS)
+
+
+def rails_of(run: HilResults) -> str:
+    """Return the rail trace's markup, or ``""`` when there is none."""
+    if run.measured is None or not run.measured.rails or any(len(t.time_s) < 2 for t in run.measured.rails):
+        return ""
+    return rails_chart(run.measured, BUDGET_MW)
+
+
+def accuracy_charts(records: Sequence[AccuracyRecord]) -> list[Chart]:
+    """Return one chart a pool, the hard cases first."""
+    pools = sorted(dict.fromkeys(record.pool for record in records), key=lambda pool: "hard" not in pool.lower())
+    return [Chart(pool, accuracy_chart([record for record in records if record.pool == pool])) for pool in pools]
+
+
+def precision_chart(report: Report) -> str:
+    """Return the precision strip's markup, or ``""``."""
+    return precision_strip(report.precision) if report.precision else ""
+
+
+def precision_shares(report: Report) -> list[PrecisionShare]:
+    """Return the share of each type, the largest work first."""
+    work = sum(row.macs for row in report.precision) or 1
+    shares = []
+    for dtype in dict.fromkeys(row.dtype for row in report.precision):
+        rows = [row for row in report.precision if row.dtype == dtype]
+        macs, cpu = sum(row.macs for row in rows), sum(not row.npu for row in rows)
+        shares.append(PrecisionShare(dtype, len(rows), macs / work, cpu))
+    return sorted(shares, key=lambda share: (-share.work, -share.ops))
+
+
+def number(value: float) -> str:
+    """Return a figure with three significant digits, without an exponent where people would not use one."""
+    if value != value:
+        return "none"
+    if value == 0:
+        return "0"
+    if abs(value) >= 1000:
+        return f"{value:,.0f}".replace(",", "\u202f")
+    return f"{value:.3g}" if abs(value) >= 0.001 else f"{value:.1e}"
+
+
+def bytes_text(size: float) -> str:
+    """Return a size in words, in units of 1000 as links count."""
+    for unit, factor in (("MB", 1e6), ("kB", 1e3)):
+        if size >= factor:
+            return f"{size / factor:.3g} {unit}"
+    return f"{size:.0f} bytes"
+
+
+def duration(seconds: float) -> str:
+    """Return a time in words."""
+    if seconds >= 90:
+        return f"{int(seconds // 60)} min {int(seconds % 60)} s"
+    return (
+        f"{seconds:.0f} s"
+        if seconds >= 10
+        else (f"{seconds:.1f} s" if seconds >= 0.095 else f"{seconds * 1000:.0f} ms")
+    )
+
+
+def when(time_s: float) -> str:
+    """Return a moment, UTC."""
+    return datetime.fromtimestamp(time_s, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def data_uri(png: bytes) -> str:
+    """Return a picture as it can stand in a page."""
+    return "data:image/png;base64," + base64.b64encode(png).decode()
