@@ -250,7 +250,11 @@ def _code(table: FlatTable) -> str:
     names = _names("BuiltinOperator")
     if value not in names:
         raise InputError(f"the graph uses the unknown builtin operator {value}")
-    return f"CUSTOM({table.text(1)})" if names[value] == "CUSTOM" else names[value]
+    if names[value] != "CUSTOM":
+        return names[value]
+    if not table.text(1).isprintable():
+        raise InputError(f"the graph has a custom operation with the unprintable name {table.text(1)!r}")
+    return f"CUSTOM({table.text(1)})"
 
 
 def _operation(index: int, op: str, table: FlatTable, tensors: tuple[GraphTensor, ...]) -> GraphOp:
@@ -319,7 +323,7 @@ def _mapped(signature: FlatTable, field: int, tensors: tuple[GraphTensor, ...]) 
 
 def _distinct(names: list[str]) -> None:
     if len(set(names)) != len(names) or "" in names:
-        raise InputError(f"the names of the graph's inputs and outputs are not distinct: {', '.join(sorted(names))}")
+        raise InputError(f"the names of the graph's inputs and outputs are not distinct: {sorted(names)!r}")
 
 
 def _tensor_at(tensors: tuple[GraphTensor, ...], index: int, what: str) -> GraphTensor:

@@ -113,7 +113,7 @@ class Ranges:
             known = known or next((name for name in names if name in layers), None)
             if known is not None:
                 matched.setdefault(known, []).append(index)
-        found = {}
+        found: dict[str, TensorRange] = {}
         for name, indices in matched.items():
             # A layer of several operations: its range is that of the last one (and of that one's other calls).
             last = max(indices, key=lambda index: made[index].index if index in made else -1)
