@@ -153,7 +153,7 @@ def _draw_air(category: str, air_k: float, hardness: float, rng: np.random.Gener
 
 def _draw_hour(thermal: str, background: str, heating: Heating, rng: np.random.Generator) -> float:
     if thermal == "day":
-        return float(rng.uniform(9.0, 12.0)) if rng.random() < 0.5 else float(rng.uniform(13.5, 16.0))
+        return float(rng.uniform(9.0, 14.5))
     if thermal == "night":
         return float(rng.uniform(20.5, 27.5)) % 24
     hours = crossover_hours(SURFACES[_GROUND[background]], SURFACES["metal"], heating)

@@ -52,7 +52,7 @@ SURFACES: dict[str, Surface] = {
     "bark": Surface(0.55, 600, 0, 18, 60),
     "wall": Surface(0.45, 1600, 0, 16, 35),
     "rock": Surface(0.65, 1900, 0, 16, 55),
-    "metal": Surface(0.45, 0, 9000, 14, 68),
+    "metal": Surface(0.52, 0, 12000, 14, 76),
     "rubber": Surface(0.62, 0, 30000, 16, 60),
     "cloth": Surface(0.35, 0, 2000, 16, 30),
 }
