@@ -12,7 +12,7 @@ from hil.report.published import CONTEXT, published_rows
 
 __all__ = ["render_html", "write_html"]
 
-_FILTERS = ("bytes_text", "data_uri", "duration", "number", "when")
+_FILTERS = ("bytes_text", "count_text", "data_uri", "duration", "number", "when")
 _FUNCTIONS = (
     "accuracy_charts", "headline", "latency_of", "precision_chart", "precision_shares", "rails_of", "tiles",
 )  # fmt: skip

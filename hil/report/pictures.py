@@ -6,12 +6,13 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from hil.report.model import DetectionBox, DetectionPicture, Panel
 from models.captures import CaptureSet, ObjectClass
 from models.heads import Detections
-from models.preprocess import network_frames, network_truth
+from models.preprocess import agc
 
 __all__ = ["detection_picture", "varied"]
 
@@ -23,35 +24,27 @@ def detection_picture(
     captures: CaptureSet,
     index: int,
     found: Mapping[str, Detections],
-    height: int,
-    width: int,
     *,
     least_score: float = SHOWN_SCORE,
 ) -> DetectionPicture:
-    """Return one capture as the network saw it, with the objects of each model.
+    """Return one capture with the objects of each model.
 
     Args:
         captures: the set.
         index: the capture's position.
-        found: detections by model, boxes in pixels of the network's input.
-        height: of the network's input, pixels.
-        width: of the network's input, pixels.
+        found: detections by model, boxes in pixels of the frame, as `models.evaluation.predict` gives them.
         least_score: lowest score shown.
     """
     capture, frames = captures.captures[index], captures.frames
-    eo, lwir, transform = network_frames(captures, index, height, width)
-    truth = tuple(
-        DetectionBox(item.box, item.object_class.name.lower())
-        for item in network_truth(capture, transform)
-        if not item.ignore
-    )
+    eo, counts = frames.eo(index), frames.lwir(index)
+    truth = tuple(DetectionBox(item.box, item.object_class.name.lower()) for item in capture.objects if not item.ignore)
     return DetectionPicture(
         capture=capture.id,
         conditions=", ".join(f"{axis} {category}" for axis, category in capture.conditions.items),
-        width=width,
-        height=height,
-        eo_png=None if frames.eo(index) is None else _png(eo),
-        lwir_png=None if frames.lwir(index) is None else _png(lwir),
+        width=capture.width,
+        height=capture.height,
+        eo_png=None if eo is None else _png(np.asarray(eo)),
+        lwir_png=None if counts is None else _png(agc(np.asarray(counts))),
         truth=truth,
         panels=tuple(Panel(name, _boxes(item, least_score)) for name, item in found.items()),
     )

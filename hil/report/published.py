@@ -68,7 +68,7 @@ def _accuracy_rows(records: Iterable[AccuracyRecord]) -> Iterable[PublishedRow]:
             if record is not parent:
                 published = _published_gap(model, hard=hard)
                 if published:
-                    gap = f"{100 * (record.ap50 - parent.ap50):+.1f} points AP50"
+                    gap = f"{100 * (record.ap50 - parent.ap50):+.1f} points AP50".replace("-", "\u2212")
                     yield PublishedRow(f"{model} against FP32, {pool}", published, gap, f"measured, n {record.frames}")
 
 

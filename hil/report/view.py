@@ -25,6 +25,7 @@ __all__ = [
     "Tile",
     "accuracy_charts",
     "bytes_text",
+    "count_text",
     "data_uri",
     "duration",
     "headline",
@@ -101,6 +102,7 @@ def tiles(report: Report) -> list[Tile]:
             _tile(run, "hard_ap50_board", "Hard cases on the board", 1.0, "AP50"),
             _parity_tile(run),
             _rejections_tile(report),
+            _push_tile(run),
         ]
     return [tile for tile in [*found, _gate_tile(report)] if tile is not None]
 
@@ -122,7 +124,7 @@ def _against(low: float | None, high: float | None, scale: float, unit: str, why
 
 
 def _origin(item: Measurement) -> str:
-    return f"{item.source.value} · {item.basis.value} · n {item.n}"
+    return f"{item.source.value} · {item.basis.value} · n {count_text(item.n)}"
 
 
 def _parity_tile(run: HilResults) -> Tile | None:
@@ -133,7 +135,7 @@ def _parity_tile(run: HilResults) -> Tile | None:
     value = "bit for bit" if worst.value == 0 else f"{worst.value:.0f} steps"
     verdict = Verdict.FAIL if any(item.verdict is Verdict.FAIL for item in found) else Verdict.PASS
     n = sum(item.n for item in found)
-    origin = f"{worst.source.value} · {worst.basis.value} · {n} values"
+    origin = f"{worst.source.value} · {worst.basis.value} · n {count_text(n)}"
     return Tile("Board against host", value, "", "reference kernels", verdict.value, origin)
 
 
@@ -147,6 +149,16 @@ def _rejections_tile(report: Report) -> Tile | None:
     origin = f"{source.value} · measured" if source is not None else "measured"
     against = "refused by name, slot unchanged"
     return Tile("Forgeries refused", f"{right} of {len(rejections)}", "", against, verdict.value, origin)
+
+
+def _push_tile(run: HilResults) -> Tile | None:
+    if not run.transfers:
+        return None
+    last = run.transfers[-1]
+    rate, _, unit = bytes_text(last.rate_bytes_s).partition(" ")
+    against = f"{bytes_text(last.payload_bytes)} in {duration(last.seconds)}"
+    source = "" if run.source is None else f"{run.source.value} · "
+    return Tile(f"Push over {last.link}", rate, f"{unit}/s", against, "info", f"{source}measured")
 
 
 def _gate_tile(report: Report) -> Tile | None:
@@ -204,6 +216,11 @@ def number(value: float) -> str:
     if abs(value) >= 1000:
         return f"{value:,.0f}".replace(",", "\u202f")
     return f"{value:.3g}" if abs(value) >= 0.001 else f"{value:.1e}"
+
+
+def count_text(count: int) -> str:
+    """Return a count with its thousands apart."""
+    return f"{count:,}".replace(",", "\u202f")
 
 
 def bytes_text(size: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from hil.accuracy import AccuracyRecord
@@ -19,7 +20,7 @@ def accuracy_chart(records: Sequence[AccuracyRecord]) -> str:
     rows = _rows(records)
     axes = list(dict.fromkeys(axis for axis, _ in rows))
     height = _TOP + len(rows) * _ROW + len(axes) * _GAP + 30
-    x = Scale(0.0, 100.0, _LEFT, _WIDTH - _RIGHT)
+    x = _scale(records)
     bottom = height - 26
     parts = [svg.line(x(tick), _TOP - 6, x(tick), bottom, "grid") for tick in x.ticks(5)]
     parts += [svg.text(x(tick), bottom + 16, f"{tick:g}", "t mute", "middle") for tick in x.ticks(5)]
@@ -28,10 +29,19 @@ def accuracy_chart(records: Sequence[AccuracyRecord]) -> str:
     for axis, category in rows:
         if axis != last:
             y, last = y + _GAP, axis
+            parts.append(svg.text(8, y + _ROW / 2 + 4, axis, "t mute"))
         parts += _row(records, axis, category, x, y + _ROW / 2)
         y += _ROW
     label = f"AP50 by condition of {', '.join(record.model for record in records)}"
     return svg.document(_WIDTH, height, parts, label)
+
+
+def _scale(records: Sequence[AccuracyRecord]) -> Scale:
+    """Return a scale in tens around all values: dots show differences, so it need not begin at zero."""
+    values = [100 * record.ap50 for record in records]
+    values += [100 * score.ap50 for record in records for score in record.conditions if not math.isnan(score.ap50)]
+    low, high = 10 * math.floor(min(values) / 10), 10 * math.ceil(max(values) / 10 + 1e-9)
+    return Scale(max(0.0, min(low, high - 20)), min(100.0, max(high, low + 20)), _LEFT, _WIDTH - _RIGHT)
 
 
 def _rows(records: Sequence[AccuracyRecord]) -> list[tuple[str, str]]:
@@ -46,8 +56,6 @@ def _row(records: Sequence[AccuracyRecord], axis: str, category: str, x: Scale, 
     known = [(index, record, value) for index, record, value in values if value is not None]
     frames = max((_frames(record, axis, category) for _, record, _ in known), default=0)
     parts = [svg.text(_LEFT - 12, y + 4, category, "t" if axis else "t strong", "end")]
-    if axis:
-        parts.append(svg.text(8, y + 4, axis, "t mute tiny"))
     if known:
         low, high = min(v for _, _, v in known), max(v for _, _, v in known)
         parts.append(svg.line(x(low), y, x(high), y, "span"))
