@@ -3,8 +3,9 @@
 Owns: that a value has exactly one encoding, and that decoding untrusted bytes is bounded. Knows no schema.
 
 The subset (RFC 8949 section 4.2.1, narrowed): integers of 64 bits, byte and text strings, arrays, maps whose keys are
-integers or text in ascending order of their encoding, false, true, null, and finite floats in their shortest exact
-form; definite lengths and shortest heads only; no tags. Law: ``encode(decode(data)) == data`` for all accepted data.
+all text or all unsigned integers and in ascending order of their encoding (so that the length-first order of RFC 7049
+is the same one), false, true, null, and finite floats in their shortest exact form; definite lengths and shortest
+heads only; no tags. Law: ``encode(decode(data)) == data`` for all accepted data.
 """
 
 from __future__ import annotations
@@ -133,9 +134,11 @@ class _Reader:
         for _ in range(count):
             start = self.offset
             key = self.value(depth)
-            if isinstance(key, bool) or not isinstance(key, int | str):
-                raise self.error("a map key is neither an integer nor text")
             encoded = self._data[start : self.offset]
+            if isinstance(key, bool) or not isinstance(key, int | str) or encoded[0] >> 5 == _NEGATIVE:
+                raise self.error("a map key is neither an unsigned integer nor text")
+            if previous and previous[0] >> 5 != encoded[0] >> 5:
+                raise self.error("the keys of a map are of two types")
             if encoded <= previous:
                 raise self.error("map keys are repeated or out of order")
             found[key] = self.value(depth)

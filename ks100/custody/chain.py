@@ -89,7 +89,8 @@ def verify_chain(chain: Chain, manifest: Manifest, policy: StepPolicy | None = N
         BrokenCustodyError: MISSING_STEP, STEP_SIGNER, STEP_ORDER, DIGEST_JOIN or GATE_VERDICT.
     """
     policy = policy or StepPolicy()
-    for act in policy.required:
+    # From the package backward: a missing step also hides those before it.
+    for act in sorted(policy.required, key=list(Act).index, reverse=True):
         if not chain.of(act):
             raise BrokenCustodyError(CustodyFault.MISSING_STEP, f"no {act.value} in the chain of {chain.package[:16]}")
     for entry in chain.entries:

@@ -29,7 +29,6 @@ def judge(entry: dict) -> str:
     try:
         trust.verify_package((VECTORS / entry["file"]).read_bytes(), store, context)
     except RejectedError as error:
-        assert "\n" not in str(error)
         return error.reason.code
     return "accepted"
 

@@ -1,7 +1,7 @@
 """Makes the test vectors of docs/package-format.md: `python tests/vectors/generate.py`.
 
-Keys are made afresh and thrown away when it ends: only public keys and signed bytes are kept, so a new run changes every
-file but none of the expectations. Names of vectors are the fault that they carry.
+Keys are made afresh and thrown away when it ends: only public keys and signed bytes are kept, so a new run changes
+every file but none of the expectations. The name of a vector is the fault that it carries.
 """
 
 from __future__ import annotations
@@ -154,7 +154,9 @@ class Workshop:
             inputs=tuple(map(TensorSpec.of, graph.inputs)),
             outputs=tuple(map(TensorSpec.of, graph.outputs)),
             npu_ops=1,
-            evidence=Evidence(*(hashlib.sha256(w).digest() for w in (b"plan", b"calibration", b"float", b"gate")), "PASS"),
+            evidence=Evidence(
+                *(hashlib.sha256(w).digest() for w in (b"plan", b"calibration", b"float", b"gate")), "PASS"
+            ),
             created_s=1_790_000_000,
             custody="0:" + "0" * 64,
         )
