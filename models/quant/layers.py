@@ -41,7 +41,7 @@ def names_of(tensor: str) -> tuple[str, ...]:
         path = part.split("/")
         # The first step is the model, the last one the operation inside the layer.
         layers = path[1:-1] if len(path) > 2 else path[:1]
-        for layer in reversed(layers):
+        for layer in layers:
             found += [_TRACED.sub("", layer), layer]
         if len(layers) > 1:
             found += ["/".join(_TRACED.sub("", layer) for layer in layers), "/".join(layers)]

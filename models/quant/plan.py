@@ -57,6 +57,14 @@ class Rule:
     match: str
     precision: Precision
 
+    def names(self, name: str) -> bool:
+        """Return whether the rule names the layer ``name``.
+
+        A path (with a slash) is only matched by a glob with a slash: it starts with the model's own name, and a
+        network called ``fusion`` must not fall under ``fusion*`` as a whole.
+        """
+        return ("/" not in name or "/" in self.match) and fnmatchcase(name, self.match)
+
 
 @dataclass(frozen=True, slots=True)
 class PrecisionPlan:
@@ -76,7 +84,7 @@ class PrecisionPlan:
         """Return the precision of a layer that can be called by any of ``names``."""
         found = self.default
         for rule in self.rules:
-            if any(fnmatchcase(name, rule.match) for name in names):
+            if any(rule.names(name) for name in names):
                 found = rule.precision
         return found
 
@@ -91,7 +99,7 @@ class PrecisionPlan:
         """
         known = list(layers)
         for rule in self.rules:
-            if not any(fnmatchcase(name, rule.match) for names in known for name in names):
+            if not any(rule.names(name) for names in known for name in names):
                 raise RecipeError(
                     f"plan {self.name!r}: no layer matches {rule.match!r}; layers are, for instance,"
                     f" {', '.join(_nearest(rule.match, known))}"

@@ -34,6 +34,14 @@ def test_the_last_matching_rule_holds_and_the_default_fills_the_rest() -> None:
     assert plan.precision_of("other", "fusion_k") is Precision.INT16
 
 
+def test_the_models_own_name_in_a_path_does_not_bring_every_layer_under_a_rule() -> None:
+    plan = PrecisionPlan(Precision.INT8, (Rule("fusion*", Precision.INT16),))
+    assert plan.precision_of(*names_of("fusion_small_1/head_1/Relu6")) is Precision.INT8
+    assert plan.precision_of(*names_of("fusion_small_1/fusion_8_eo_q_1/convolution")) is Precision.INT16
+    by_path = PrecisionPlan(Precision.INT8, (Rule("*/head_1/*", Precision.INT16),))
+    assert by_path.precision_of(*names_of("fusion_small_1/head_1/Relu6")) is Precision.INT16
+
+
 def test_plans_that_differ_have_different_digests() -> None:
     one = PrecisionPlan(Precision.INT8, (Rule("a", Precision.INT16),))
     assert one.digest != PrecisionPlan(Precision.INT8, (Rule("b", Precision.INT16),)).digest

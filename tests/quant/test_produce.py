@@ -43,6 +43,15 @@ def test_every_operation_has_the_type_of_its_plan(float_graph: bytes, ranges: Ra
     assert report.left_float == ()
 
 
+def test_only_the_attention_is_int16_in_the_mixed_graph(float_graph: bytes, ranges: Ranges) -> None:
+    graph = Graph.parse(produce(float_graph, MIXED, ranges))
+    wide = {op.name for op in graph.ops if op.dtype == "INT16"}
+    assert wide
+    assert all("/fusion_" in name for name in wide)
+    assert {op.op for op in graph.ops if "/fusion_" in op.name} >= {"BATCH_MATMUL", "SOFTMAX", "TANH"}
+    assert not [op.name for op in graph.ops if "/fusion_" in op.name and op.dtype == "INT8"]
+
+
 def test_int8_inputs_are_the_eight_bit_frame_minus_128_and_names_stay(float_graph: bytes, ranges: Ranges) -> None:
     graph = Graph.parse(produce(float_graph, MIXED, ranges))
     assert {t.name for t in graph.inputs} == {"eo", "lwir"}
