@@ -5,10 +5,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["AccuracyRecord", "ConditionScore"]
+if TYPE_CHECKING:
+    from models.evaluation.metrics import Evaluation
+
+__all__ = ["AccuracyRecord", "ConditionScore", "accuracy_record"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,3 +57,22 @@ class AccuracyRecord:
             KeyError, TypeError: the record is not one of these.
         """
         return cls(**{**item, "conditions": tuple(ConditionScore(**score) for score in item["conditions"])})
+
+
+def accuracy_record(evaluation: Evaluation, *, model: str | None = None, pool: str | None = None) -> AccuracyRecord:
+    """Return what a report keeps of an evaluation; categories without objects are left out.
+
+    Args:
+        evaluation: the evaluation.
+        model: what to call the model; as the evaluation does if None.
+        pool: what to call the pool; as the evaluation does if None.
+    """
+    scores = (ConditionScore(s.axis, s.category, s.ap50, s.frames) for s in evaluation.conditions)
+    return AccuracyRecord(
+        model=model or evaluation.model,
+        pool=pool or evaluation.pool,
+        frames=evaluation.whole.frames,
+        ap50=evaluation.ap50,
+        ap=None if math.isnan(evaluation.ap) else evaluation.ap,
+        conditions=tuple(score for score in scores if not math.isnan(score.ap50)),
+    )

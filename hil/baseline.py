@@ -32,10 +32,10 @@ class Change(Enum):
 
     BETTER = "better"
     SAME = "same"
-    """The difference lies within the margin."""
+    """Not worse than the margin allows, and not certainly better by more than it."""
     WORSE = "worse"
     INCONCLUSIVE = "inconclusive"
-    """The interval of the difference crosses the margin."""
+    """The interval of the difference crosses the margin: it may be worse."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +158,9 @@ def _change(low: float, high: float, margin: float) -> Change:
         return Change.WORSE
     if high < -margin:
         return Change.BETTER
-    # Within the margin, or better by an unknown amount: neither is worse.
-    return Change.SAME if -margin <= low and high <= margin else Change.INCONCLUSIVE
+    if high <= margin:
+        return Change.SAME
+    return Change.INCONCLUSIVE
 
 
 def _comparable(name: str) -> bool:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from models.evaluation.predict import predict
-
 from firmware_bridge.host.address import (
     DEFAULT_BAUD,
     BoardAddress,
@@ -18,9 +16,11 @@ from firmware_bridge.host.board import Board
 from firmware_bridge.target.graph import Graph
 from firmware_bridge.target.runtime import default_runtime
 from hil.board_session import BoardSession
+from hil.detections import DETECTIONS_FILE, save_detections
 from hil.recorder import Recorder
 from hil.request import SuiteRequest
 from models.captures import CaptureSet
+from models.evaluation.predict import predict
 from models.heads import Detections
 
 __all__ = ["BoardFrames", "frames_for_link", "run_frames", "spread"]
@@ -85,6 +85,9 @@ def run_frames(
 
     on_board = predict(BoardSession(board, graph, done=done), chosen)
     on_host = predict(default_runtime(board.info().runtime.name).load(payload), chosen)
+    if record.folder is not None:
+        ids = [capture.id for capture in chosen.captures]
+        save_detections(record.folder / DETECTIONS_FILE, ids, {"board": on_board, "host": on_host})
     return BoardFrames(chosen, tuple(on_board), tuple(on_host), limited)
 
 

@@ -125,6 +125,11 @@ class Recorder:
         """Record one accuracy."""
         self._results = replace(self._results, accuracy=(*self._results.accuracy, record))
 
+    @property
+    def folder(self) -> Path | None:
+        """Where further files of the run may be kept; None when nothing is to be kept."""
+        return self._folder
+
     def check(self, check: Check) -> None:
         """Record how a check ended, and save."""
         self._results = replace(self._results, checks=(*self._results.checks, check))

@@ -111,7 +111,10 @@ class DetectionPicture:
 
 @dataclass(frozen=True, slots=True)
 class GateRow:
-    """One comparison of the gate, all in points: drop against FP32, its upper bound, and the limit."""
+    """One comparison of the gate, all in points: drop against FP32, its upper bound, and the limit.
+
+    ``required`` says whether it decides, or is shown only.
+    """
 
     name: str
     drop_points: float
@@ -119,6 +122,7 @@ class GateRow:
     limit_points: float
     frames: int
     verdict: Verdict
+    required: bool = True
 
 
 @dataclass(frozen=True, slots=True)
