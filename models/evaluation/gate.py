@@ -1,0 +1,286 @@
+"""The hard-case gate: a candidate passes when it is proven not to be worse than its float parent by a margin.
+
+Non-inferiority, one-sided (ICH E9, section 3.3.2). With D the drop of AP50 in points, U and L its one-sided 95 %
+bounds, and M the margin: PASS when U < M, FAIL when L > M, otherwise INCONCLUSIVE, with the number of frames that
+would settle it if the drop stayed what it is; always INCONCLUSIVE on fewer scenes than the policy asks for. Every category must pass (an intersection-union test, which needs no
+correction for many comparisons; Berger and Hsu 1996).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import tomllib
+from dataclasses import asdict, dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from models.errors import DataError, RecipeError
+from models.evaluation.compare import Difference, compare
+from models.evaluation.metrics import Evaluation
+
+__all__ = ["GatePolicy", "GateResult", "GateRow", "GateVerdict", "PairedEvaluations", "judge", "recompute"]
+
+_SCHEMA = 1
+
+
+class GateVerdict(Enum):
+    """What the gate says."""
+
+    PASS = "PASS"  # noqa: S105 - a verdict, not a password
+    FAIL = "FAIL"
+    INCONCLUSIVE = "INCONCLUSIVE"
+
+
+@dataclass(frozen=True, slots=True)
+class GatePolicy:
+    """The margins, and how sure the gate must be.
+
+    Attributes:
+        hard_margin_points: AP50 that may be lost on the hard cases as a whole.
+        condition_margin_points: AP50 that may be lost in each condition category of the validation set.
+        least_scenes: independent scenes below which nothing is concluded.
+        conditions_required: whether the categories decide; otherwise they are reported only.
+        confidence: of each one-sided bound.
+        resamples: of the bootstrap.
+        seed: of the bootstrap.
+    """
+
+    hard_margin_points: float = 5.0
+    condition_margin_points: float = 1.8
+    least_scenes: int = 10
+    conditions_required: bool = True
+    confidence: float = 0.95
+    resamples: int = 1000
+    seed: int = 0
+
+    @classmethod
+    def load(cls, path: Path) -> GatePolicy:
+        """Read a policy from TOML; what it does not name keeps its default.
+
+        Raises:
+            RecipeError: the file is missing, not TOML, or a field is unknown, of the wrong type or out of range.
+        """
+        try:
+            item = tomllib.loads(path.read_text())
+        except (OSError, tomllib.TOMLDecodeError) as error:
+            raise RecipeError(f"cannot read the gate's policy {path}: {error}") from error
+        default = cls()
+        for name, value in item.items():
+            if name not in cls.__slots__:
+                raise RecipeError(f"{path}: unknown field {name!r}; known are {', '.join(cls.__slots__)}")
+            kind = type(getattr(default, name))
+            if type(value) is not kind and not (kind is float and type(value) is int):
+                raise RecipeError(f"{path}: {name} must be a {kind.__name__}, not {value!r}")
+        policy = cls(**item)
+        in_range = policy.hard_margin_points > 0 and policy.condition_margin_points > 0 and policy.resamples >= 100
+        if not in_range or not 0.5 < policy.confidence < 1:
+            raise RecipeError(f"{path}: margins must be positive, confidence in (0.5, 1), resamples at least 100")
+        return policy
+
+
+@dataclass(frozen=True)
+class PairedEvaluations:
+    """Parent and candidate on the same set."""
+
+    parent: Evaluation
+    candidate: Evaluation
+
+
+@dataclass(frozen=True, slots=True)
+class GateRow:
+    """One comparison against its margin.
+
+    Attributes:
+        rule: ``hard`` or ``condition``.
+        difference: what was found.
+        margin_points: the margin.
+        verdict: what it says.
+        frames_needed: frames that would settle it; 0 when settled, None when no number would.
+        required: whether it decides.
+    """
+
+    rule: str
+    difference: Difference
+    margin_points: float
+    verdict: GateVerdict
+    frames_needed: int | None
+    required: bool
+
+    @property
+    def name(self) -> str:
+        """What people call it, e.g. ``hard cases`` or ``thermal: crossover``."""
+        return "hard cases" if self.rule == "hard" else f"{self.difference.axis}: {self.difference.category}"
+
+
+@dataclass(frozen=True)
+class GateResult:
+    """What the gate says of one candidate, and why.
+
+    Attributes:
+        verdict: the worst of the rows that decide.
+        rows: every comparison, the hard cases first.
+        policy: the policy that was applied.
+        evidence: everything needed to compute it again, as plain JSON values.
+    """
+
+    verdict: GateVerdict
+    rows: tuple[GateRow, ...]
+    policy: GatePolicy
+    evidence: dict[str, Any]
+
+    @property
+    def reason(self) -> str:
+        """One line: the first row that is not passed, or the hard cases."""
+        worst = [row for row in self.rows if row.required and row.verdict is self.verdict]
+        row = worst[0] if worst else self.rows[0]
+        d = row.difference
+        text = (
+            f"{row.name}: {d.drop_points:+.1f} points, 95 % bound {d.upper_points:+.1f}, margin {row.margin_points:g}"
+        )
+        if row.verdict is GateVerdict.INCONCLUSIVE and row.frames_needed:
+            text += f"; about {row.frames_needed} frames would settle it, there are {d.frames}"
+        return text
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of the evidence, as it stands in a package's manifest."""
+        return hashlib.sha256(_canonical(self.evidence)).hexdigest()
+
+    def save(self, path: Path) -> None:
+        """Write the evidence; the SHA-256 of the file is the result's digest."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(_canonical(self.evidence))
+
+    @classmethod
+    def load(cls, path: Path) -> GateResult:
+        """Read evidence and compute the result again from it.
+
+        Raises:
+            DataError: the file is not the gate's evidence, or says something else than its own records.
+        """
+        try:
+            evidence = json.loads(path.read_text())
+        except (OSError, ValueError) as error:
+            raise DataError(f"cannot read the gate's evidence {path}: {error}") from error
+        return recompute(evidence)
+
+
+def judge(hard: PairedEvaluations, validation: PairedEvaluations | None, policy: GatePolicy) -> GateResult:
+    """Judge a candidate.
+
+    Args:
+        hard: parent and candidate on the hard cases.
+        validation: on the validation set, for the condition categories; those of the hard cases if None.
+        policy: the margins.
+
+    Raises:
+        DataError: parent and candidate were not evaluated on the same captures.
+    """
+    rows = [_row("hard", _compare(hard, policy)[0], policy.hard_margin_points, policy, required=True)]
+    for difference in _compare(validation or hard, policy)[1:]:
+        if difference.objects:
+            required = policy.conditions_required
+            rows.append(_row("condition", difference, policy.condition_margin_points, policy, required=required))
+    verdict = _worst([row.verdict for row in rows if row.required])
+    evidence = {
+        "schema": _SCHEMA,
+        "verdict": verdict.value,
+        "policy": asdict(policy),
+        "code": _code_digest(),
+        "rows": [_row_to_json(row) for row in rows],
+        "hard": _pair_to_json(hard),
+        "validation": None if validation is None else _pair_to_json(validation),
+    }
+    return GateResult(verdict, tuple(rows), policy, evidence)
+
+
+def recompute(evidence: dict[str, Any]) -> GateResult:
+    """Compute a result again from its evidence.
+
+    Raises:
+        DataError: the evidence is damaged, or its verdict or rows are not what its records give.
+    """
+    try:
+        policy = GatePolicy(**evidence["policy"])
+        hard = _pair_from_json(evidence["hard"])
+        validation = None if evidence["validation"] is None else _pair_from_json(evidence["validation"])
+        result = judge(hard, validation, policy)
+        same = evidence["verdict"] == result.verdict.value and evidence["rows"] == result.evidence["rows"]
+    except (KeyError, TypeError) as error:
+        raise DataError(f"not the gate's evidence: {type(error).__name__} {error}") from error
+    if not same:
+        raise DataError("the gate's evidence does not say what its own records give: it was edited, or made otherwise")
+    return GateResult(result.verdict, result.rows, policy, evidence)
+
+
+def _compare(pair: PairedEvaluations, policy: GatePolicy) -> tuple[Difference, ...]:
+    return compare(
+        pair.parent, pair.candidate, resamples=policy.resamples, confidence=policy.confidence, seed=policy.seed
+    )
+
+
+def _row(rule: str, difference: Difference, margin: float, policy: GatePolicy, *, required: bool) -> GateRow:
+    lower, upper = difference.lower_points, difference.upper_points
+    if difference.scenes < policy.least_scenes:
+        needed = math.ceil(difference.frames * policy.least_scenes / max(1, difference.scenes))
+        return GateRow(rule, difference, margin, GateVerdict.INCONCLUSIVE, needed, required)
+    if upper < margin:
+        return GateRow(rule, difference, margin, GateVerdict.PASS, 0, required)
+    if lower > margin:
+        return GateRow(rule, difference, margin, GateVerdict.FAIL, 0, required)
+    return GateRow(rule, difference, margin, GateVerdict.INCONCLUSIVE, _frames_needed(difference, margin), required)
+
+
+def _frames_needed(difference: Difference, margin: float) -> int | None:
+    """Bounds narrow with the square root of the frames: solve for the bound that touches the margin."""
+    drop = difference.drop_points
+    width = difference.upper_points - drop if drop < margin else drop - difference.lower_points
+    gap = abs(margin - drop)
+    if not (math.isfinite(width) and width > 0 and gap > 0):
+        return None
+    return math.ceil(difference.frames * (width / gap) ** 2)
+
+
+def _worst(verdicts: list[GateVerdict]) -> GateVerdict:
+    for verdict in (GateVerdict.FAIL, GateVerdict.INCONCLUSIVE):
+        if verdict in verdicts:
+            return verdict
+    return GateVerdict.PASS
+
+
+def _row_to_json(row: GateRow) -> dict[str, Any]:
+    difference = {
+        name: None if isinstance(value, float) and math.isnan(value) else value
+        for name, value in asdict(row.difference).items()
+    }
+    return {
+        "rule": row.rule,
+        "margin_points": row.margin_points,
+        "verdict": row.verdict.value,
+        "frames_needed": row.frames_needed,
+        "required": row.required,
+        **difference,
+    }
+
+
+def _pair_to_json(pair: PairedEvaluations) -> dict[str, Any]:
+    return {"parent": pair.parent.to_json(), "candidate": pair.candidate.to_json()}
+
+
+def _pair_from_json(item: dict[str, Any]) -> PairedEvaluations:
+    return PairedEvaluations(Evaluation.from_json(item["parent"]), Evaluation.from_json(item["candidate"]))
+
+
+def _canonical(evidence: dict[str, Any]) -> bytes:
+    return json.dumps(evidence, sort_keys=True, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+
+
+def _code_digest() -> str:
+    """SHA-256 over this package's sources: which code judged."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()

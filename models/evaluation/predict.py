@@ -1,0 +1,106 @@
+"""Running a graph over captures: frames to its inputs, its outputs to detections. One path for host and board.
+
+Knows sessions only by their interface, so a board that runs the graph at the end of a cable is one like any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firmware_bridge.target.graph import Graph, GraphTensor
+from firmware_bridge.target.runtime import Session
+from models.captures import CaptureSet
+from models.errors import DataError
+from models.heads import INPUT_EO, INPUT_LWIR, DecodePolicy, Detections, decode
+from models.preprocess import network_frames, to_int8, to_unit
+
+__all__ = ["dequantize_outputs", "input_size", "predict", "quantize_inputs"]
+
+# The scale of an INT8 input that is exactly the 8-bit frame minus 128; see `models.heads`.
+_EXACT_SCALE, _EXACT_ZERO = 1 / 255, -128
+
+
+def predict(
+    session: Session,
+    captures: CaptureSet,
+    progress: Callable[[int, int], None] | None = None,
+    policy: DecodePolicy | None = None,
+) -> list[Detections]:
+    """Run every capture; the boxes are in pixels of the captures' own frames.
+
+    Args:
+        session: the loaded graph.
+        captures: what to run it on.
+        progress: called with (captures done, captures in all).
+        policy: thresholds of the decoding; the default if None.
+
+    Raises:
+        DataError: the graph's inputs are not those of `models.heads`, or an output is not a number.
+    """
+    height, width = input_size(session.graph)
+    found = []
+    for index in range(len(captures)):
+        eo, lwir, transform = network_frames(captures, index, height, width)
+        outputs = dequantize_outputs(session.graph, session.run(quantize_inputs(session.graph, eo, lwir)))
+        for name, values in outputs.items():
+            if not np.isfinite(values).all():
+                raise DataError(f"output {name} of capture {captures.captures[index].id} is not a number everywhere")
+        seen = decode(outputs, policy)
+        boxes = transform.to_frame(seen.boxes)
+        found.append(Detections(boxes, seen.scores, seen.classes, seen.range_m, seen.velocity_mps))
+        if progress is not None:
+            progress(index + 1, len(captures))
+    return found
+
+
+def input_size(graph: Graph) -> tuple[int, int]:
+    """Return height and width of the graph's frames.
+
+    Raises:
+        DataError: it has other inputs than ``eo`` and ``lwir``, or they differ in size.
+    """
+    sizes = {tensor.shape[1:3] for tensor in graph.inputs if len(tensor.shape) == 4}
+    known = {tensor.name for tensor in graph.inputs} <= {INPUT_EO, INPUT_LWIR}
+    if not known or len(sizes) != 1:
+        shown = ", ".join(f"{tensor.name} {list(tensor.shape)}" for tensor in graph.inputs)
+        raise DataError(f"the graph takes {shown}; a detector takes eo [1, H, W, 3] and lwir [1, H, W, 1]")
+    height, width = sizes.pop()
+    return height, width
+
+
+def quantize_inputs(graph: Graph, eo: NDArray[np.uint8], lwir: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
+    """Return the graph's inputs for one frame pair.
+
+    Args:
+        graph: says in which type and scale it takes them.
+        eo: uint8 [H, W, 3].
+        lwir: uint8 [H, W].
+    """
+    frames = {INPUT_EO: eo, INPUT_LWIR: lwir}
+    return {tensor.name: _input(tensor, frames[tensor.name].reshape(tensor.shape)) for tensor in graph.inputs}
+
+
+def _input(tensor: GraphTensor, frame: NDArray[np.uint8]) -> NDArray[Any]:
+    if not tensor.scale:
+        return to_unit(frame).astype(np.dtype(tensor.dtype))
+    if tensor.dtype == "int8" and tensor.zero_point == _EXACT_ZERO and np.isclose(tensor.scale, _EXACT_SCALE):
+        return to_int8(frame)
+    limits = np.iinfo(tensor.dtype)
+    steps = np.rint(frame.astype(np.float64) / 255 / tensor.scale) + tensor.zero_point
+    return np.asarray(np.clip(steps, limits.min, limits.max), np.dtype(tensor.dtype))
+
+
+def dequantize_outputs(graph: Graph, outputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
+    """Return the outputs' real values, float32: ``(q - zero_point) * scale`` where they are quantized."""
+    real = {}
+    for tensor in graph.outputs:
+        values = outputs[tensor.name]
+        if tensor.scale:
+            real[tensor.name] = ((values.astype(np.int64) - tensor.zero_point) * tensor.scale).astype(np.float32)
+        else:
+            real[tensor.name] = values.astype(np.float32)
+    return real
