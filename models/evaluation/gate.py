@@ -1,9 +1,9 @@
 """The hard-case gate: a candidate passes when it is proven not to be worse than its float parent by a margin.
 
-Non-inferiority, one-sided (ICH E9, section 3.3.2). With D the drop of AP50 in points, U and L its one-sided 95 %
-bounds, and M the margin: PASS when U < M, FAIL when L > M, otherwise INCONCLUSIVE, with the number of frames that
-would settle it if the drop stayed what it is; always INCONCLUSIVE on fewer scenes than the policy asks for. Every category must pass (an intersection-union test, which needs no
-correction for many comparisons; Berger and Hsu 1996).
+Non-inferiority, one-sided (ICH E9, section 3.3.2). With U and L the one-sided 95 % bounds of the drop of AP50 in
+points, and M the margin: PASS when U < M, FAIL when L > M, otherwise INCONCLUSIVE, with the number of frames that would
+settle it if the drop stayed what it is. With fewer scenes than the policy asks for nothing is concluded. Every category
+must pass (an intersection-union test, which needs no correction for many comparisons; Berger and Hsu 1996).
 """
 
 from __future__ import annotations
