@@ -1,0 +1,31 @@
+"""What the agent cannot do, by kind; the kind is what stands in the `Fault` that the host gets."""
+
+from __future__ import annotations
+
+from firmware_bridge.errors import BoardError
+
+__all__ = ["DamagedError", "EngineError", "StateError", "UsageError"]
+
+
+class StateError(BoardError):
+    """The request does not fit what the board holds or does now."""
+
+    kind = "state"
+
+
+class UsageError(BoardError):
+    """The request itself is wrong."""
+
+    kind = "usage"
+
+
+class DamagedError(BoardError):
+    """What the board has stored is damaged."""
+
+    kind = "storage"
+
+
+class EngineError(BoardError):
+    """The inference runtime failed."""
+
+    kind = "runtime"

@@ -1,0 +1,88 @@
+"""``python -m firmware_bridge.agent serve``: the daemon of a real board, put together from its command line."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+from firmware_bridge.agent.clock import RealClock
+from firmware_bridge.agent.daemon import SerialLine, run_daemon
+from firmware_bridge.agent.engine import RuntimeEngine
+from firmware_bridge.agent.identity import BoardIdentity, device_serial
+from firmware_bridge.agent.notify import Supervisor
+from firmware_bridge.agent.rails import HWMON, HwmonRails
+from firmware_bridge.agent.service import BoardParts, BoardService
+from firmware_bridge.agent.storage import LocalStorage
+from firmware_bridge.errors import BridgeError
+from firmware_bridge.target.profile import BoardProfile
+from firmware_bridge.target.runtime import default_runtime
+
+__all__ = ["main", "parser", "serve_until_stopped"]
+
+DEFAULT_BAUD = 921600
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the options of ``serve``."""
+    options = argparse.ArgumentParser(prog="firmware_bridge.agent serve", description=__doc__)
+    options.add_argument("--state", type=Path, required=True, help="folder of the board's state")
+    options.add_argument("--socket", required=True, help="unix socket that `attach` connects to")
+    options.add_argument(
+        "--serial", metavar="TTY", help="terminal of the serial line, e.g. /dev/ttyS1 (no getty on it)"
+    )
+    options.add_argument("--baud", type=int, default=DEFAULT_BAUD, help=f"of the serial line, default {DEFAULT_BAUD}")
+    options.add_argument("--board", default="ks100", help="kind of board: a profile's name, default ks100")
+    options.add_argument("--serial-number", help="default: the one of the boot firmware")
+    options.add_argument("--runtime", help="litert or tflite-runtime; default: what is installed")
+    options.add_argument("--hwmon", type=Path, default=HWMON, help=f"folder of the power sensors, default {HWMON}")
+    options.add_argument("--trust-time", action="store_true", help="the clock is trusted: check validity periods")
+    return options
+
+
+def main(arguments: list[str]) -> int:
+    """Serve until a signal or a reboot asked for by a host; systemd then starts it anew."""
+    options = parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        profile = BoardProfile.load(options.board)
+        service = BoardService(
+            BoardParts(
+                identity=BoardIdentity(profile.name, options.serial_number or device_serial()),
+                capacity_bytes=profile.capacity_bytes,
+                storage=LocalStorage(options.state),
+                engine=RuntimeEngine(default_runtime(options.runtime)),
+                clock=RealClock(),
+                rails=HwmonRails(options.hwmon),
+                wall_s=time.time,
+                time_is_trusted=options.trust_time,
+            )
+        )
+        line = SerialLine(options.serial, options.baud) if options.serial else None
+        serve_until_stopped(service, options.socket, line)
+    except (BridgeError, OSError) as error:
+        sys.stderr.write(f"the agent cannot start: {error}\n")
+        return 3
+    return 0
+
+
+def serve_until_stopped(
+    service: BoardService, socket_path: str, line: SerialLine | None, stop: threading.Event | None = None
+) -> None:
+    """Boot the board, and serve it until SIGTERM, SIGINT, ``stop`` or a reboot that a host asks for.
+
+    Raises:
+        OSError: its state or socket cannot be used.
+    """
+    stop = stop or threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    supervisor = Supervisor()
+    service.start()
+    supervisor.keep_alive(stop)
+    run_daemon(service, socket_path, line, stop=stop, ready=supervisor.ready)
+    supervisor.stopping()

@@ -1,0 +1,364 @@
+"""What a board can do, as the server calls it: the agent's parts put together, and every decision written down.
+
+Owns the order of steps, durable before visible. The rules are elsewhere: of trust in `firmware_bridge.package.trust`,
+of slots in `firmware_bridge.agent.lifecycle`. Calls that change the board come one at a time; `info`, `trust` and
+`audit` may come from other threads at any moment, and only read values that are replaced as a whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from firmware_bridge.agent import lifecycle
+from firmware_bridge.agent.audit import AuditLog
+from firmware_bridge.agent.chunks import ChunkStore
+from firmware_bridge.agent.clock import Clock
+from firmware_bridge.agent.engine import Engine
+from firmware_bridge.agent.faults import DamagedError, EngineError, StateError
+from firmware_bridge.agent.identity import BoardIdentity, agent_version
+from firmware_bridge.agent.ledger import SLOT_NAMES, BoardRecord, Ledger, SlotRecord
+from firmware_bridge.agent.rails import Rails
+from firmware_bridge.agent.runner import Pace, run_paced
+from firmware_bridge.agent.running import RunningModel, try_out
+from firmware_bridge.agent.slots import Slots, slot_record
+from firmware_bridge.agent.storage import Storage
+from firmware_bridge.agent.tensors import arrays, tensors, zero_inputs
+from firmware_bridge.agent.trustroom import TrustRoom
+from firmware_bridge.errors import RejectedError
+from firmware_bridge.package.manifest import CHUNK_BYTES
+from firmware_bridge.package.reasons import RejectReason
+from firmware_bridge.package.trust import AcceptedPackage, BoardContext, VerifiedPackage, verify_head
+from firmware_bridge.protocol import messages as m
+
+__all__ = ["BoardParts", "BoardService"]
+
+_T = TypeVar("_T")
+_SPARE_BYTES = 1 << 20  # for the records and the audit log beside a package
+
+
+@dataclass(frozen=True, slots=True)
+class BoardParts:
+    """What a board is made of.
+
+    Attributes:
+        identity: who it is.
+        capacity_bytes: largest payload of a slot.
+        storage: its disk.
+        engine: what executes models.
+        clock: the clock of inference and rails.
+        rails: its power sensors.
+        wall_s: seconds since 1970 as far as the board knows, for the audit log.
+        time_is_trusted: whether ``wall_s`` may decide about validity.
+    """
+
+    identity: BoardIdentity
+    capacity_bytes: int
+    storage: Storage
+    engine: Engine
+    clock: Clock
+    rails: Rails
+    wall_s: Callable[[], float]
+    time_is_trusted: bool = False
+
+
+class BoardService:
+    """One board. `start` boots it; until then it holds nothing."""
+
+    def __init__(self, parts: BoardParts) -> None:
+        """Put the parts together; reads the audit log and nothing else."""
+        self._parts = parts
+        self._audit = AuditLog(parts.storage, parts.wall_s)
+        self._ledger = Ledger(parts.storage)
+        self._room = TrustRoom(parts.storage)
+        self._chunks = ChunkStore(parts.storage)
+        self._slots = Slots(parts.storage, self._chunks)
+        self._running = RunningModel(parts.engine, self._load)
+        self._runtime = parts.engine.info()
+        self._offered: tuple[bytes, AcceptedPackage] | None = None
+
+    # --- boot ---------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Boot: read what is stored, take back an unconfirmed trial, and run the active slot if it verifies.
+
+        A board whose models or records are damaged comes up without a model, and can be helped over its links.
+        """
+        self._audit.add("boot", self._parts.identity.serial, f"agent {agent_version()}")
+        self._slots.clean()
+        try:
+            self._room.load()
+        except DamagedError as error:
+            self._audit.add("trust", "stored", str(error))
+        try:
+            record, note = lifecycle.after_restart(self._ledger.load())
+        except DamagedError as error:
+            record, note = self._salvaged(), str(error)
+        if note:
+            self._audit.add("fallback", record.active or "none", note)
+        self._ledger.commit(record)
+        self._run_active()
+
+    def _run_active(self) -> None:
+        """Run the active slot; one that is refused is marked, and the other one takes its place if it can."""
+        while slot := self._ledger.record.active:
+            try:
+                self._running.start(slot)
+            except (RejectedError, EngineError) as error:
+                self._ledger.commit(lifecycle.failed(self._ledger.record, slot))
+                self._audit.add("fallback", self._ledger.record.active or "none", f"slot {slot}: {error}")
+                continue
+            return
+        self._running.stop()
+
+    def _salvaged(self) -> BoardRecord:
+        """Return a record for a board that has lost its own: what verifies is installed, nothing is active.
+
+        The floor is then the highest version found: at least what it was, since it never exceeds a confirmed slot.
+        """
+        record = BoardRecord()
+        for slot in SLOT_NAMES:
+            try:
+                package = self._slots.load(slot, self._room.store, self._context(floor=0))
+            except RejectedError:
+                continue
+            record = lifecycle.received(record, slot, slot_record(package, self._slots.head_digest(slot)))
+        return replace(record, floor=max(slot.security_version for slot in record.slots))
+
+    # --- what it is ---------------------------------------------------------------------------------------
+
+    def info(self) -> m.BoardInfo:
+        """Return what the board is and holds."""
+        identity, record, store = self._parts.identity, self._ledger.record, self._room.store
+        program = store.program if store else ""
+        return m.BoardInfo(
+            board=identity.board,
+            serial=identity.serial,
+            emulated=identity.emulated,
+            agent=agent_version(),
+            program=program,
+            trust_version=store.version if store else 0,
+            floor=max(record.floor, store.floor(program) if store else 0),
+            capacity_bytes=self._parts.capacity_bytes,
+            runtime=self._runtime,
+            rails=self._parts.rails.labels,
+            slots=tuple(_slot_info(name, record.slot(name)) for name in SLOT_NAMES),
+            active=record.active,
+        )
+
+    def trust(self) -> m.TrustState:
+        """Return the signed trust store."""
+        store = self._room.store
+        return m.TrustState(store.raw if store else b"")
+
+    def audit(self, since: int) -> m.Audit:
+        """Return the audit entries from number ``since`` on."""
+        return m.Audit(self._audit.entries(since))
+
+    # --- what changes it ----------------------------------------------------------------------------------
+
+    def provision(self, store: bytes) -> m.Done:
+        """Install a signed trust store; the active model is judged again by it.
+
+        Raises:
+            RejectedError: it is not acceptable.
+            DamagedError: the one that the board has cannot be read.
+        """
+        subject = hashlib.sha256(store).hexdigest()[:16]
+        new = self._decided("provision", subject, lambda: self._room.install(store))
+        self._audit.add("provision", subject, f"ok: {new.program}, version {new.version}")
+        self._offered = None
+        self._run_active()
+        return m.Done()
+
+    def offer(self, head: bytes) -> m.Wanted:
+        """Judge a package by its head; the answer says which chunks are missing.
+
+        Raises:
+            RejectedError: a rule refuses it.
+        """
+        self._offered = None
+        subject = hashlib.sha256(head).hexdigest()[:16]
+        accepted = self._decided("offer", subject, lambda: self._judge_head(head))
+        self._chunks.keep_only(set(accepted.chunk_digests))
+        missing = self._slots.missing(accepted)
+        self._decided("offer", subject, lambda: self._require_room(accepted.manifest.payload_bytes, sum(missing)))
+        self._audit.add("offer", _named(accepted), f"ok: {sum(missing)} of {len(missing)} chunks wanted")
+        self._offered = head, accepted
+        return m.Wanted(lifecycle.spare_slot(self._ledger.record), _bitmap(missing))
+
+    def chunk(self, index: int, data: bytes) -> None:
+        """Check one chunk of the offered package, and keep it.
+
+        Raises:
+            StateError: nothing is offered.
+            RejectedError: CHUNK, it is not that chunk.
+        """
+        _, accepted = self._current_offer()
+        self._decided("chunk", _named(accepted), lambda: accepted.check_chunk(index, data))
+        self._chunks.put(accepted.chunk_digests[index], data)
+
+    def finish(self) -> m.Installed:
+        """Verify the whole payload as it stands on the disk, and make it the content of the spare slot.
+
+        Raises:
+            StateError: nothing is offered, or chunks are missing.
+            RejectedError: the payload is not what the head says.
+        """
+        head, accepted = self._current_offer()
+        slot, model = lifecycle.spare_slot(self._ledger.record), _named(accepted)
+        self._chunks.sync()
+        package = self._decided("install", model, lambda: self._slots.assemble(slot, accepted))
+        was_active = self._ledger.record.active
+        self._ledger.commit(lifecycle.cleared(self._ledger.record, slot))
+        self._slots.adopt(slot, head)
+        facts = slot_record(package, self._slots.head_digest(slot))
+        self._ledger.commit(lifecycle.received(self._ledger.record, slot, facts))
+        self._audit.add("install", model, f"ok: slot {slot}")
+        self._offered = None
+        self._chunks.keep_only(())
+        if was_active == slot:  # it was on trial: its fallback runs again
+            self._run_active()
+        return m.Installed(slot, package.manifest.payload_sha256.hex())
+
+    def activate(self, slot: str) -> m.Activated:
+        """Verify a slot, make it active, and run its trial; if that fails, the board runs what it ran before.
+
+        Raises:
+            StateError: there is no such slot, or it is empty.
+            RejectedError: a rule refuses what is in it, or TRIAL.
+        """
+        if slot not in SLOT_NAMES:
+            raise StateError(f"there is no slot {slot[:20]!r}; slots are {', '.join(SLOT_NAMES)}")
+        trial = lifecycle.begin_trial(self._ledger.record, slot)
+        try:
+            package, model = self._running.start(slot)
+            self._ledger.commit(trial)  # before the trial: should the agent die in it, the next boot knows
+            try_out(package, model)
+            self._ledger.commit(lifecycle.trial_passed(trial))
+        except RejectedError as error:
+            self._give_up(slot, error)
+            raise
+        except EngineError as error:
+            self._give_up(slot, error)
+            raise RejectedError(RejectReason.TRIAL, str(error)) from error
+        except OSError:
+            self._run_active()  # what the record says, not what could not be recorded
+            raise
+        self._audit.add("activate", slot, "ok")
+        return m.Activated(slot)
+
+    def _give_up(self, slot: str, error: Exception) -> None:
+        """After a slot was refused or failed its trial: it is marked, and what the record then names runs."""
+        self._ledger.commit(lifecycle.failed(self._ledger.record, slot))
+        self._audit.add("activate", slot, str(error))
+        if self._running.slot != self._ledger.record.active:
+            self._run_active()
+
+    def confirm(self) -> m.Confirmed:
+        """Keep the active slot, and raise the floor.
+
+        Raises:
+            StateError: nothing is active, or its trial has not passed.
+        """
+        before = self._ledger.record
+        self._ledger.commit(lifecycle.confirmed(before))
+        record = self._ledger.record
+        if record != before:
+            self._audit.add("confirm", record.active, f"ok: floor {record.floor}")
+        return m.Confirmed(record.active, self.info().floor)
+
+    def reboot(self) -> m.Done:
+        """Write down that a restart was asked for; the server's owner restarts the agent."""
+        self._audit.add("reboot", self._parts.identity.serial)
+        return m.Done()
+
+    # --- what it does -------------------------------------------------------------------------------------
+
+    def infer(self, request: m.Infer) -> m.Inferred:
+        """Run the active model once.
+
+        Raises:
+            StateError: no model is active.
+            UsageError: the inputs are not those of the model.
+            EngineError: the runtime failed.
+        """
+        model = self._running.model(request.kernels)
+        clock = self._parts.clock
+        begin_s = clock.now_s()
+        outputs = model.run(arrays(model.graph, request.inputs))
+        latency_ms = 1e3 * (clock.now_s() - begin_s)
+        return m.Inferred(tensors(outputs), latency_ms)
+
+    def measure(self, request: m.Measure) -> m.Measured:
+        """Run the active model in a paced loop, with the rails sampled in the same run.
+
+        Raises:
+            StateError, UsageError, EngineError: as for `infer`.
+        """
+        model = self._running.model("optimised")
+        inputs = arrays(model.graph, request.inputs) if request.inputs else zero_inputs(model.graph)
+        pace = Pace(request.frames, request.warmup, request.rate_hz, request.idle_s)
+        return run_paced(model, inputs, pace, self._parts.clock, self._parts.rails)
+
+    # --- within -------------------------------------------------------------------------------------------
+
+    def _decided(self, action: str, subject: str, decide: Callable[[], _T]) -> _T:
+        """Return what ``decide`` returns; a refusal is written down before it is raised on."""
+        try:
+            return decide()
+        except RejectedError as error:
+            self._audit.add(action, subject, str(error))
+            raise
+
+    def _judge_head(self, head: bytes) -> AcceptedPackage:
+        return verify_head(head, self._room.store, self._context(self._ledger.record.floor))
+
+    def _load(self, slot: str) -> VerifiedPackage:
+        """Read a slot and judge it anew; every load comes through here."""
+        record = self._ledger.record
+        installed = record.slot(slot).head_digest or None
+        context = self._context(record.floor)
+        package = self._decided("load", slot, lambda: self._slots.load(slot, self._room.store, context, installed))
+        self._audit.add("load", slot, f"ok: {package.manifest.payload_sha256.hex()[:16]}")
+        return package
+
+    def _context(self, floor: int) -> BoardContext:
+        parts, store = self._parts, self._room.store
+        return BoardContext(
+            board=parts.identity.board,
+            program=store.program if store else None,
+            runtime=self._runtime,
+            floor=floor,
+            capacity_bytes=parts.capacity_bytes,
+            time_s=parts.wall_s() if parts.time_is_trusted else None,
+        )
+
+    def _current_offer(self) -> tuple[bytes, AcceptedPackage]:
+        if self._offered is None:
+            raise StateError("no package is offered; offer its head first")
+        return self._offered
+
+    def _require_room(self, payload_bytes: int, missing_chunks: int) -> None:
+        """Refuse what the disk cannot take: the missing chunks, and the payload once more while it is put together."""
+        needed, free = payload_bytes + missing_chunks * CHUNK_BYTES + _SPARE_BYTES, self._parts.storage.free_bytes()
+        if needed > free:
+            raise RejectedError(RejectReason.CAPACITY, f"{needed} bytes needed on the disk, {free} free")
+
+
+def _named(accepted: AcceptedPackage) -> str:
+    return f"{accepted.manifest.model} {accepted.manifest.version}"
+
+
+def _bitmap(flags: list[bool]) -> bytes:
+    """Return a bitmap, LSB first, as `firmware_bridge.protocol.messages.Wanted` has it."""
+    bits = bytearray(-(-len(flags) // 8))
+    for index, flag in enumerate(flags):
+        bits[index // 8] |= flag << index % 8
+    return bytes(bits)
+
+
+def _slot_info(name: str, slot: SlotRecord) -> m.SlotInfo:
+    return m.SlotInfo(name, slot.state.value, slot.model, slot.version, slot.security_version, slot.digest)

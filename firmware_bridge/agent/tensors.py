@@ -1,0 +1,53 @@
+"""Tensors between messages and arrays: what a host sends is checked against the graph before it is looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firmware_bridge.agent.faults import UsageError
+from firmware_bridge.protocol.messages import Tensor
+from firmware_bridge.target.graph import Graph, GraphTensor
+
+__all__ = ["arrays", "tensors", "zero_inputs"]
+
+
+def arrays(graph: Graph, given: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:
+    """Return the arrays of a message's inputs, of exactly the graph's names, dtypes and shapes.
+
+    Raises:
+        UsageError: an input is missing, unknown, or of another dtype, shape or length.
+    """
+    wanted = {tensor.name: tensor for tensor in graph.inputs}
+    if given.keys() != wanted.keys():
+        names = ", ".join(sorted(given)) or "none"
+        raise UsageError(f"the model takes the inputs {', '.join(wanted)}; given were {names}")
+    return {name: _array(spec, given[name]) for name, spec in wanted.items()}
+
+
+def zero_inputs(graph: Graph) -> dict[str, NDArray[Any]]:
+    """Return inputs that all stand for real 0."""
+    return {spec.name: np.full(spec.shape, spec.zero_point, dtype=spec.dtype) for spec in graph.inputs}
+
+
+def tensors(values: Mapping[str, NDArray[Any]]) -> dict[str, Tensor]:
+    """Return arrays as a message carries them: C order, little-endian."""
+    return {name: _tensor(value) for name, value in values.items()}
+
+
+def _array(spec: GraphTensor, given: Tensor) -> NDArray[Any]:
+    if (given.dtype, given.shape) != (spec.dtype, spec.shape) or len(given.data) != spec.size_bytes:
+        raise UsageError(
+            f"input {spec.name} must be {spec.dtype} {list(spec.shape)}, {spec.size_bytes} bytes;"
+            f" given was {given.dtype[:20]} {list(given.shape)[:8]}, {len(given.data)} bytes"
+        )
+    little = np.dtype(spec.dtype).newbyteorder("<")
+    return np.frombuffer(given.data, little).reshape(spec.shape).astype(spec.dtype, copy=False)
+
+
+def _tensor(value: NDArray[Any]) -> Tensor:
+    little = np.ascontiguousarray(value, dtype=value.dtype.newbyteorder("<"))
+    return Tensor(value.dtype.name, value.shape, little.tobytes())
