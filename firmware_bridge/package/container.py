@@ -157,12 +157,14 @@ class PackageFile:
     """A package in memory, well-formed and NOT verified.
 
     Attributes:
-        data: the whole package, read once.
         header: its lengths.
+        head: header, envelope and chunk table.
+        body: the payload; an object of its own, so that what is hashed can be run without a copy.
     """
 
-    data: bytes
     header: Header
+    head: bytes
+    body: bytes
 
     @classmethod
     def of(cls, data: bytes) -> PackageFile:
@@ -173,7 +175,7 @@ class PackageFile:
         """
         header = Header.parse(data)
         check_length(len(data), header.total_bytes, "package")
-        return cls(data, header)
+        return cls(header, data[: header.head_bytes], data[header.head_bytes :])
 
     @classmethod
     def open(cls, path: Path) -> PackageFile:
@@ -187,15 +189,18 @@ class PackageFile:
             with path.open("rb") as file:
                 first = file.read(HEADER_BYTES)
                 header = Header.parse(first)
+                head = first + file.read(header.head_bytes - HEADER_BYTES)
                 # One byte more than declared, so that a longer file is noticed and a huge one is not read.
-                return cls.of(first + file.read(header.total_bytes - HEADER_BYTES + 1))
+                body = file.read(header.payload_bytes + 1)
         except OSError as error:
             raise InputError(f"cannot read the package {path}: {error.strerror}") from error
+        check_length(len(head) + len(body), header.total_bytes, "package")
+        return cls(header, head, body)
 
     @property
-    def head(self) -> bytes:
-        """Header, envelope and chunk table."""
-        return self.data[: self.header.head_bytes]
+    def data(self) -> bytes:
+        """The whole package."""
+        return self.head + self.body
 
     @property
     def manifest_unverified(self) -> Manifest:
@@ -209,7 +214,7 @@ class PackageFile:
     @property
     def envelope_unverified(self) -> cose.Sign1:
         """The envelope, with the key id and algorithm that it claims; errors as for `manifest_unverified`."""
-        envelope = self.data[HEADER_BYTES : HEADER_BYTES + self.header.envelope_bytes]
+        envelope = self.head[HEADER_BYTES : HEADER_BYTES + self.header.envelope_bytes]
         return cose.Sign1.parse(envelope, CONTENT_TYPE, DOMAIN)
 
     @property
@@ -220,7 +225,9 @@ class PackageFile:
     @property
     def digest(self) -> str:
         """SHA-256 of the whole package, hex: its name in the custody log."""
-        return hashlib.sha256(self.data).hexdigest()
+        digest = hashlib.sha256(self.head)
+        digest.update(self.body)
+        return digest.hexdigest()
 
     def chunk(self, index: int) -> bytes:
         """Return one chunk of the payload.
@@ -230,12 +237,11 @@ class PackageFile:
         """
         if not 0 <= index < self.chunk_count:
             raise IndexError(f"chunk {index} of {self.chunk_count}")
-        start = self.header.head_bytes + index * CHUNK_BYTES
-        return self.data[start : start + CHUNK_BYTES]
+        return self.body[index * CHUNK_BYTES : (index + 1) * CHUNK_BYTES]
 
     def payload(self) -> bytes:
         """Return the payload."""
-        return self.data[self.header.head_bytes :]
+        return self.body
 
 
 def head_length(first: bytes) -> int:

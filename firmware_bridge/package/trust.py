@@ -12,13 +12,12 @@ only then the first FlatBuffer parse, and the graph against the manifest. The no
 from __future__ import annotations
 
 import hashlib
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import InitVar, dataclass, field
 
 from firmware_bridge.errors import InputError, RejectedError
 from firmware_bridge.package import cose
 from firmware_bridge.package import manifest as manifests
-from firmware_bridge.package.container import CONTENT_TYPE, DOMAIN, HEADER_BYTES, Header, check_length
+from firmware_bridge.package.container import CONTENT_TYPE, DOMAIN, HEADER_BYTES, Header, PackageFile, check_length
 from firmware_bridge.package.manifest import Manifest, TensorSpec
 from firmware_bridge.package.reasons import RejectReason
 from firmware_bridge.package.store import ProgramKey, TrustStore, build_store
@@ -35,6 +34,7 @@ __all__ = [
     "build_store",
     "check_graph",
     "verify_envelope",
+    "verify_file",
     "verify_head",
     "verify_package",
     "verify_payload",
@@ -88,7 +88,7 @@ class AcceptedPackage:
     def __post_init__(self, seal: object) -> None:
         _require_seal(seal, "verify_head")
 
-    def check_chunk(self, index: int, data: bytes) -> None:
+    def check_chunk(self, index: int, data: bytes | memoryview) -> None:
         """Check one chunk of the payload.
 
         Raises:
@@ -223,10 +223,12 @@ def verify_package(data: bytes, store: TrustStore | None, context: BoardContext)
     Raises:
         RejectedError: any reason, in the order of the module's docstring.
     """
-    header = Header.parse(data)
-    check_length(len(data), header.total_bytes, "package")
-    accepted = verify_head(data[: header.head_bytes], store, context)
-    return verify_payload(accepted, data[header.head_bytes :])
+    return verify_file(PackageFile.of(data), store, context)
+
+
+def verify_file(package: PackageFile, store: TrustStore | None, context: BoardContext) -> VerifiedPackage:
+    """Judge a whole package that was read from a file, without copying its payload; otherwise as `verify_package`."""
+    return verify_payload(verify_head(package.head, store, context), package.body)
 
 
 def check_graph(manifest: Manifest, payload: bytes) -> Graph:
@@ -332,15 +334,13 @@ def _check_evidence(manifest: Manifest) -> None:
 
 
 def _check_digests(accepted: AcceptedPackage, payload: bytes) -> None:
-    """Check each chunk and the whole; two passes over the bytes, side by side, as hashing releases the interpreter."""
+    """Check the digest of the whole: one pass. Only when it fails are the chunks asked which of them is wrong."""
+    if hashlib.sha256(payload).digest() == accepted.manifest.payload_sha256:
+        return
     view, size = memoryview(payload), accepted.manifest.chunk_bytes
-    with ThreadPoolExecutor(1) as pool:
-        whole = pool.submit(lambda: hashlib.sha256(payload).digest())
-        for index, digest in enumerate(accepted.chunk_digests):
-            if hashlib.sha256(view[index * size : (index + 1) * size]).digest() != digest:
-                raise RejectedError(RejectReason.CHUNK, f"chunk {index} of {len(accepted.chunk_digests)}")
-        if whole.result() != accepted.manifest.payload_sha256:
-            raise RejectedError(RejectReason.DIGEST, "the chunks match their table, the whole does not")
+    for index in range(len(accepted.chunk_digests)):
+        accepted.check_chunk(index, view[index * size : (index + 1) * size])
+    raise RejectedError(RejectReason.DIGEST, "the chunks match their table, the whole does not")
 
 
 def _shown(specs: tuple[TensorSpec, ...]) -> str:
