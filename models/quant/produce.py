@@ -89,7 +89,7 @@ def precisions(
     found = {}
     for op in graph.ops:
         precision = plan.precision_of(*names[op.index])
-        if not _possible(op, precision, runs, graph):
+        if not _possible(op, precision, runs) or _broken(op, precision, target_runtime, graph):
             if not allow_float:
                 raise QuantizationError(_refusal(op, names[op.index], precision, target_runtime, runs))
             precision = Precision.FP32
@@ -97,24 +97,26 @@ def precisions(
     return found
 
 
-def _possible(op: GraphOp, precision: Precision, runs: frozenset[str], graph: Graph) -> bool:
+# Rank 3 through FULLY_CONNECTED with a scale a channel gives silent garbage there.
+_FLAT_ONLY = frozenset({"tflite-runtime"})
+
+
+def _possible(op: GraphOp, precision: Precision, runs: frozenset[str]) -> bool:
     """Return whether the quantizer can write, and the runtime can run, ``op`` in ``precision``."""
     if op.dtype != "FLOAT32" or not precision.integer:
         return True
-    if op.op not in aeq.supported_ops(precision) or f"{op.op}:{precision.op_dtype}" not in runs:
-        return False
-    # Rank 3 through FULLY_CONNECTED with a scale a channel gives silent garbage on tflite-runtime.
-    return op.op != "FULLY_CONNECTED" or len(graph.tensors[op.inputs[0]].shape) <= 2
+    return op.op in aeq.supported_ops(precision) and f"{op.op}:{precision.op_dtype}" in runs
+
+
+def _broken(op: GraphOp, precision: Precision, runtime: str, graph: Graph) -> bool:
+    deep = op.op == "FULLY_CONNECTED" and len(graph.tensors[op.inputs[0]].shape) > 2
+    return deep and precision.integer and runtime in _FLAT_ONLY
 
 
 def _refusal(op: GraphOp, names: tuple[str, ...], precision: Precision, runtime: str, runs: frozenset[str]) -> str:
-    legal = [
-        p.value
-        for p in Precision
-        if not p.integer or (op.op in aeq.supported_ops(p) and f"{op.op}:{p.op_dtype}" in runs)
-    ]
-    shape = " of rank 3" if op.op == "FULLY_CONNECTED" and precision.value in legal else ""
+    deep = _possible(op, precision, runs)  # the type is there, its shape is not
+    legal = [p.value for p in Precision if not p.integer or (not deep and _possible(op, p, runs))]
     return (
-        f"layer {names[0]!r}: {op.op}{shape} cannot be {precision.value} on {runtime};"
-        f" supported are {', '.join(legal)}; give it one of these in the plan, or allow float"
+        f"layer {names[0]!r}: {op.op}{' over more than two axes' if deep else ''} cannot be {precision.value} on"
+        f" {runtime}; supported are {', '.join(legal)}; give it one of these in the plan, or allow float"
     )

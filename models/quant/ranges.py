@@ -139,6 +139,10 @@ class Ranges:
         for op in graph.ops:
             _complete_op(op, graph, found)
         wanted = {graph.tensors[i].name for op in graph.ops for i in (*op.inputs, *op.outputs) if _ranged(graph, i)}
+        for tensor in graph.inputs:  # an input that nothing reads is still a tensor of the signature
+            if _ranged(graph, tensor.index) and graph.tensors[tensor.index].name not in wanted:
+                wanted.add(graph.tensors[tensor.index].name)
+                found.setdefault(graph.tensors[tensor.index].name, TensorRange.plain(0.0, 1.0))
         missing = sorted(wanted - found.keys())
         if missing:
             raise QuantizationError(
