@@ -5,6 +5,7 @@ Round-trip law: ``load_detections(p)`` gives what ``save_detections(p, found)`` 
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -47,7 +48,7 @@ def load_detections(path: Path) -> tuple[tuple[str, ...], dict[str, tuple[Detect
         EvidenceError: the file is missing or damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
             captures = tuple(str(name) for name in stored["captures"])
             models = [name.removesuffix("/count") for name in stored.files if name.endswith("/count")]
             found = {}
@@ -55,6 +56,6 @@ def load_detections(path: Path) -> tuple[tuple[str, ...], dict[str, tuple[Detect
                 ends = np.cumsum(stored[f"{model}/count"])[:-1]
                 parts = zip(*(np.split(stored[f"{model}/{part}"], ends) for part in _PARTS), strict=True)
                 found[model] = tuple(Detections(*items) for items in parts)
-    except (OSError, KeyError, ValueError, EOFError) as error:
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise EvidenceError(f"{path} cannot be read as detections: {error}") from error
     return captures, found

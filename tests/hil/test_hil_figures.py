@@ -1,0 +1,203 @@
+"""Power, quantiles, parity and comparisons: the arithmetic behind the figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import hil_examples as example
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from firmware_bridge.protocol.messages import Measured, RailTrace
+from hil.baseline import Change, Margin, compare, verdict_of
+from hil.board_frames import frames_for_link, spread
+from hil.board_session import Comparison
+from hil.detections import load_detections, save_detections
+from hil.errors import EvidenceError
+from hil.instruments.power import power_figures
+from hil.measurement import Verdict
+from hil.quantiles import interval, quantile
+from hil.request import SuiteRequest
+from models.heads import Detections
+
+
+def paced(rails: tuple[RailTrace, ...], frames: int = 60, dropped: int = 0) -> Measured:
+    starts = tuple(1.0 + i / 60 for i in range(frames))
+    return Measured(starts, (3.0,) * frames, 0.0, 1.0, rails, 1, 0, dropped)
+
+
+def rail(idle_mw: float, loop_mw: float, step_s: float = 0.01) -> RailTrace:
+    times = np.arange(0.0, 2.0 + step_s / 2, step_s)
+    return RailTrace("npu", tuple(times), tuple(np.where(times <= 1.0, idle_mw, loop_mw)))
+
+
+def test_energy_of_a_frame_is_over_idle_and_the_total_is_idle_plus_rate_times_energy() -> None:
+    figures = power_figures(paced((rail(500, 2000), replace(rail(100, 400), rail="ddr"))))
+    assert figures.idle_mw == pytest.approx(600)
+    assert figures.frame_mj == pytest.approx((1500 + 300) / 60)
+    assert figures.total_mw(60.0) == pytest.approx(2400)
+    assert figures.total_mw(30.0) == pytest.approx(1500)
+
+
+def test_samples_count_by_the_time_they_stand_for() -> None:
+    # 0.5 s at 1 W in two samples, 0.5 s at 3 W in fifty: the plain mean would say almost 3 W.
+    times = (0.0, 0.5, 1.0, 1.25, 1.5, *np.linspace(1.51, 2.0, 50))
+    power = (0.0, 0.0, 0.0, 1000.0, 1000.0, *[3000.0] * 50)
+    figures = power_figures(paced((RailTrace("npu", times, power),)))
+    assert figures.rails[0].loop_mw == pytest.approx(2000, rel=0.02)
+
+
+def test_dropped_samples_count_against_all_that_were_due() -> None:
+    figures = power_figures(paced((rail(500, 2000),), dropped=1))
+    assert figures.dropped_share == pytest.approx(1 / (figures.samples + 1))
+
+
+@pytest.mark.parametrize("rails", [(), (RailTrace("npu", (), ()),), (RailTrace("npu", (0.5, 1.5), (1.0, 1.0)),)])
+def test_power_from_too_few_samples_is_refused(rails: tuple[RailTrace, ...]) -> None:
+    with pytest.raises(EvidenceError):
+        power_figures(paced(rails))
+
+
+@given(st.lists(st.floats(0.1, 1e4), min_size=64, max_size=400), st.sampled_from([0.5, 0.9, 0.99]))
+def test_a_quantile_is_a_sample_that_the_share_does_not_exceed(values: list[float], share: float) -> None:
+    samples = np.array(values)
+    found = quantile(samples, share)
+    assert found in samples
+    assert (samples <= found).mean() >= share - 1e-9
+    low, high = interval(samples, share)
+    assert low <= found <= high
+
+
+def run(seed: int, median_ms: float, frames: int = 600) -> Any:
+    measured = example.measured(seed, frames, median_ms)
+    samples = np.array(measured.latency_ms)
+    names = {"latency_p50": 0.5, "latency_p90": 0.9, "latency_p99": 0.99}
+    figures = tuple(example.figure(name, quantile(samples, share), n=frames) for name, share in names.items())
+    return example.results(measured=measured, measurements=figures)
+
+
+def changes(before: Any, after: Any, margin: Margin | None = None) -> dict[str, Change]:
+    return {row.name: row.change for row in compare(before, after, margin)}
+
+
+def test_two_runs_of_the_same_board_are_the_same() -> None:
+    rows = compare(run(1, 3.4), run(2, 3.4))
+    assert {row.change for row in rows} == {Change.SAME}
+    assert verdict_of(rows) is Verdict.PASS
+
+
+def test_a_slower_run_is_worse_and_a_faster_one_better() -> None:
+    assert set(changes(run(1, 3.4), run(2, 4.2)).values()) == {Change.WORSE}
+    assert set(changes(run(1, 4.2), run(2, 3.4)).values()) == {Change.BETTER}
+
+
+def test_a_difference_near_the_margin_is_inconclusive_and_not_a_pass() -> None:
+    before = run(1, 3.4, 100)
+    slower = run(2, 3.4 + 0.05 * 3.5, 100)
+    rows = compare(before, slower)
+    assert Change.INCONCLUSIVE in {row.change for row in rows}
+    assert verdict_of(rows) is not Verdict.PASS
+
+
+def test_too_few_frames_are_inconclusive() -> None:
+    assert set(changes(run(1, 3.4, 20), run(2, 3.4, 20)).values()) == {Change.INCONCLUSIVE}
+
+
+def test_the_bootstrap_interval_of_a_median_is_as_wide_as_the_resampled_one() -> None:
+    before, after = run(1, 3.4), run(2, 3.4)
+    row = next(row for row in compare(before, after) if row.name == "latency_p50")
+    random = np.random.default_rng(5)
+    one, other = (np.array(r.measured.latency_ms) for r in (before, after))
+    drawn = [
+        quantile(random.choice(other, len(other)), 0.5) - quantile(random.choice(one, len(one)), 0.5)
+        for _ in range(600)
+    ]
+    low, high = np.quantile(drawn, (0.025, 0.975))
+    assert row.high - row.low == pytest.approx(high - low, rel=0.25)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"board": example.board_info(emulated=False)},
+        {"board": replace(example.board_info(), board="ks200")},
+        {"link": "serial"},
+        {"board": None},
+    ],
+)
+def test_runs_of_different_sources_boards_or_links_are_not_compared(changed: dict[str, Any]) -> None:
+    with pytest.raises(EvidenceError):
+        compare(example.results(), replace(example.results(), **changed))
+
+
+class Constant:
+    """A session that always gives the same outputs."""
+
+    graph: Any = None
+
+    def __init__(self, **outputs: np.ndarray) -> None:
+        self.outputs = outputs
+
+    def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG002 - they are always the same
+        return dict(self.outputs)
+
+
+def test_parity_counts_differing_values_and_the_largest_step() -> None:
+    comparison = Comparison(Constant(a=np.array([1, -128, 5], np.int8)), Constant(a=np.array([1, 127, 4], np.int8)))
+    comparison.run({})
+    assert (comparison.elements, comparison.differing, comparison.largest_steps) == (3, 2, 255)
+
+
+def test_parity_of_different_outputs_is_refused() -> None:
+    one, other = Constant(a=np.zeros(3, np.int8)), Constant(a=np.zeros(3, np.int16))
+    with pytest.raises(EvidenceError):
+        Comparison(one, other).run({})
+
+
+@given(st.integers(1, 500), st.integers(1, 500))
+def test_spread_gives_that_many_distinct_positions(available: int, count: int) -> None:
+    count = min(available, count)
+    found = spread(available, count)
+    assert len(found) == count
+    assert found == sorted(found)
+    assert 0 <= found[0] <= found[-1] < available
+
+
+def test_a_serial_line_limits_the_frames_and_says_so() -> None:
+    from hil_bench import DETECTOR
+
+    from firmware_bridge.target.graph import Graph
+
+    graph = Graph.parse(DETECTOR.read_bytes())
+    count, why = frames_for_link(SuiteRequest("emu:?link=serial"), graph, 200)
+    assert 10 < count < 60
+    assert "--ks-frames" in why
+    assert frames_for_link(SuiteRequest("emu:"), graph, 200) == (200, "")
+    slow, _ = frames_for_link(SuiteRequest("serial:///dev/ttyUSB0?baud=115200"), graph, 200)
+    assert slow < count
+    assert frames_for_link(SuiteRequest("emu:", frames=5), graph, 200)[0] == 5
+
+
+def test_detections_come_back_from_disk_equal(tmp_path: Any) -> None:
+    def found(n: int) -> Detections:
+        ones = np.arange(n, dtype=np.float32)
+        return Detections(np.ones((n, 4), np.float32), ones, np.arange(n), ones, ones)
+
+    items = {"board": [found(2), found(0), found(3)], "host": [found(0), found(0), found(0)]}
+    save_detections(tmp_path / "d.npz", ["a", "b", "c"], items)
+    captures, back = load_detections(tmp_path / "d.npz")
+    assert captures == ("a", "b", "c")
+    for model, frames in items.items():
+        for mine, theirs in zip(frames, back[model], strict=True):
+            for part in ("boxes", "scores", "classes", "range_m", "velocity_mps"):
+                np.testing.assert_array_equal(getattr(mine, part), getattr(theirs, part))
+
+
+def test_damaged_detections_are_refused(tmp_path: Any) -> None:
+    (tmp_path / "d.npz").write_bytes(b"PK\x03\x04 not really")
+    with pytest.raises(EvidenceError):
+        load_detections(tmp_path / "d.npz")
