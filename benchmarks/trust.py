@@ -153,12 +153,12 @@ def _mutants(bench: Benchmark, kit: _Bench) -> None:
 def _flips(package: PackageFile) -> Iterator[tuple[bytes, set[R]]]:
     data, envelope = package.data, package.envelope_unverified
     places = {
-        **_region(data, data[:12], {R.FRAME}),
-        **_region(data, data[12:24], {R.LENGTH, R.TRAILING}),
+        **_span(0, 12, {R.FRAME}),
+        **_span(12, 24, {R.LENGTH, R.TRAILING}),
         **_region(data, envelope.signature.key_id, {R.UNKNOWN_KEY}),
         **_region(data, envelope.payload, {R.SIGNATURE}),
         **_region(data, envelope.signature.value, {R.SIGNATURE}),
-        **_region(data, package.head[24 + package.header.envelope_bytes :], {R.CHUNK_TABLE}),
+        **_span(24 + package.header.envelope_bytes, len(package.head), {R.CHUNK_TABLE}),
     }
     for bit in range(8 * len(package.head)):
         mutant = bytearray(data)
@@ -168,7 +168,11 @@ def _flips(package: PackageFile) -> Iterator[tuple[bytes, set[R]]]:
 
 def _region(data: bytes, part: bytes, expected: set[R]) -> dict[int, set[R]]:
     start = data.index(part)
-    return {offset: expected for offset in range(start, start + len(part))}  # noqa: C420 - see RUF024
+    return _span(start, start + len(part), expected)
+
+
+def _span(start: int, end: int, expected: set[R]) -> dict[int, set[R]]:
+    return {offset: expected for offset in range(start, end)}  # noqa: C420 - RUF024 forbids what it proposes
 
 
 def _cuts(package: PackageFile) -> Iterator[tuple[bytes, set[R]]]:
