@@ -1,7 +1,8 @@
-"""Drives a `Connection` over a `Link`: one background thread reads, answers keepalives and repeats what was lost.
+"""Drives a `Connection` over a `Link`: one thread reads, another answers, keeps alive and repeats what was lost.
 
-Owns the thread and the clock that the sans-I/O connection refuses to know. Both ends of a cable use it. Knows nothing
-of what the messages mean.
+They are two because a write blocks while the line is full, and acknowledgements must be read meanwhile. Owns the
+threads and the clock that the sans-I/O connection refuses to know. Both ends of a cable use it. Knows nothing of what
+the messages mean.
 """
 
 from __future__ import annotations
@@ -14,12 +15,11 @@ from firmware_bridge.errors import TransferError
 from firmware_bridge.links.link import Link
 from firmware_bridge.protocol.connection import Connection, Statistics
 from firmware_bridge.protocol.messages import Message
-from firmware_bridge.protocol.states import Role, State
+from firmware_bridge.protocol.states import State
 
 __all__ = ["Conversation"]
 
-_POLL_S = 0.02  # on a line with timers of its own: how late a repetition may be
-_IDLE_POLL_S = 0.25  # how late a thread that has nothing to do notices that it should end
+_POLL_S = 0.5  # how late a thread notices an end that nobody told it
 _CLOSE_S = 1.0  # how long a closing end waits for its last bytes to leave
 
 
@@ -37,14 +37,20 @@ class Conversation:
         self._link = link
         self._connection = connection
         self._clock = clock
-        self._changed = threading.Condition()  # guards the connection
+        guard = threading.RLock()  # guards the connection
+        self._changed = threading.Condition(guard)  # for whoever waits for messages or room
+        self._to_write = threading.Condition(guard)  # for the writing thread
+        self._wanted = False  # there may be something to write
         self._sending = threading.Lock()  # keeps the order of what data_to_send returned
-        self._send_again = False
         self._stopped = False
         self._broken: TransferError | None = None
         connection.open()
-        self._thread = threading.Thread(target=self._run, name=f"link {link.name}", daemon=True)
-        self._thread.start()
+        self._threads = [
+            threading.Thread(target=self._read_on, name=f"read {link.name}", daemon=True),
+            threading.Thread(target=self._write_on, name=f"write {link.name}", daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
 
     @property
     def name(self) -> str:
@@ -101,7 +107,7 @@ class Conversation:
             with self._changed:
                 while self._connection.unsent_bytes >= room_bytes:
                     self._check()
-                    self._changed.wait(_IDLE_POLL_S)
+                    self._changed.wait(_POLL_S)
         return end
 
     def receive(self, timeout_s: float) -> Message | None:
@@ -129,7 +135,7 @@ class Conversation:
                 left_s = deadline_s - self._clock()
                 if left_s <= 0 or self._broken or self._connection.state is not State.OPEN:
                     return False
-                self._changed.wait(min(left_s, _IDLE_POLL_S))
+                self._changed.wait(min(left_s, _POLL_S))
         return True
 
     def _waiting_bytes(self) -> int:
@@ -142,6 +148,7 @@ class Conversation:
             if not already:
                 self._connection.close(reason)
             self._changed.notify_all()
+            self._to_write.notify_all()
         if not already and self._sending.acquire(timeout=_CLOSE_S):
             try:
                 self._write_all()
@@ -150,8 +157,9 @@ class Conversation:
             finally:
                 self._sending.release()
         self._link.close()
-        if self._thread is not threading.current_thread():
-            self._thread.join(timeout=2 * _CLOSE_S)
+        for thread in self._threads:
+            if thread is not threading.current_thread():
+                thread.join(timeout=2 * _CLOSE_S)
 
     def _check(self) -> None:
         if self._broken is not None:
@@ -160,16 +168,21 @@ class Conversation:
             raise TransferError(f"{self._link.name} is closed; open the board again")
 
     def _flush(self) -> None:
-        """Write what there is to write; when another thread is at it, leave it to that one."""
-        self._send_again = True
-        while self._send_again and self._sending.acquire(blocking=False):
-            try:
-                self._send_again = False
-                self._write_all()
-            except TransferError as error:
-                self._break(error)
-            finally:
-                self._sending.release()
+        """Write from this thread, which saves a change of threads; when another is at it, leave it to the writer."""
+        if not self._sending.acquire(blocking=False):
+            self._want()
+            return
+        try:
+            self._write_all()
+        except TransferError as error:
+            self._break(error)
+        finally:
+            self._sending.release()
+
+    def _want(self) -> None:
+        with self._to_write:
+            self._wanted = True
+            self._to_write.notify()
 
     def _write_all(self) -> None:
         while True:
@@ -188,24 +201,28 @@ class Conversation:
             if self._broken is None:
                 self._broken = error
             self._changed.notify_all()
+            self._to_write.notify_all()
 
-    def _run(self) -> None:
-        while not self._stopped and self._broken is None:
-            self._flush()
-            try:
-                data = self._link.read(self._poll_s())
-            except TransferError as error:
-                self._break(error)
-                return
-            if data:
-                with self._changed:
-                    self._connection.receive_data(data, self._clock())
-                    self._changed.notify_all()
+    def _read_on(self) -> None:
+        try:
+            while not self._stopped and self._broken is None:
+                data = self._link.read(_POLL_S)
+                if data:
+                    with self._changed:
+                        self._connection.receive_data(data, self._clock())
+                        self._changed.notify_all()
+                    self._want()
+        except TransferError as error:
+            self._break(error)
 
-    def _poll_s(self) -> float:
-        with self._changed:
-            due_s = self._connection.next_timeout_s(self._clock())
-            quiet = self._connection.role is Role.BOARD and self._connection.state is State.LISTENING
-        # Another thread may send while this one reads, and the timers then begin: so never read for long.
-        most_s = _IDLE_POLL_S if self._link.reliable or quiet else _POLL_S
-        return most_s if due_s is None else min(due_s, most_s)
+    def _write_on(self) -> None:
+        try:
+            while not self._stopped and self._broken is None:
+                with self._sending:
+                    self._write_all()
+                with self._to_write:
+                    if not self._wanted and not self._stopped and self._broken is None:
+                        self._to_write.wait(self._connection.next_timeout_s(self._clock()))
+                    self._wanted = False
+        except TransferError as error:
+            self._break(error)

@@ -60,21 +60,23 @@ class FrameSizer:
     the line that carries payload, ``n / (n + h) * (1 - p)**(n + h)``, is largest near ``n = sqrt(h / p)`` for small p.
     """
 
-    _DECAY = 0.99  # of the memory, for each frame: about the last hundred frames count
-    _PRIOR_BYTES = 20_000.0  # a line is thought good, one error in a million bytes, until it shows otherwise
-    _PRIOR_LOSSES = 0.02
+    _MEMORY_BYTES = 100_000.0  # about how much of the past counts: a second at 921600 baud
+    _PRIOR_BYTES = 10_000.0  # a new line is thought to have one error in 90,000 bytes: frames begin at about 1 KiB
+    _PRIOR_LOSSES = 0.11
 
-    def __init__(self, *, unit_bytes: int, cap_bytes: int, overhead_bytes: int) -> None:
+    def __init__(self, *, unit_bytes: int, cap_bytes: int, overhead_bytes: int, adaptive: bool = True) -> None:
         """Create a sizer.
 
         Args:
             unit_bytes: sizes are multiples of it, at least one.
             cap_bytes: largest payload of a frame.
             overhead_bytes: what a frame costs beside its payload.
+            adaptive: whether errors are expected at all; without, every frame has the cap.
         """
         self._unit_bytes = unit_bytes
         self._cap_bytes = cap_bytes
         self._overhead_bytes = overhead_bytes
+        self._adaptive = adaptive
         self._bytes = 0.0
         self._losses = 0.0
 
@@ -86,13 +88,12 @@ class FrameSizer:
     @property
     def payload_bytes(self) -> int:
         """Payload of the next frame."""
-        if not self._losses:
-            return self._cap_bytes // self._unit_bytes * self._unit_bytes
-        best = math.sqrt(self._overhead_bytes / self.error_rate)
+        best = math.sqrt(self._overhead_bytes / self.error_rate) if self._adaptive else self._cap_bytes
         units = max(1, min(round(best), self._cap_bytes) // self._unit_bytes)
         return units * self._unit_bytes
 
     def report(self, frame_bytes: int, *, lost: bool) -> None:
         """Take the fate of one frame of ``frame_bytes``."""
-        self._bytes = self._bytes * self._DECAY + frame_bytes
-        self._losses = self._losses * self._DECAY + lost
+        kept = math.exp(-frame_bytes / self._MEMORY_BYTES)
+        self._bytes = self._bytes * kept + frame_bytes
+        self._losses = self._losses * kept + lost

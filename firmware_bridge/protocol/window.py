@@ -53,14 +53,16 @@ class Outgoing:
         retransmissions: frames repeated so far.
     """
 
-    def __init__(self, *, segment_bytes: int, frame_bytes: int, limit: int = 0) -> None:
+    def __init__(self, *, segment_bytes: int, frame_bytes: int, limit: int = 0, adaptive: bool = True) -> None:
         """Create the sender's half.
 
         Args:
             segment_bytes: how the stream is cut.
             frame_bytes: largest payload of a frame.
             limit: first segment that must not be sent yet.
+            adaptive: whether frames shrink on errors; without, they are always as large as can be.
         """
+        self._adaptive = adaptive
         self.round_trip = RoundTrip()
         self._segment_bytes = segment_bytes
         self.start(frame_bytes=frame_bytes, limit=limit)
@@ -85,6 +87,7 @@ class Outgoing:
             unit_bytes=self._segment_bytes,
             cap_bytes=max(frame_bytes, self._segment_bytes),
             overhead_bytes=DATA_OVERHEAD_BYTES,
+            adaptive=self._adaptive,
         )
         self._limit = limit
 

@@ -199,7 +199,9 @@ def test_a_new_session_on_a_serial_line_takes_over_from_a_host_that_died():
     died = Board(here, "died")
     died.push(PACKAGE)
     died._conversation._stopped = True  # its process is gone: nothing more is read or written, nothing is said
-    died._conversation._thread.join()
+    died._conversation._want()
+    for thread in died._conversation._threads:
+        thread.join()
     again = Board(here, "again")
     again.activate("b")
     again.close()

@@ -81,9 +81,9 @@ def test_frames_shrink_on_errors_and_grow_back_on_a_clean_line():
     shrunk = line.host.statistics.frame_bytes
     line.faults.corrupt = 0.0
     line.received[line.board].clear()
-    send_all(line, chunks(5, 24))
+    send_all(line, chunks(5, 96))
     assert shrunk <= 256
-    assert line.host.statistics.frame_bytes == UNRELIABLE.frame_bytes
+    assert line.host.statistics.frame_bytes >= 3000
 
 
 def test_credits_stop_the_sender_when_the_board_does_not_read():
