@@ -1,0 +1,63 @@
+"""The plugin: silent without a board, clear about what is missing, and pytest's own exit codes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PYTEST_OK, PYTEST_FAILED, PYTEST_USAGE = 0, 1, 4
+
+
+def run_pytest(folder: Path, *arguments: str) -> tuple[int, str]:
+    """Run pytest as a user does, in a folder of its own; return its exit code and output."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-c", os.devnull, f"--rootdir={folder}"]
+    done = subprocess.run(
+        [*command, *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=110, check=False
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_without_a_board_the_suite_skips_and_says_how_to_give_one(tmp_path: Path) -> None:
+    code, output = run_pytest(tmp_path, "--pyargs", "hil.suite", "-rs", "-q")
+    assert code == PYTEST_OK
+    assert "give one with --ks-board" in output
+    assert "passed" not in output
+    assert "KS-100" not in output
+
+
+def test_without_a_board_other_tests_run_as_ever(tmp_path: Path) -> None:
+    (tmp_path / "test_plain.py").write_text("def test_plain():\n    assert 1 + 1 == 2\n")
+    code, output = run_pytest(tmp_path, "-q", "-W", "error")
+    assert (code, "1 passed" in output) == (PYTEST_OK, True)
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name != "__pycache__") == ["test_plain.py"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--ks-package", "nosuch.ksm"), "--ks-package nosuch.ksm: there is no such file"),
+        (("--ks-captures", "nosuch"), "--ks-captures nosuch: there is no such file"),
+        (("--ks-refuse", "rollback"), "is not REASON=FILE"),
+        (("--ks-refuse", "nonsense=x.ksm"), "'nonsense' is not a reason"),
+        (("--ks-loop", "0"), "--ks-loop and --ks-frames must be at least 1"),
+        (("-n", "2"), "a board has one writer"),
+    ],
+)
+def test_a_wrong_request_is_one_line_and_a_usage_error(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
+    code, output = run_pytest(tmp_path, "--ks-board", "emu:", *arguments)
+    assert code == PYTEST_USAGE
+    assert said in output
+    assert "Traceback" not in output
+
+
+def test_a_wrong_address_is_an_error_and_no_failure(tmp_path: Path) -> None:
+    (tmp_path / "test_mine.py").write_text("def test_mine(ks_board):\n    pass\n")
+    code, output = run_pytest(tmp_path, "--ks-board", "tcp://board", "--ks-results", "out", "-q")
+    assert code == PYTEST_FAILED
+    assert "1 error" in output
+    assert "failed" not in output
