@@ -3,5 +3,6 @@
 from models.readers.assemble import Options
 from models.readers.detect import read_dataset
 from models.readers.report import ProblemKind, ReadReport
+from models.readers.split import split_by_scene
 
-__all__ = ["Options", "ProblemKind", "ReadReport", "read_dataset"]
+__all__ = ["Options", "ProblemKind", "ReadReport", "read_dataset", "split_by_scene"]

@@ -127,7 +127,7 @@ def _boxes(
             key, number, category = item["image_id"], item.get("id"), item["category_id"]
             x, y, width, height = (float(v) for v in item["bbox"])
             hash((key, number, category))
-        except (TypeError, ValueError, KeyError, AttributeError):
+        except (TypeError, ValueError, KeyError, AttributeError, OverflowError):
             report.add(ProblemKind.BROKEN_ANNOTATION, str(item)[:60])
             continue
         if number is not None and number in seen:
@@ -148,7 +148,8 @@ def _boxes(
 def _category_names(categories: object) -> dict[object, str]:
     if not isinstance(categories, list):
         return {}
-    return {c["id"]: str(c["name"]) for c in categories if isinstance(c, dict) and "id" in c and "name" in c}
+    known = (c for c in categories if isinstance(c, dict) and isinstance(c.get("id"), int | str) and "name" in c)
+    return {c["id"]: str(c["name"]) for c in known}
 
 
 def _entry(item: Any) -> _Entry | None:
@@ -156,7 +157,7 @@ def _entry(item: Any) -> _Entry | None:
     if not isinstance(item, dict) or not isinstance(item.get("id"), int | str):
         return None
     file = item.get("file_name", item.get("filename"))
-    if not isinstance(file, str) or not file or Path(file).is_absolute() or ".." in Path(file).parts:
+    if not isinstance(file, str) or not _is_inside(file):
         return None
     width, height = item.get("width"), item.get("height")
     size = (width, height) if isinstance(width, int) and isinstance(height, int) else None
@@ -164,6 +165,13 @@ def _entry(item: Any) -> _Entry | None:
     conditions = _name_conditions(Path(file).stem) + _extra_conditions(extra if isinstance(extra, dict) else {})
     video = str(extra["video_id"]) if isinstance(extra, dict) and extra.get("video_id") else None
     return _Entry(item["id"], file, size, conditions, video or _name_scene(Path(file).stem))
+
+
+def _is_inside(file: str) -> bool:
+    """Whether a name is a relative path that stays below its folder, and one that a file system takes."""
+    path = Path(file)
+    fits = 0 < len(file) < 1000 and all(len(part.encode(errors="replace")) < 255 for part in path.parts)
+    return fits and "\0" not in file and not path.is_absolute() and ".." not in path.parts
 
 
 def _name_scene(stem: str) -> str:

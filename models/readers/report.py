@@ -17,6 +17,7 @@ class ProblemKind(Enum):
     MISSING_IMAGE = "images that are listed but not there (left out)"
     BROKEN_IMAGE = "images that cannot be decoded (left out)"
     BROKEN_ANNOTATION = "annotation files or entries that cannot be understood (left out)"
+    NO_ANNOTATION = "frames without an annotation file (kept, as empty)"
     SIZE_DIFFERS = "images whose size is not the annotated one (the image's own was taken)"
     BOX_CLIPPED = "boxes reaching out of the frame (clipped)"
     BOX_OUTSIDE = "boxes wholly outside of the frame or without area (left out)"
