@@ -38,10 +38,12 @@ __all__ = [
     "PackageFile",
     "Unsigned",
     "build",
+    "check_length",
     "chunk_table",
     "head_length",
     "prepare",
     "write",
+    "write_atomically",
 ]
 
 MAGIC = b"\x89KSM\r\n\x1a\n"
