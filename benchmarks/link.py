@@ -76,9 +76,8 @@ def _resume(bench: Benchmark) -> None:
     stop_at = _STOP_AT
     with paced_line(3_000_000) as line, served_tty(line):
         seen: list[TransferProgress] = []
-        with _open(line) as board:
-            with contextlib.suppress(CancelledError):
-                board.push(package, seen.append, lambda: bool(seen) and seen[-1].bytes_done > stop_at * len(payload))
+        with _open(line) as board, contextlib.suppress(CancelledError):
+            board.push(package, seen.append, lambda: bool(seen) and seen[-1].bytes_done > stop_at * len(payload))
         with _open(line) as board:
             board.push(package)
             received = int(board.audit()[0].subject)
