@@ -172,13 +172,13 @@ class Graph:
 
         Raises:
             InputError: the bytes are not a well-formed graph, or use what this view does not know: several
-                subgraphs, sizes that are only known when it runs, constants stored outside the FlatBuffer.
+                subgraphs, or an impossible shape.
         """
         model = FlatBuffer(data).root(_IDENTIFIER)
         subgraphs = list(model.tables(2))
         if len(subgraphs) != 1:
             raise InputError(f"the graph has {len(subgraphs)} subgraphs; export one function without control flow")
-        tensors = _tensors(subgraphs[0], _constant_sizes(model))
+        tensors = _tensors(subgraphs[0], _constant_sizes(model, len(data)))
         ops = _operations(model, subgraphs[0], tensors)
         inputs = tuple(_tensor_at(tensors, i, "an input") for i in subgraphs[0].integers(1))
         outputs = tuple(_tensor_at(tensors, i, "an output") for i in subgraphs[0].integers(2))
@@ -186,13 +186,17 @@ class Graph:
         return cls(signature, inputs, outputs, tensors, ops, len(data))
 
 
-def _constant_sizes(model: FlatTable) -> list[int]:
+def _constant_sizes(model: FlatTable, length_bytes: int) -> list[int]:
     """Return the bytes stored in each buffer of the file."""
     sizes = []
     for buffer in model.tables(4):
-        if buffer.integer(1, "Q") > 1:
-            raise InputError("the graph stores constants outside its FlatBuffer; convert it to a file below 2 GB")
-        sizes.append(buffer.span(0)[1])
+        offset, size = buffer.integer(1, "Q"), buffer.integer(2, "Q")
+        if offset > 1:  # large files keep constants behind the FlatBuffer; 0 and 1 mean that this one does not
+            if offset + size > length_bytes:
+                raise InputError(f"a constant of {size} bytes at offset {offset} leaves the file")
+            sizes.append(size)
+        else:
+            sizes.append(buffer.span(0)[1])
     return sizes
 
 

@@ -18,10 +18,19 @@ _SIGNATURE = "serving_default"
 
 
 def read_model(data: bytes) -> Any:
-    """Return the object form (the schema's ``ModelT``) of a graph that `Graph.parse` accepts."""
+    """Return the object form (the schema's ``ModelT``) of a graph that `Graph.parse` accepts.
+
+    Constants that the file keeps behind its FlatBuffer, as the quantizer writes them, are taken in: `write_model`
+    would lose them.
+    """
     from ai_edge_litert import schema_py_generated as schema
 
-    return schema.ModelT.InitFromPackedBuf(bytearray(data), 0)
+    model = schema.ModelT.InitFromPackedBuf(bytearray(data), 0)
+    for buffer in model.buffers:
+        if buffer.offset > 1:
+            buffer.data = np.frombuffer(data, np.uint8, buffer.size, buffer.offset)
+        buffer.offset = buffer.size = 0
+    return model
 
 
 def write_model(model: Any) -> bytes:
@@ -100,7 +109,10 @@ def _entry(schema: Any, subgraph: Any, index: int) -> Any:
 
 
 def integer_outputs(data: bytes) -> bytes:
-    """Return the graph with each DEQUANTIZE at its end removed, so that outputs are the integers themselves."""
+    """Return the graph with each DEQUANTIZE at its end removed, so that outputs are the integers themselves.
+
+    All constants stand inside the FlatBuffer then.
+    """
     model = read_model(data)
     subgraph, codes = model.subgraphs[0], _codes(model)
     outputs = {int(index) for index in subgraph.outputs}
@@ -111,8 +123,6 @@ def integer_outputs(data: bytes) -> bytes:
         if codes[op.opcodeIndex] == "DEQUANTIZE" and int(op.outputs[0]) in outputs - consumed:
             replaced[int(op.outputs[0])] = int(op.inputs[0])
             removed.append(position)
-    if not removed:
-        return data
     remove_ops(subgraph, removed)
     subgraph.outputs = np.array([replaced.get(int(i), int(i)) for i in subgraph.outputs], np.int32)
     for signature in model.signatureDefs or []:

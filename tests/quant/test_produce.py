@@ -275,3 +275,40 @@ def test_the_lint_lists_every_boundary_with_both_ends(float_graph: bytes, ranges
     found = {(b.kind, b.source, target) for b in report.boundaries for target in b.targets}
     assert ("QUANTIZE:INT8_INT16", "lwir_add", "fusion_pool") in found
     assert ("QUANTIZE:INT16_INT8", "fusion_add", "neck_concat") in found
+
+
+def test_constants_that_the_file_keeps_behind_its_flatbuffer_are_taken_in(
+    float_graph: bytes, ranges: Ranges, feeds: list[Sample]
+) -> None:
+    """The quantizer writes larger graphs so; an editor that drops them would give a graph of zeros."""
+    from models.quant import editing
+
+    outside = _moved_out(float_graph)
+    assert len(editing.write_model(editing.read_model(outside))) > len(float_graph) * 0.9
+    assert produce(outside, MIXED, ranges) == produce(_repacked(float_graph), MIXED, ranges)
+
+
+def _repacked(model: bytes) -> bytes:
+    from models.quant import editing
+
+    return editing.write_model(editing.read_model(model))
+
+
+def _moved_out(model: bytes) -> bytes:
+    """Put every constant behind the FlatBuffer; offsets are found by packing twice, since their size is fixed."""
+    from models.quant import editing
+
+    edited = editing.read_model(model)
+    blobs = [None if buffer.data is None else bytes(buffer.data) for buffer in edited.buffers]
+    length = 1 << 30
+    for _ in range(2):
+        at, tail = length, b""
+        for buffer, blob in zip(edited.buffers, blobs, strict=True):
+            if blob is not None:
+                tail += bytes(-(length + len(tail)) % 16)
+                at = length + len(tail)
+                buffer.data, buffer.offset, buffer.size = None, at, len(blob)
+                tail += blob
+        packed = editing.write_model(edited)
+        length = len(packed)
+    return packed + tail
