@@ -16,7 +16,7 @@ import click
 from firmware_bridge.errors import BridgeError, InputError, RejectedError, TransferError
 from ks100.errors import CustodyError, ExitCode, Ks100Error
 
-__all__ = ["cli", "main"]
+__all__ = ["cli", "code_of", "main"]
 
 
 class _Entry(NamedTuple):
@@ -103,7 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _fail(error: Exception) -> int:
-    code = _code_of(error)
+    code = code_of(error)
     if code is not ExitCode.INTERNAL:
         return _say(str(error), code)
     with tempfile.NamedTemporaryFile("w", prefix="ks100-bug-", suffix=".txt", delete=False) as stream:
@@ -112,7 +112,8 @@ def _fail(error: Exception) -> int:
     return _say(text, code)
 
 
-def _code_of(error: Exception) -> ExitCode:
+def code_of(error: Exception) -> ExitCode:
+    """Return the exit code that an error means."""
     match error:
         case RejectedError():
             return ExitCode.REJECTED

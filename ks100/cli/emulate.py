@@ -1,0 +1,39 @@
+"""``ks100 emulate``: run an emulated board."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from pathlib import Path
+
+import click
+
+__all__ = ["command"]
+
+
+@click.command(name="emulate")
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--trust", type=click.Path(path_type=Path, dir_okay=False), help="Provision it with this trust store.")
+def command(folder: Path, trust: Path | None) -> None:
+    """Run an emulated board with its state in FOLDER, until interrupted.
+
+    It runs the real agent behind a real sshd on a loopback port and a pseudo-terminal. Numerics are real; the NPU's
+    time and the rails' power are modelled.
+    """
+    from hil.bench import open_board
+    from hil.virtual import EmulatedBoard
+    from ks100.steps.packaging import read_trust
+
+    store = None if trust is None else read_trust(trust)
+    ended = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: ended.set())
+    with EmulatedBoard.start(folder) as board:
+        if store is not None:
+            with open_board(board.ssh_url) as opened:
+                opened.provision(store.raw)
+        click.echo(f"ssh     {board.ssh_url}\nserial  {board.serial_url}")
+        click.echo(f"or      emu:{folder}    (press Ctrl-C to end)", err=True)
+        try:
+            ended.wait()
+        except KeyboardInterrupt:
+            click.echo("stopping", err=True)

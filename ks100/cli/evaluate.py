@@ -1,0 +1,58 @@
+"""``ks100 evaluate``: measure a graph on captures, by condition."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ks100.cli.progress import progress_bar
+from ks100.cli.tables import print_table, share_of
+
+if TYPE_CHECKING:
+    from models.evaluation.metrics import Evaluation
+
+__all__ = ["command"]
+
+
+@click.command(name="evaluate")
+@click.argument("graph", type=click.Path(path_type=Path))
+@click.option("--captures", type=click.Path(path_type=Path), required=True,
+              help="A stored set, or a dataset's annotations.")  # fmt: skip
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Also write the evaluation as JSON.")
+@click.option("--model", default="", help="What to call the model; the file's name otherwise.")
+@click.option("--runtime", type=click.Choice(["litert", "tflite-runtime"]), help="The preferred one otherwise.")
+@click.option("--limit", type=click.IntRange(1), help="Use so many captures, spread over the set.")
+def command(graph: Path, captures: Path, out: Path | None, model: str, runtime: str | None, limit: int | None) -> None:
+    """Run GRAPH (a .tflite or a .ksm) over captures on this host; print AP50, recall, range and velocity error."""
+    from ks100.steps.captures import load_captures
+    from ks100.steps.judging import evaluate_graph
+
+    chosen, remarks = load_captures(captures)
+    if limit is not None and limit < len(chosen):
+        chosen = chosen.subset([round(i * len(chosen) / limit) for i in range(limit)])
+    with progress_bar("evaluate") as progress:
+        result = evaluate_graph(graph, chosen, progress, model=model, runtime=runtime)
+    for remark in remarks:
+        click.echo(f"{captures}: {remark}")
+    _print(result)
+    if out is not None:
+        result.save(out)
+
+
+def _print(result: Evaluation) -> None:
+    rows = []
+    for part in result.slices:
+        name = "all" if part.axis == "all" else f"{part.axis}: {part.category}"
+        velocity = part.velocity_error_mps
+        rows.append((
+            name, str(part.frames), str(part.objects), share_of(part.ap50), share_of(part.recall),
+            share_of(part.range_error), "—" if velocity != velocity else f"{velocity:.1f}",
+        ))  # fmt: skip
+    columns = (">frames", ">objects", ">AP50", ">recall", ">range error %", ">velocity error m/s")
+    print_table(("condition", *columns), rows, title=f"{result.model} on {result.pool}")
+    click.echo(
+        f"AP {share_of(result.ap)}, AP small {share_of(result.ap_small)}; recall and errors at 1 false alarm a frame "
+        f"(score {result.score:.2f}); measured on this host"
+    )

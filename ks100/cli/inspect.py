@@ -1,0 +1,76 @@
+"""``ks100 inspect``: what a package or a graph contains."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ks100.cli.tables import print_table
+
+if TYPE_CHECKING:
+    from firmware_bridge.package.container import PackageFile
+    from firmware_bridge.target.graph import Graph
+
+__all__ = ["command"]
+
+
+@click.command(name="inspect")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+def command(file: Path) -> None:
+    """Show FILE: a package (.ksm) with its manifest, unverified, or a graph (.tflite) with its operations."""
+    from firmware_bridge.target.graph import Graph
+    from ks100.steps.judging import read_graph
+
+    if file.suffix == ".ksm":
+        from firmware_bridge.package.container import PackageFile
+
+        package = PackageFile.open(file)
+        _show_package(file, package)
+        _show_graph(Graph.parse(package.payload()))
+    else:
+        _show_graph(Graph.parse(read_graph(file)))
+
+
+def _show_package(file: Path, package: PackageFile) -> None:
+    manifest, evidence = package.manifest_unverified, package.manifest_unverified.evidence
+    runtimes = ", ".join(f"{name} >= {least}" for name, least in manifest.runtimes)
+    rows = [
+        ("package", f"{len(package.data)} bytes, sha256 {package.digest}"),
+        ("program", manifest.program),
+        ("model", f"{manifest.model} {manifest.version}, security version {manifest.security_version}"),
+        ("boards", ", ".join(manifest.boards)),
+        ("runtimes", runtimes),
+        ("graph", f"{manifest.payload_bytes} bytes, sha256 {manifest.payload_sha256.hex()}"),
+        ("gate", evidence.verdict + (f", WAIVED: {evidence.waiver}" if evidence.waiver else "")),
+        ("evidence", evidence.gate.hex()),
+        ("precision plan", evidence.plan.hex()),
+        ("calibration set", evidence.calibration.hex()),
+        ("float parent", evidence.float_parent.hex()),
+        ("custody", manifest.custody or "—"),
+        ("created", time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(manifest.created_s))),
+    ]
+    print_table(("", ""), rows, title=f"{file} (not verified: see ks100 verify)")
+
+
+def _show_graph(graph: Graph) -> None:
+    print_table(
+        ("tensor", "type", "shape", ">scale", ">zero point"),
+        [
+            (f"{way} {t.name}", t.dtype, "x".join(map(str, t.shape)), f"{t.scale:.6g}", str(t.zero_point))
+            for way, tensors in (("in", graph.inputs), ("out", graph.outputs))
+            for t in tensors
+        ],
+    )
+    counts = Counter(op.type for op in graph.ops)
+    macs = Counter[str]()
+    for op in graph.ops:
+        macs[op.type] += op.macs
+    print_table(
+        ("operation", ">count", ">M MAC"),
+        [(name, str(count), f"{macs[name] / 1e6:.3f}") for name, count in sorted(counts.items())],
+    )
+    click.echo(f"{len(graph.ops)} operations, {graph.macs / 1e6:.2f} M MAC a frame, {graph.parameters} parameters")

@@ -1,0 +1,67 @@
+"""``ks100 keys``: make and show signing keys."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from ks100.errors import UsageError
+
+__all__ = ["ask_passphrase", "command"]
+
+
+def ask_passphrase(file: Path | None, *, fresh: bool = False) -> str:
+    """Return the passphrase from a file, or ask for it without echo; twice for a new key."""
+    if file is not None:
+        from ks100.steps.keyring import read_passphrase
+
+        return read_passphrase(file)
+    if not sys.stdin.isatty():
+        raise UsageError("no terminal to ask for the passphrase; give --passphrase-file FILE")
+    answer = click.prompt("Passphrase", hide_input=True, confirmation_prompt=fresh, err=True)
+    return str(answer)
+
+
+@click.group(name="keys")
+def command() -> None:
+    """Make and show signing keys. Private keys are always encrypted, mode 0600."""
+
+
+@command.command()
+@click.argument("path", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--algorithm", type=click.Choice(["ES256", "ES384"]), default="ES256", show_default=True)
+@click.option("--passphrase-file", type=click.Path(path_type=Path, dir_okay=False), help="Its first line is taken.")
+def new(path: Path, algorithm: str, passphrase_file: Path | None) -> None:
+    """Make a key in PATH, and its public key in PATH.pub."""
+    from firmware_bridge.package.ecdsa import Algorithm
+    from firmware_bridge.package.signing import PemSigner
+
+    signer = PemSigner.generate(path, ask_passphrase(passphrase_file, fresh=True), Algorithm[algorithm])
+    click.echo(f"{path}: {algorithm}, key id {signer.key_id.hex()}")
+
+
+@command.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+def ring(folder: Path) -> None:
+    """Make a whole set in FOLDER: two roots, a program key, a custody log key, and their passphrase file."""
+    from ks100.steps.keyring import Keyring
+
+    made = Keyring.create(folder)
+    for path in sorted(made.folder.glob("*.pem")):
+        click.echo(f"{path}")
+
+
+@command.command()
+@click.argument("path", type=click.Path(path_type=Path, dir_okay=False))
+def show(path: Path) -> None:
+    """Show the algorithm and id of the public key in PATH (or in PATH.pub)."""
+    from firmware_bridge.package.ecdsa import PublicKey
+
+    public = path if path.suffix == ".pub" else path.with_name(path.name + ".pub")
+    try:
+        key = PublicKey.from_pem(public.read_bytes())
+    except OSError as error:
+        raise UsageError(f"cannot read the public key {public}: {error.strerror}") from error
+    click.echo(f"{public}: {key.algorithm.name}, key id {key.key_id.hex()}")

@@ -1,0 +1,65 @@
+"""``ks100 scenes``: generate captures, and look at them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ks100.cli.progress import progress_bar
+
+__all__ = ["command"]
+
+
+@click.group(name="scenes")
+def command() -> None:
+    """Generate paired EO and thermal captures, deterministic by seed; look at them."""
+
+
+@command.command()
+@click.option("--seed", type=int, default=1, show_default=True, help="Everything follows from it.")
+@click.option("--count", type=click.IntRange(1), default=200, show_default=True, help="Frame pairs.")
+@click.option("--size", type=(int, int), default=(160, 128), show_default=True, help="Width and height in pixels.")
+@click.option(
+    "--hardness", type=click.FloatRange(0, 1), default=0.0, show_default=True, help="0 is typical, 1 is hard."
+)
+@click.option("--name", default="captures", show_default=True, help="Name of the set.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder to write.")
+def generate(seed: int, count: int, size: tuple[int, int], hardness: float, name: str, out: Path) -> None:
+    """Generate one set of captures and print its digest."""
+    from models.scenes import SceneSpec, generate
+
+    spec = SceneSpec(seed=seed, count=count, width=size[0], height=size[1], hardness=hardness, name=name)
+    with progress_bar("scenes") as progress:
+        captures = generate(spec, progress=lambda done, total: progress(done / total, f"{done}/{total} pairs"))
+    captures.save(out)
+    objects = sum(len(c.objects) for c in captures.captures)
+    click.echo(f"{out}: {len(captures)} pairs, {objects} objects, digest {captures.digest}")
+
+
+@command.command()
+@click.option("--seed", type=int, default=1, show_default=True, help="Everything follows from it.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder to write.")
+def pools(seed: int, out: Path) -> None:
+    """Generate train, calibration, validation and hard pools that share no scene."""
+    from models.pools import generate_pools
+
+    with progress_bar("pools") as progress:
+        made = generate_pools(seed, folder=out, progress=lambda done, total: progress(done / total, f"{done}/{total}"))
+    for name, captures in made.items():
+        click.echo(f"{out / name}: {len(captures)} pairs, digest {captures.digest}")
+
+
+@command.command()
+@click.argument("captures", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), default=Path("sheet.png"), show_default=True)
+@click.option("--count", type=click.IntRange(1), default=24, show_default=True, help="How many pairs to show.")
+def sheet(captures: Path, out: Path, count: int) -> None:
+    """Draw a contact sheet: EO above LWIR, with boxes."""
+    from models.captures import CaptureSet
+    from models.scenes import sheet
+
+    loaded = CaptureSet.load(captures)
+    step = max(1, len(loaded) // count)
+    sheet(loaded.subset(list(range(0, len(loaded), step))[:count]), out)
+    click.echo(f"{out}")

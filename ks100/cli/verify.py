@@ -1,0 +1,44 @@
+"""``ks100 verify``: check a package against a trust store, as a board would."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from firmware_bridge.errors import InputError
+
+__all__ = ["command", "trust_beside"]
+
+
+def trust_beside(package: Path, given: Path | None) -> Path:
+    """Return the trust store's path: the given one, or ``trust.ksr`` in the package's folder.
+
+    Raises:
+        InputError: the package is missing, or none is given and there is none beside it.
+    """
+    if not package.is_file():
+        raise InputError(f"there is no package {package}")
+    path = given or package.resolve().parent / "trust.ksr"
+    if not path.is_file():
+        raise InputError(f"there is no trust store {path}; give --trust FILE, or make one with: ks100 trust init")
+    return path
+
+
+@click.command(name="verify")
+@click.argument("package", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--trust", type=click.Path(path_type=Path, dir_okay=False),
+              help="The trust store; trust.ksr beside the package otherwise.")  # fmt: skip
+def command(package: Path, trust: Path | None) -> None:
+    """Check PACKAGE by every rule that needs no board. Exit code 4, and the rule's name, if one refuses it."""
+    from ks100.steps.packaging import read_trust, verify_file
+
+    store = read_trust(trust_beside(package, trust))
+    verified = verify_file(package, store)
+    manifest = verified.manifest
+    click.echo(
+        f"{package}: {manifest.model} {manifest.version} of program {manifest.program} verifies, signed by key "
+        f"{verified.key_id.hex()[:16]}, security version {manifest.security_version}, gate {manifest.evidence.verdict}"
+    )
+    if manifest.evidence.waiver:
+        click.secho(f"released without a passed gate: {manifest.evidence.waiver}", fg="red")

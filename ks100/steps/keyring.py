@@ -1,0 +1,106 @@
+"""A folder of keys: two roots, one program key, one key of the custody log, all encrypted, all 0600.
+
+A production program keeps its roots apart and its program key in a token; the names are the same.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from firmware_bridge.errors import InputError
+from firmware_bridge.package.signing import PemSigner
+from firmware_bridge.package.store import ProgramKey, TrustStore, build_store
+
+__all__ = ["LOG", "PROGRAM", "ROOTS", "Keyring", "read_passphrase"]
+
+ROOTS = ("root-1", "root-2")
+PROGRAM = "program"
+LOG = "log"
+_PASSPHRASE = "passphrase"  # noqa: S105 - a file's name
+_PASSPHRASE_BYTES = 24
+
+
+@dataclass(frozen=True)
+class Keyring:
+    """The keys in one folder.
+
+    Attributes:
+        folder: where they are.
+    """
+
+    folder: Path
+
+    @classmethod
+    def create(cls, folder: Path) -> Keyring:
+        """Make every key that is missing, under a passphrase that is made here too.
+
+        Raises:
+            InputError: a file cannot be written.
+        """
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        ring = cls(folder)
+        if not (folder / _PASSPHRASE).exists():
+            _write_secret(folder / _PASSPHRASE, secrets.token_urlsafe(_PASSPHRASE_BYTES))
+        for name in (*ROOTS, PROGRAM, LOG):
+            if not ring.path(name).exists():
+                PemSigner.generate(ring.path(name), ring.passphrase())
+        return ring
+
+    def path(self, name: str) -> Path:
+        """Return the file of the key called ``name``."""
+        return self.folder / f"{name}.pem"
+
+    def passphrase(self) -> str:
+        """Return the passphrase."""
+        return read_passphrase(self.folder / _PASSPHRASE)
+
+    def signer(self, name: str) -> PemSigner:
+        """Open a key.
+
+        Raises:
+            InputError: it is missing or does not open.
+        """
+        return PemSigner.load(self.path(name), self.passphrase())
+
+    def trust_store(self, program: str, version: int = 1) -> TrustStore:
+        """Make the trust store of these keys: both roots sign."""
+        roots = [self.signer(name) for name in ROOTS]
+        return build_store(
+            program=program,
+            version=version,
+            roots=[root.public_key_spki for root in roots],
+            threshold=len(roots),
+            keys=[ProgramKey(self.signer(PROGRAM).public_key_spki, program)],
+            signers=roots,
+            created_s=int(time.time()),
+        )
+
+
+def read_passphrase(path: Path) -> str:
+    """Return the first line of a passphrase file.
+
+    Raises:
+        InputError: it cannot be read, others may read it, or it is empty.
+    """
+    try:
+        if path.stat().st_mode & 0o077:
+            raise InputError(f"{path} may be read by others; restrict it with: chmod 600 {path}")
+        line = path.read_text().split("\n", 1)[0]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read the passphrase file {path}: {error}") from error
+    if not line:
+        raise InputError(f"the passphrase file {path} is empty")
+    return line
+
+
+def _write_secret(path: Path, text: str) -> None:
+    import os
+
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
+            stream.write(text + "\n")
+    except OSError as error:
+        raise InputError(f"cannot create {path}: {error.strerror}") from error

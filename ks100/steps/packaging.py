@@ -1,0 +1,165 @@
+"""From a judged graph to a signed package, and checking one as a board would."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+import uuid
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from firmware_bridge.package.container import PackageFile, write
+from firmware_bridge.package.manifest import Evidence, Manifest, TensorSpec
+from firmware_bridge.package.signing import Signer
+from firmware_bridge.package.trust import BoardContext, TrustStore, VerifiedPackage, verify_package
+from firmware_bridge.target.cost import cost
+from firmware_bridge.target.graph import Graph
+from firmware_bridge.target.profile import BoardProfile
+from ks100.errors import UsageError
+from ks100.steps.judging import read_graph
+from models.evaluation.gate import GateResult
+
+__all__ = ["Origin", "Release", "read_trust", "sign_graph", "verify_file"]
+
+# What a graph of each runtime needs at least; see docs/package-format.md.
+_RUNTIMES = {"litert": "2.0.0", "tflite-runtime": "2.14.0"}
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """What is released, for whom.
+
+    Attributes:
+        program: the program that it belongs to.
+        model: the model's name.
+        version: the model's version.
+        security_version: rollback index.
+        board: kind of board.
+        runtimes: runtimes that it is for.
+    """
+
+    program: str
+    model: str
+    version: str
+    security_version: int = 1
+    board: str = "ks100"
+    runtimes: tuple[str, ...] = ("litert",)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a graph comes from, and how it was judged; None where nothing is known.
+
+    Attributes:
+        plan: SHA-256 (hex) of the precision plan.
+        calibration: SHA-256 (hex) of the calibration set.
+        float_parent: SHA-256 (hex) of the float graph.
+        gate: the gate's evidence file.
+        waiver: why it may be released without a passed gate.
+        custody: reference into the custody log.
+    """
+
+    plan: str | None = None
+    calibration: str | None = None
+    float_parent: str | None = None
+    gate: Path | None = None
+    waiver: str = ""
+    custody: str = ""
+
+
+def sign_graph(graph: Path, release: Release, origin: Origin, signer: Signer, out: Path) -> PackageFile:
+    """Sign a graph into the package ``out``.
+
+    Raises:
+        UsageError: there is no passed gate for these very bytes, and no waiver.
+        InputError: the file is no graph, or a field of the release is not possible.
+    """
+    payload = read_graph(graph)
+    parsed = Graph.parse(payload)
+    profile = BoardProfile.load(release.board)
+    manifest = Manifest(
+        package_id=uuid.uuid4().bytes,
+        program=release.program,
+        model=release.model,
+        version=release.version,
+        boards=(release.board,),
+        runtimes=tuple(sorted((name, _minimum(name)) for name in release.runtimes)),
+        ops=parsed.op_types,
+        security_version=release.security_version,
+        inputs=tuple(TensorSpec.of(tensor) for tensor in parsed.inputs),
+        outputs=tuple(TensorSpec.of(tensor) for tensor in parsed.outputs),
+        npu_ops=cost(parsed, profile).npu_ops,
+        evidence=_evidence(payload, origin),
+        custody=origin.custody,
+        created_s=int(time.time()),
+    )
+    return write(out, manifest, payload, signer)
+
+
+def _minimum(runtime: str) -> str:
+    if runtime not in _RUNTIMES:
+        raise UsageError(f"unknown runtime {runtime!r}; known are {', '.join(_RUNTIMES)}")
+    return _RUNTIMES[runtime]
+
+
+def _evidence(payload: bytes, origin: Origin) -> Evidence:
+    """Join the gate's evidence with these very bytes."""
+    result = None if origin.gate is None else GateResult.load(origin.gate)
+    digest = hashlib.sha256(payload).hexdigest()
+    if result is not None and result.evidence["hard"]["candidate"]["model_digest"] != digest:
+        judged = result.evidence["hard"]["candidate"]["model_digest"]
+        raise UsageError(
+            f"{origin.gate} judged another graph ({judged[:16]}), not this one ({digest[:16]}); gate this one"
+        )
+    verdict = "NONE" if result is None else result.verdict.value
+    if verdict != "PASS" and not origin.waiver:
+        what = "there is no gate's evidence" if result is None else f"the gate says {verdict}: {result.reason}"
+        raise UsageError(
+            f"will not sign: {what}; pass the gate, or give --waive REASON, which is signed into the package"
+        )
+    return Evidence(
+        **{
+            name: bytes.fromhex(value)
+            for name, value in (
+                ("plan", origin.plan),
+                ("calibration", origin.calibration),
+                ("float_parent", origin.float_parent),
+                ("gate", None if result is None else result.digest),
+            )
+            if value
+        },
+        verdict=verdict,
+        waiver=origin.waiver,
+    )
+
+
+def read_trust(path: Path) -> TrustStore:
+    """Read a trust store.
+
+    Raises:
+        UsageError: it cannot be read.
+        RejectedError: it is not a trust store, or its own roots have not signed it.
+    """
+    try:
+        return TrustStore.decode(path.read_bytes())
+    except OSError as error:
+        raise UsageError(
+            f"cannot read the trust store {path}: {error.strerror}; make one with: ks100 trust init"
+        ) from error
+
+
+def verify_file(package: Path, store: TrustStore, context: BoardContext | None = None) -> VerifiedPackage:
+    """Check a package file by every rule that needs no board, or by all for the board that ``context`` describes.
+
+    Raises:
+        InputError: the file cannot be read.
+        RejectedError: the first rule that refuses it.
+    """
+    context = context or BoardContext.any_board(program=store.program, time_s=time.time())
+    return verify_package(PackageFile.open(package).data, store, context)
+
+
+def tool_version() -> str:
+    """Return the name and version that statements carry."""
+    return f"ks100 {version('ks100')}"
