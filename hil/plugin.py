@@ -120,8 +120,7 @@ class _Recording:
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[Any]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        from hil.recorder import InconclusiveError, LimitError
-        from hil.verdicts import outcome_of
+        from hil.verdicts import is_named, outcome_of
 
         report = yield
         self._titles[item.nodeid] = _title(item)
@@ -129,9 +128,9 @@ class _Recording:
         found = outcome_of(report, call.excinfo)
         if found is not None and (item.nodeid not in self._worst or report.when == "teardown"):
             self._worst[item.nodeid] = found
-        if call.excinfo is not None and call.excinfo.errisinstance((LimitError, InconclusiveError)):
-            # The figure and its limit say it all; a traceback would bury them.
-            report.longrepr = found[1] if found else str(call.excinfo.value)
+        if found is not None and report.failed and is_named(call.excinfo):
+            # The line says it all: figure and limit, or whose fault it is and what to do. A traceback would bury it.
+            report.longrepr = found[1]
         return report
 
     def pytest_runtest_logfinish(self, nodeid: str) -> None:

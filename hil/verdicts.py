@@ -12,11 +12,11 @@ import pytest
 
 from firmware_bridge.errors import BridgeError, RejectedError
 from hil.errors import HilError
-from hil.recorder import InconclusiveError
+from hil.recorder import InconclusiveError, LimitError
 from hil.results import HilResults, Outcome
 from models.errors import ModelsError
 
-__all__ = ["figure_lines", "outcome_of"]
+__all__ = ["figure_lines", "is_named", "outcome_of"]
 
 
 def outcome_of(report: pytest.TestReport, excinfo: pytest.ExceptionInfo[Any] | None) -> tuple[Outcome, str, str] | None:
@@ -35,6 +35,12 @@ def outcome_of(report: pytest.TestReport, excinfo: pytest.ExceptionInfo[Any] | N
     if report.when == "call" and isinstance(error, (AssertionError, pytest.fail.Exception)):
         return Outcome.FAILED, _one_line(str(error) or excinfo.exconly()), ""
     return Outcome.ERROR, _one_line(excinfo.exconly()), report.longreprtext
+
+
+def is_named(excinfo: pytest.ExceptionInfo[Any] | None) -> bool:
+    """Return whether the error is one of ours, whose one line needs no traceback."""
+    ours = (BridgeError, HilError, ModelsError, LimitError, InconclusiveError)
+    return excinfo is not None and excinfo.errisinstance(ours)
 
 
 def figure_lines(results: HilResults) -> list[str]:

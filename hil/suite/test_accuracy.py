@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from hil.accuracy import accuracy_record
 from hil.board_frames import BoardFrames
 from hil.measurement import Limit
 from hil.recorder import Recorder
 from models.evaluation.metrics import evaluate
+from models.heads import Detections
 
 # Kernels of another processor differ by some integer steps, which moves a score across a threshold now and then.
 _AGREEMENT = Limit(low=-0.5, high=0.5, why="the same graph on the host")
@@ -23,7 +26,17 @@ def test_hard_case_accuracy_on_the_board_is_the_hosts(ks_board_frames: BoardFram
         ks_record.accuracy(accuracy_record(evaluation, pool=pool))
     ks_record.figure("hard_ap50_board", 100 * board.ap50, "points", n=n, note=note)
     ks_record.figure("hard_ap50_host", 100 * host.ap50, "points", n=n, note=note)
+    same = sum(_equal(one, other) for one, other in zip(ks_board_frames.board, ks_board_frames.host, strict=True))
+    ks_record.figure("hard_frames_identical", same / n, "1", n=n, note="share of frames with the very same detections")
     difference = 100 * (board.ap50 - host.ap50)
     ks_record.require(
         ks_record.figure("hard_ap50_board_minus_host", difference, "points", limit=_AGREEMENT, n=n, note=note)
+    )
+
+
+def _equal(one: Detections, other: Detections) -> bool:
+    return (
+        np.array_equal(one.boxes, other.boxes)
+        and np.array_equal(one.scores, other.scores)
+        and np.array_equal(one.classes, other.classes)
     )
