@@ -89,6 +89,9 @@ def test_a_forgery_is_refused_from_header_and_envelope_alone(shop, store, contex
         trust.verify_envelope(head[:-32], store, context)
     assert refused.value.reason is R.UNKNOWN_KEY
     assert len(head) < 2048
+    with pytest.raises(RejectedError) as refused:
+        trust.verify_envelope(head[:-33], store, context)
+    assert refused.value.reason is R.LENGTH
 
 
 @settings(max_examples=300, deadline=None)
