@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from firmware_bridge.agent.clock import RealClock
@@ -71,9 +72,15 @@ def main(arguments: list[str]) -> int:
 
 
 def serve_until_stopped(
-    service: BoardService, socket_path: str, line: SerialLine | None, stop: threading.Event | None = None
+    service: BoardService,
+    socket_path: str,
+    line: SerialLine | None,
+    stop: threading.Event | None = None,
+    ready: Callable[[], None] = lambda: None,
 ) -> None:
     """Boot the board, and serve it until SIGTERM, SIGINT, ``stop`` or a reboot that a host asks for.
+
+    ``ready`` is called once hosts can connect, after the service manager was told.
 
     Raises:
         OSError: its state or socket cannot be used.
@@ -84,5 +91,10 @@ def serve_until_stopped(
     supervisor = Supervisor()
     service.start()
     supervisor.keep_alive(stop)
-    run_daemon(service, socket_path, line, stop=stop, ready=supervisor.ready)
+
+    def is_ready() -> None:
+        supervisor.ready()
+        ready()
+
+    run_daemon(service, socket_path, line, stop=stop, ready=is_ready)
     supervisor.stopping()

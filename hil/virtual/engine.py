@@ -1,0 +1,67 @@
+"""An emulated board's engine: the real runtime gives the numbers, the cost model gives time and energy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from numpy.typing import NDArray
+
+from firmware_bridge.agent.engine import LoadedModel, load_session, run_session
+from firmware_bridge.package.trust import VerifiedPackage
+from firmware_bridge.protocol.messages import RuntimeInfo
+from firmware_bridge.target.cost import GraphCost, cost
+from firmware_bridge.target.graph import Graph
+from firmware_bridge.target.profile import BoardProfile
+from firmware_bridge.target.runtime import Kernels, Runtime, Session
+from hil.virtual.clock import ModelledClock
+from hil.virtual.power import ModelledPower
+
+__all__ = ["ModelledEngine"]
+
+
+class ModelledEngine:
+    """A `firmware_bridge.agent.engine.Engine` with a modelled NPU."""
+
+    def __init__(self, runtime: Runtime, profile: BoardProfile, clock: ModelledClock, power: ModelledPower) -> None:
+        """Run on ``runtime``; time goes by on ``clock`` and energy into ``power`` as ``profile`` says."""
+        self._runtime = runtime
+        self._profile = profile
+        self._clock = clock
+        self._power = power
+
+    def info(self) -> RuntimeInfo:
+        """See `Engine.info`."""
+        return self._runtime.info()
+
+    def load(self, package: VerifiedPackage, kernels: Kernels) -> LoadedModel:
+        """See `Engine.load`."""
+        session = load_session(self._runtime, package, kernels)
+        return _ModelledModel(session, cost(session.graph, self._profile), self._clock, self._power)
+
+
+class _ModelledModel:
+    def __init__(self, session: Session, modelled: GraphCost, clock: ModelledClock, power: ModelledPower) -> None:
+        self._session = session
+        self._cost = modelled
+        self._clock = clock
+        self._power = power
+
+    @property
+    def graph(self) -> Graph:
+        return self._session.graph
+
+    @property
+    def npu_ops(self) -> int:
+        return self._cost.npu_ops
+
+    @property
+    def cpu_ops(self) -> int:
+        return self._cost.cpu_ops
+
+    def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        seconds = self._cost.latency_ms / 1e3
+        with self._clock.modelled(seconds):
+            outputs = run_session(self._session, inputs)
+            self._power.busy(self._clock.now_s(), seconds, self._cost.energy_mj)
+        return outputs

@@ -1,0 +1,95 @@
+"""The process of an emulated board's agent: the real agent, with a modelled NPU and modelled power sensors.
+
+    python -m hil.virtual.firmware --state D --socket S [--tty T --baud B] ...
+
+Ends when its standard input does, so that it never outlives the board. Prints one line when hosts can connect.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+
+from firmware_bridge.agent.daemon import SerialLine
+from firmware_bridge.agent.identity import BoardIdentity
+from firmware_bridge.agent.rails import HwmonRails
+from firmware_bridge.agent.serve_command import serve_until_stopped
+from firmware_bridge.agent.service import BoardParts, BoardService
+from firmware_bridge.agent.storage import LocalStorage
+from firmware_bridge.errors import BridgeError
+from firmware_bridge.target.profile import BoardProfile
+from firmware_bridge.target.runtime import default_runtime
+from hil.virtual.clock import ModelledClock
+from hil.virtual.engine import ModelledEngine
+from hil.virtual.power import ModelledPower
+
+__all__ = ["READY", "main"]
+
+READY = b"ready\n"
+
+
+def main(arguments: list[str]) -> int:
+    """Run until standard input closes, a signal comes, or a host asks for a reboot."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s agent %(levelname)s %(name)s: %(message)s")
+    stop = threading.Event()
+    threading.Thread(target=_stop_with_input, args=(stop,), name="lifeline", daemon=True).start()
+    try:
+        line = SerialLine(options.tty, options.baud) if options.tty else None
+        serve_until_stopped(_service(options), options.socket, line, stop, ready=_say_ready)
+    except (BridgeError, OSError) as error:
+        sys.stderr.write(f"the emulated board's agent cannot start: {error}\n")
+        return 3
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    options = argparse.ArgumentParser(prog="hil.virtual.firmware", description=__doc__)
+    options.add_argument("--state", type=Path, required=True)
+    options.add_argument("--socket", required=True)
+    options.add_argument("--tty")
+    options.add_argument("--baud", type=int, default=921600)
+    options.add_argument("--profile", default="ks100")
+    options.add_argument("--runtime")
+    options.add_argument("--serial-number", required=True)
+    return options
+
+
+def _service(options: argparse.Namespace) -> BoardService:
+    profile = BoardProfile.load(options.profile)
+    clock = ModelledClock()
+    hwmon = options.state / "hwmon"
+    power = ModelledPower(hwmon, profile, clock)
+    engine = ModelledEngine(default_runtime(options.runtime or profile.runtime), profile, clock, power)
+    return BoardService(
+        BoardParts(
+            identity=BoardIdentity(profile.name, options.serial_number, emulated=True),
+            capacity_bytes=profile.capacity_bytes,
+            storage=LocalStorage(options.state / "board"),
+            engine=engine,
+            clock=clock,
+            rails=HwmonRails(hwmon),
+            wall_s=time.time,
+        )
+    )
+
+
+def _stop_with_input(stop: threading.Event) -> None:
+    with contextlib.suppress(OSError):
+        while os.read(0, 1):
+            pass
+    stop.set()
+
+
+def _say_ready() -> None:
+    os.write(1, READY)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
