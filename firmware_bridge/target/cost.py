@@ -1,9 +1,10 @@
 """What one inference of a graph costs on a board, by a model: latency and energy of each operation.
 
 The model is a roofline with fixed costs. For an operation with M multiply-accumulates and E output elements in a
-type, on an engine that keeps a share u of its array busy, and B bytes to and from DRAM:
+type, on an engine that keeps a share u of its units busy, and B bytes to and from DRAM:
 
-    time   = fixed + max(M / (rate u), E / element rate, B / DRAM bandwidth)
+    time   = fixed + max(M / (rate u), E / element rate, B / DRAM bandwidth)     with M > 0
+             fixed + max(E / (element rate u), B / DRAM bandwidth)              without
     energy = M mac_pj + E element_pj + B dram_pj_per_byte
 
 Weights come from DRAM once a frame; an activation does only when it is larger than half of the SRAM (the operation
@@ -101,7 +102,7 @@ def _op_cost(op: GraphOp, graph: Graph, profile: BoardProfile) -> OpCost:
     dram_bytes = _dram_bytes(op, graph, profile)
     times = {
         "macs": op.macs / (engine.macs_per_s * utilisation),
-        "elements": op.output_elements / engine.elements_per_s,
+        "elements": op.output_elements / (engine.elements_per_s * (1.0 if op.macs else utilisation)),
         "dram": dram_bytes / profile.dram_bytes_per_s,
     }
     fixed_s = profile.npu_op_s if on_npu else profile.cpu_op_s

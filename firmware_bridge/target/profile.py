@@ -92,7 +92,7 @@ class BoardProfile:
         dram_bytes_per_s: bandwidth.
         dram_pj_per_byte: energy.
         npu: the NPU's cost by type of the operation (``INT8``).
-        npu_utilisation: share of the MAC array that an operation keeps busy, by TFLite name; 1 when not listed.
+        npu_utilisation: share of its units that an operation keeps busy, by TFLite name; 1 when not listed.
         npu_op_s: fixed time of an operation on the NPU, seconds.
         npu_ops: the (op, dtype) pairs that it runs, as ``CONV_2D:INT8``.
         cpu: the CPU's cost, for everything else.

@@ -71,6 +71,11 @@ def test_int16_macs_take_twice_the_time_and_energy_of_int8() -> None:
     assert sixteen.energy_uj == pytest.approx(2 * eight.energy_uj)
 
 
+def test_a_transposition_is_slower_than_an_addition_of_as_many_elements() -> None:
+    move, add = (cost(_graph((op, "INT8", {"elements": 1e6})), PROFILE).ops[0] for op in ("TRANSPOSE", "ADD"))
+    assert move.latency_us > 5 * add.latency_us
+
+
 def test_an_operation_that_the_npu_lacks_falls_to_the_cpu_and_pays_the_handover() -> None:
     result = cost(_graph(("CONV_2D", "INT8", {"macs": 10}), ("ARG_MAX", "INT8", {"elements": 10})), PROFILE)
     assert (result.npu_ops, result.cpu_ops) == (1, 1)

@@ -1,0 +1,56 @@
+"""Post-training quantization over captures: conditions count, and progress is told."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from firmware_bridge.target.graph import Graph
+from models.captures import Capture, CaptureSet, Conditions
+from models.errors import DataError
+from models.quant.calibrate import CalibrationMethod, calibrate
+from models.quant.plan import Precision, PrecisionPlan, Rule
+from models.quant.ptq import quantize_ptq
+
+MIXED = PrecisionPlan(Precision.INT8, (Rule("fusion*", Precision.INT16),), "mixed")
+
+
+def _captures(count: int = 12) -> CaptureSet:
+    rng = np.random.default_rng(4)
+    eo = rng.integers(0, 256, (count, 16, 24, 3), dtype=np.uint8)
+    lwir = rng.integers(20_000, 26_000, (count, 16, 24)).astype(np.uint16)
+    captures = [
+        Capture(f"c{i}", f"s{i}", 24, 16, Conditions((("thermal", "day" if i % 3 else "crossover"),)), ())
+        for i in range(count)
+    ]
+    return CaptureSet.from_arrays("noise", captures, eo, lwir)
+
+
+@pytest.mark.parametrize("method", list(CalibrationMethod))
+def test_every_method_gives_a_faithful_mixed_graph_from_captures(float_graph: bytes, method: CalibrationMethod) -> None:
+    told: list[tuple[int, int]] = []
+    result = quantize_ptq(float_graph, MIXED, _captures(), method=method, progress=lambda a, b: told.append((a, b)))
+    assert {output.name for output in result.outputs} == {"cls_2", "box_2", "kin_2"}
+    assert all(output.cosine > 0.99 and output.sqnr_db > 20 for output in result.outputs)
+    assert told[-1][0] == told[-1][1] == len(told)
+    assert method.value in result.ranges.source
+
+
+def test_ranges_record_the_digest_of_their_data_and_do_not_depend_on_its_order(float_graph: bytes) -> None:
+    captures = _captures()
+    shuffled = captures.subset(list(reversed(range(len(captures)))))
+    first, second = (calibrate(float_graph, data, CalibrationMethod.WORST_CONDITION) for data in (captures, shuffled))
+    assert first.data == captures.digest
+    assert first.tensors == second.tensors
+
+
+def test_a_graph_with_other_inputs_than_frames_is_not_fed_from_captures(float_graph: bytes) -> None:
+    from models.quant import editing
+
+    model = editing.read_model(float_graph)
+    for entry in model.signatureDefs[0].inputs:
+        entry.name = f"other_{entry.name.decode() if isinstance(entry.name, bytes) else entry.name}"
+    renamed = editing.write_model(model)
+    assert all(t.name.startswith("other_") for t in Graph.parse(renamed).inputs)
+    with pytest.raises(DataError, match="captures feed the inputs eo and lwir"):
+        calibrate(renamed, _captures())
