@@ -17,7 +17,7 @@ from typing import Any
 
 from models.errors import RecipeError
 
-__all__ = ["Precision", "PrecisionPlan", "Rule"]
+__all__ = ["STANDARD_PLANS", "Precision", "PrecisionPlan", "Rule"]
 
 _SCHEMA = 1
 
@@ -88,6 +88,17 @@ class PrecisionPlan:
                 found = rule.precision
         return found
 
+    @classmethod
+    def named(cls, name: str) -> PrecisionPlan:
+        """Return the standard plan called ``name``: one of `STANDARD_PLANS`.
+
+        Raises:
+            RecipeError: there is none; the text lists them.
+        """
+        if name not in STANDARD_PLANS:
+            raise RecipeError(f"unknown plan {name!r}; standard plans are {', '.join(STANDARD_PLANS)}, or give a file")
+        return STANDARD_PLANS[name]
+
     def check(self, layers: Iterable[tuple[str, ...]]) -> None:
         """Check that every rule names a layer.
 
@@ -151,6 +162,17 @@ class PrecisionPlan:
     def save(self, path: Path) -> None:
         """Write the plan; ``load(path)`` gives an equal one."""
         path.write_text(json.dumps(self.to_json(), indent=1) + "\n")
+
+
+STANDARD_PLANS: dict[str, PrecisionPlan] = {
+    "fp32": PrecisionPlan(Precision.FP32, name="fp32"),
+    "fp16": PrecisionPlan(Precision.FP16, name="fp16"),
+    "int8": PrecisionPlan(Precision.INT8, name="int8"),
+    "int16": PrecisionPlan(Precision.INT16, name="int16"),
+    # Cross-modal attention is what INT8 hurts most.
+    "mixed": PrecisionPlan(Precision.INT8, (Rule("fusion*", Precision.INT16),), "mixed"),
+}
+"""The plans that reports compare."""
 
 
 def _precision(value: Any) -> Precision:

@@ -42,6 +42,13 @@ def test_the_models_own_name_in_a_path_does_not_bring_every_layer_under_a_rule()
     assert by_path.precision_of(*names_of("fusion_small_1/head_1/Relu6")) is Precision.INT16
 
 
+def test_standard_plans_are_found_by_name_and_others_are_listed() -> None:
+    assert PrecisionPlan.named("mixed").precision_of("fusion_8_eo_q") is Precision.INT16
+    assert PrecisionPlan.named("mixed").precision_of("eo_stem") is Precision.INT8
+    with pytest.raises(RecipeError, match="fp32, fp16, int8, int16, mixed"):
+        PrecisionPlan.named("int4")
+
+
 def test_plans_that_differ_have_different_digests() -> None:
     one = PrecisionPlan(Precision.INT8, (Rule("a", Precision.INT16),))
     assert one.digest != PrecisionPlan(Precision.INT8, (Rule("b", Precision.INT16),)).digest
