@@ -33,9 +33,9 @@ class PoolSpec:
 
 POOLS = (
     # Some hard frames in training, as any collected set has; the rest of the range is left to the hard pool.
-    PoolSpec("train", 1600, 0.25),
-    PoolSpec("calibration", 128, 0.25),
-    PoolSpec("validation", 300, 0.25),
+    PoolSpec("train", 1600, 0.2),
+    PoolSpec("calibration", 128, 0.2),
+    PoolSpec("validation", 300, 0.2),
     PoolSpec("hard", 200, 1.0),
 )
 """The pools of the demo, sized for training within minutes on two cores."""

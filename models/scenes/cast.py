@@ -110,7 +110,7 @@ def _fitting_ranges(place: Place, kind: ObjectClass) -> tuple[float, float] | No
     side, scale = math.sqrt(wide * tall), camera.px_per_m(1.0)
     near = max(camera.range_m(camera.height - 2), side * scale / (_LARGEST_SIDE_PX - 16.0 * hard),
                wide * 1.2 * scale / _LARGEST_PX, tall * scale / _LARGEST_PX)  # fmt: skip
-    far = min(camera.range_m(camera.horizon_row + 1.5), side * scale / (_SMALLEST_SIDE_PX - 4.0 * hard))
+    far = min(camera.range_m(camera.horizon_row + 1.5), side * scale / (_SMALLEST_SIDE_PX - 3.0 * hard))
     spare, above = (camera.height_m - 0.9 * tall) / camera.ifov_rad, 1.0 - camera.horizon_row
     if above > 0:
         far = min(far, spare / above)
@@ -133,12 +133,15 @@ def _draw_actor(place: Place, kind: ObjectClass, across: float, range_m: float, 
     mean, spread = _SPEED_MPS[kind]
     speed = max(0.3, float(rng.normal(mean, spread))) if moving else 0.0
     aspect = float(rng.uniform(0, 2 * math.pi))
+    if kind in (ObjectClass.BICYCLE, ObjectClass.MOTORCYCLE) and rng.random() < 0.5:
+        # Half of the two-wheelers cross the view: from ahead a cyclist is hardly more than a person.
+        aspect = math.pi * (0.5 + int(rng.integers(2))) + float(rng.uniform(-0.7, 0.7))
     if kind is ObjectClass.PERSON:
         solid = person(rng, speed, float(rng.uniform(0.3, 1.0)) if not moving and rng.random() < 0.3 else 0.0)
     elif kind is ObjectClass.BICYCLE:
-        solid = bicycle(rng, ridden=moving or rng.random() < 0.5)
+        solid = bicycle(rng, ridden=moving or rng.random() < 0.7)
     elif kind is ObjectClass.MOTORCYCLE:
-        solid = motorcycle(rng, ridden=moving or rng.random() < 0.5)
+        solid = motorcycle(rng, ridden=moving or rng.random() < 0.7)
     else:
         solid = {ObjectClass.CAR: car, ObjectClass.TRUCK: truck, ObjectClass.BUS: bus}[kind](rng)
     contrast = 1.0

@@ -18,7 +18,7 @@ def bicycle(rng: np.random.Generator, ridden: bool) -> Solid:
     wheel, rear, front = 0.34, -0.52, 0.53
     frame = solid.group()
     for x in (rear, front):
-        frame.append(_ring(x, wheel, wheel, 0.055, Part.RUBBER))
+        frame.append(_ring(x, wheel, wheel, 0.07, Part.RUBBER))
         frame += [Stroke(((x - 0.3, 0, wheel), (x + 0.3, 0, wheel)), Part.FRAME, 0.012)]
         frame += [Stroke(((x, 0, wheel - 0.3), (x, 0, wheel + 0.3)), Part.FRAME, 0.012)]
     crank, seat, head = (-0.08, 0.0, 0.30), (-0.24, 0.0, 0.86), (0.36, 0.0, 0.88)
@@ -30,7 +30,7 @@ def bicycle(rng: np.random.Generator, ridden: bool) -> Solid:
         ((rear, 0.0, wheel), crank),
         ((rear, 0.0, wheel), (-0.21, 0.0, 0.76)),
     ):
-        frame.append(Stroke((a, b), Part.FRAME, 0.05))
+        frame.append(Stroke((a, b), Part.FRAME, 0.06))
     bars = (0.42, 0.24, 1.02)
     frame += [Stroke((head, (0.40, 0.0, 1.02)), Part.FRAME, 0.05)]
     frame += [Stroke(((0.40, -0.26, 1.02), (0.40, 0.26, 1.02)), Part.FRAME, 0.04)]
