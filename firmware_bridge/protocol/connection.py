@@ -20,7 +20,6 @@ from firmware_bridge.protocol.frames import (
     Close,
     Data,
     Frame,
-    FrameReader,
     Open,
     Opened,
     Ping,
@@ -28,7 +27,9 @@ from firmware_bridge.protocol.frames import (
     unpack,
 )
 from firmware_bridge.protocol.messages import Message
+from firmware_bridge.protocol.sizes import RELIABLE, SEGMENT_RANGE, UNRELIABLE, Sizes
 from firmware_bridge.protocol.states import Event, Role, State, next_state
+from firmware_bridge.protocol.stuffing import FrameReader
 from firmware_bridge.protocol.window import Incoming, Outgoing
 
 __all__ = ["FRAMING_VERSION", "RELIABLE", "UNRELIABLE", "Connection", "Sizes", "Statistics"]
@@ -37,7 +38,6 @@ FRAMING_VERSION = 1
 """Version of frames and window; the messages have their own, in `messages.Hello`."""
 
 _LENGTH = struct.Struct("<I")
-_SEGMENT_RANGE = range(16, 65537)  # below, headers dominate; above, one segment would be a memory of its own
 _IDLE_S = 0.02  # after a pause, a zero byte comes first: it ends whatever else was on the line
 _OPEN_RETRY_S = 0.25
 _KEEPALIVE_S = 2.0
@@ -45,31 +45,6 @@ _PROBE_S = 0.25
 _HOST_SILENCE_S = 10.0  # a board's link thread answers at once, however busy the board is
 _HOST_SILENCE_RELIABLE_S = 20.0  # but a slow network takes its time over what is queued in front
 _BOARD_SILENCE_S = 30.0  # a host pings every two seconds; one that is gone must not hold the board for long
-
-
-@dataclass(frozen=True, slots=True)
-class Sizes:
-    """How much goes where, in bytes.
-
-    Attributes:
-        segment_bytes: unit of acknowledgement; the host's choice holds for both ends.
-        frame_bytes: largest payload of a frame.
-        window_bytes: what this end can hold before the other must wait.
-    """
-
-    segment_bytes: int
-    frame_bytes: int
-    window_bytes: int
-
-
-UNRELIABLE = Sizes(segment_bytes=128, frame_bytes=4096, window_bytes=64 * 1024)
-"""For serial lines: 64 KiB cover a stall of 0.7 s at 921600 baud, 128 bytes get through at error rates of 1 in 1000.
-
-Frames begin at about 1 KiB, reach 4 KiB on a line without errors, and shrink to one segment on a bad one."""
-
-
-RELIABLE = Sizes(segment_bytes=16 * 1024, frame_bytes=64 * 1024, window_bytes=1024 * 1024)
-"""For pipes that repair losses: few, large frames; 1 MiB covers 80 ms at 100 Mbit/s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,7 +249,7 @@ class Connection:
             return
         if (
             frame.version != FRAMING_VERSION
-            or frame.segment_bytes not in _SEGMENT_RANGE
+            or frame.segment_bytes not in SEGMENT_RANGE
             or frame.segment_bytes > min(frame.frame_bytes, self._sizes.frame_bytes)
         ):
             most = self._sizes.frame_bytes
@@ -450,5 +425,5 @@ def _default_silence_s(role: Role, reliable: bool) -> float:
 
 def _frame_cap(sizes: Sizes) -> int:
     """Return the longest body of a frame that this end takes: a data frame, or an acknowledgement's bitmap."""
-    bitmap_bytes = sizes.window_bytes // _SEGMENT_RANGE[0] // 8
+    bitmap_bytes = sizes.window_bytes // SEGMENT_RANGE[0] // 8
     return max(sizes.frame_bytes, bitmap_bytes) + DATA_OVERHEAD_BYTES + 16

@@ -87,7 +87,7 @@ def test_a_refusal_is_raised_with_its_reason_before_any_chunk_is_sent(open_board
 def test_a_refused_chunk_ends_the_push_and_the_session_goes_on(open_board):
     board, _ = open_board
     broken = MemoryPackage(PACKAGE.payload)
-    broken.chunks[3] = bytes(CHUNK_BYTES)
+    broken.chunks[3] = broken.chunks[4] = broken.chunks[7] = bytes(CHUNK_BYTES)  # one answer for all of them
     with pytest.raises(RejectedError) as caught:
         board.push(broken)
     assert caught.value.reason is RejectReason.CHUNK
@@ -190,6 +190,62 @@ def test_the_board_is_free_again_when_its_holder_closes():
         first.push(PACKAGE)
     with memory_board(service, lock=lock) as (second, _):
         second.activate("b")
+
+
+def test_a_serial_host_that_closes_leaves_the_board_to_a_host_on_another_link():
+    lock, service = SessionLock(), MemoryService()
+    here, there = memory_pair(reliable=False)
+    served = ServedBoard(there, service, lock)
+    with Board(here, "serial") as first:
+        first.push(PACKAGE)
+        first._conversation._link = open_ended(here)  # the line stays, as a real one does
+    with memory_board(service, lock=lock) as (second, _):
+        for _ in range(20):
+            try:
+                second.activate("b")
+                break
+            except BoardBusyError:
+                time.sleep(0.1)
+        else:
+            pytest.fail("the lock was never given back")
+    here.close()
+    served.close()
+
+
+def open_ended(link):
+    """The link, except that closing it does nothing."""
+
+    class OpenEnded:
+        name, reliable, read, write = link.name, link.reliable, link.read, link.write
+
+        def close(self) -> None:
+            pass
+
+    return OpenEnded()
+
+
+def ask_in_vain(board: Board) -> None:
+    with pytest.raises(TransferError):
+        board.measure(frames=1)
+
+
+def test_an_answer_that_comes_too_late_does_not_reach_the_next_session():
+    service = MemoryService()
+    entered, release = threading.Event(), threading.Event()
+    slow = service.measure
+    service.measure = lambda request: (entered.set(), release.wait(10), slow(request))[2]
+    here, there = memory_pair(reliable=False)
+    served = ServedBoard(there, service)
+    first = Board(open_ended(here), "first")
+    asking = threading.Thread(target=ask_in_vain, args=(first,))
+    asking.start()
+    entered.wait(5)
+    first.close()
+    asking.join(5)
+    threading.Timer(0.3, release.set).start()
+    with Board(here, "second") as second:
+        assert second.info().serial == "M0001"
+    served.close()
 
 
 def test_a_new_session_on_a_serial_line_takes_over_from_a_host_that_died():

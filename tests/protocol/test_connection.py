@@ -9,9 +9,11 @@ from simulated_line import LineFaults, SimulatedLine
 
 from firmware_bridge.errors import ProtocolError, TransferError
 from firmware_bridge.protocol import messages as m
-from firmware_bridge.protocol.connection import UNRELIABLE, Connection
-from firmware_bridge.protocol.frames import Ack, Close, Open, pack, stuff
+from firmware_bridge.protocol.connection import Connection
+from firmware_bridge.protocol.frames import Ack, Close, Open, pack
+from firmware_bridge.protocol.sizes import UNRELIABLE
 from firmware_bridge.protocol.states import TRANSITIONS, Event, Role, State, next_state
+from firmware_bridge.protocol.stuffing import stuff
 
 HELLO = m.Hello(1, "lab")
 WELCOME = m.Welcome(1, "ks100", "M0001")

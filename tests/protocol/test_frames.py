@@ -11,15 +11,13 @@ from firmware_bridge.protocol.frames import (
     Ack,
     Close,
     Data,
-    FrameReader,
     Open,
     Opened,
     Ping,
     pack,
-    stuff,
     unpack,
-    unstuff,
 )
+from firmware_bridge.protocol.stuffing import FrameReader, stuff, unstuff
 
 u8, u16, u32 = (st.integers(0, 2**bits - 1) for bits in (8, 16, 32))
 bodies = st.one_of(
