@@ -1,4 +1,4 @@
-"""The steps that the suite takes with a board before it judges anything: greet, install, measure.
+"""The steps that the suite takes with a board before it judges anything: install, measure.
 
 Every fault of a board, link or bench passes through as it is; only a refusal of the package is a result.
 """
@@ -19,7 +19,7 @@ from hil.recorder import Recorder
 from hil.request import SuiteRequest
 from hil.results import PackageFacts, Rejection, Transfer
 
-__all__ = ["Installation", "greet", "install", "measure", "package_facts"]
+__all__ = ["Installation", "install", "measure", "package_facts"]
 
 _WARMUP_FRAMES = 20
 
@@ -44,15 +44,6 @@ class Installation:
     refusal: RejectedError | None
     before: BoardInfo
     flipped: Rejection | None
-
-
-def greet(board: Board, trust: bytes | None) -> BoardInfo:
-    """Return what the board is; one without a trust store gets ``trust`` first."""
-    info = board.info()
-    if info.trust_version == 0 and trust is not None:
-        board.provision(trust)
-        info = board.info()
-    return info
 
 
 def package_facts(path: Path, package: PackageFile) -> PackageFacts:

@@ -54,13 +54,12 @@ def ks_record(pytestconfig: pytest.Config, ks_request: SuiteRequest) -> Recorder
 
 @pytest.fixture(scope="session")
 def ks_board(ks_request: SuiteRequest, ks_record: Recorder) -> Iterator[Board]:
-    """The board, open for the whole run; a factory-new one is provisioned with the trust store."""
+    """The board, open for the whole run; only a virtual one is provisioned with the trust store."""
     from hil.bench import open_board
-    from hil.bench_steps import greet
 
     trust = None if ks_request.trust is None else ks_request.trust.read_bytes()
     with open_board(ks_request.board, trust=trust) as board:
-        ks_record.board(greet(board, trust))
+        ks_record.board(board.info())
         yield board
 
 

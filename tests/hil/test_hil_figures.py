@@ -118,6 +118,22 @@ def test_the_bootstrap_interval_of_a_median_is_as_wide_as_the_resampled_one() ->
     ]
     low, high = np.quantile(drawn, (0.025, 0.975))
     assert row.high - row.low == pytest.approx(high - low, rel=0.25)
+    assert (row.low, row.high) == pytest.approx((low, high), abs=0.3 * (high - low))
+
+
+def test_fewer_frames_a_second_are_worse_and_more_are_better() -> None:
+    before, slow, fast = (example.results(measurements=(example.figure("frame_rate", v, "1/s"),)) for v in (60, 40, 90))
+    assert changes(before, slow) == {"frame_rate": Change.WORSE}
+    assert changes(before, fast) == {"frame_rate": Change.BETTER}
+
+
+def test_a_bootstrap_on_few_samples_is_as_wide_as_the_resampled_one_in_the_tail() -> None:
+    before, after = run(3, 3.4, 64), run(4, 3.4, 64)
+    row = next(row for row in compare(before, after) if row.name == "latency_p90")
+    random = np.random.default_rng(6)
+    one, other = (np.array(r.measured.latency_ms) for r in (before, after))
+    drawn = [quantile(random.choice(other, 64), 0.9) - quantile(random.choice(one, 64), 0.9) for _ in range(2000)]
+    assert (row.low, row.high) == pytest.approx(np.quantile(drawn, (0.025, 0.975)), abs=0.05)
 
 
 @pytest.mark.parametrize(
