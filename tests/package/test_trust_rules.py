@@ -143,3 +143,25 @@ def test_validity_ends_are_inclusive(shop, store, context):
 
 def test_a_payload_of_exactly_the_capacity_fits(shop, package, store, context):
     trust.verify_package(package, store, replace(context, capacity_bytes=len(shop.graph)))
+
+
+def test_a_payload_of_another_length_is_refused_before_it_is_hashed(package, store, context):
+    head = container.head_length(package)
+    accepted = trust.verify_head(package[:head], store, context)
+    for payload, expected in ((package[head:-1], R.LENGTH), (package[head:] + b"\0", R.TRAILING), (b"", R.LENGTH)):
+        with pytest.raises(RejectedError) as refused:
+            trust.verify_payload(accepted, payload)
+        assert refused.value.reason is expected
+
+
+def test_without_a_floor_the_lowest_security_version_is_accepted(shop):
+    store = shop.store(floors=[])
+    trust.verify_package(shop.package(security_version=0), store, BoardContext.any_board())
+
+
+def test_a_file_is_judged_as_its_bytes_are(shop, package, store, context, tmp_path):
+    (tmp_path / "p.ksm").write_bytes(package)
+    file = container.PackageFile.open(tmp_path / "p.ksm")
+    verified = trust.verify_file(file, store, context)
+    assert verified.payload is file.payload()
+    assert verified.manifest == trust.verify_package(package, store, context).manifest
