@@ -17,6 +17,7 @@ __all__ = ["CancelledError", "ChunkSource", "Compression", "TransferProgress", "
 
 _AHEAD_BYTES = 64 * 1024  # how much may be unsent: enough to keep the line busy, little enough to cancel at once
 _REPORT_S = 0.1
+_SETTLE_S = 0.25
 
 
 class CancelledError(TransferError):
@@ -63,18 +64,31 @@ class TransferProgress:
 
 
 class Compression:
-    """Decides chunk by chunk whether to deflate: always on a slow line, on a fast one only while the line is slower."""
+    """Decides chunk by chunk whether to deflate: on slow lines, and not while the payload does not shrink."""
 
-    _DEFLATE_BYTES_S = 25e6  # what one core deflates; a line of half this speed gains nothing from it
+    _SLOW_BYTES_S = 4e6  # half of what a busy core deflates: a faster line gains nothing from it
+    _MOST_SKIPPED = 16
 
     def __init__(self, *, reliable: bool, allowed: bool = True) -> None:
         """Create the decision for one push; ``allowed=False`` never deflates."""
         self._allowed = allowed
         self._reliable = reliable
+        self._skip = 0
+        self._next_skip = 1
 
     def wanted(self, rate_bytes_s: float) -> bool:
         """Return whether to deflate the next chunk, at the rate seen so far (0: unknown)."""
-        return self._allowed and (not self._reliable or 0 < rate_bytes_s < self._DEFLATE_BYTES_S / 2)
+        if not self._allowed or (self._reliable and not 0 < rate_bytes_s < self._SLOW_BYTES_S):
+            return False
+        if self._skip:
+            self._skip -= 1
+            return False
+        return True
+
+    def report(self, *, shrunk: bool) -> None:
+        """Take the outcome of a chunk that was to be deflated; after each vain one, the next are left as they are."""
+        self._next_skip = 1 if shrunk else min(2 * self._next_skip, self._MOST_SKIPPED)
+        self._skip = 0 if shrunk else self._next_skip
 
 
 def wanted_chunks(missing: bytes, chunk_count: int) -> Iterator[int]:
@@ -113,7 +127,10 @@ def send_chunks(
     report = progress or (lambda _: None)
     for index in wanted:
         data = package.chunk(index)
-        message = chunk_message(index, data, compress=compression.wanted(meter.rate_bytes_s))
+        compress = compression.wanted(meter.settled_rate_bytes_s)
+        message = chunk_message(index, data, compress=compress)
+        if compress:
+            compression.report(shrunk=message.deflated)
         meter.sent(len(data), conversation.send(message, room_bytes=_AHEAD_BYTES))
         _look(conversation, refused, cancel, 0.0)
         if meter.due():
@@ -163,6 +180,11 @@ class _Meter:
         self._settle()
         passed_s = self._clock() - self._begin_s
         return self._arrived / passed_s if passed_s > 0 else 0.0
+
+    @property
+    def settled_rate_bytes_s(self) -> float:
+        """The rate, or 0 while it is too early to tell."""
+        return self.rate_bytes_s if self._clock() - self._begin_s > _SETTLE_S else 0.0
 
     def sent(self, payload_bytes: int, end: int) -> None:
         self._on_way.append((end, payload_bytes))

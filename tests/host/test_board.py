@@ -15,7 +15,7 @@ from serving import ServedBoard, memory_board
 from firmware_bridge.agent.server import SessionEnd, SessionLock
 from firmware_bridge.errors import BoardBusyError, BoardError, RejectedError, TransferError
 from firmware_bridge.host.board import Board
-from firmware_bridge.host.transfer import CancelledError, TransferProgress, wanted_chunks
+from firmware_bridge.host.transfer import CancelledError, Compression, TransferProgress, wanted_chunks
 from firmware_bridge.links.faults import Faults
 from firmware_bridge.links.memory import memory_pair
 from firmware_bridge.package.reasons import RejectReason
@@ -157,6 +157,24 @@ def test_compression_can_be_switched_off():
     with memory_board(reliable=False) as (board, _):
         board.push(MemoryPackage(bytes(4 * CHUNK_BYTES)), compress=False)
         assert board.statistics.wire_bytes_sent > 4 * CHUNK_BYTES
+
+
+def test_deflating_is_left_alone_on_fast_pipes_and_while_it_does_not_help():
+    serial, ssh = Compression(reliable=False), Compression(reliable=True)
+    assert serial.wanted(0.0)
+    assert not ssh.wanted(0.0)
+    assert not ssh.wanted(20e6)
+    assert ssh.wanted(1e6)
+    tried = 0
+    for _ in range(200):
+        if serial.wanted(90e3):
+            tried += 1
+            serial.report(shrunk=False)
+    assert tried <= 17
+    serial = Compression(reliable=False)
+    for _ in range(10):
+        assert serial.wanted(90e3)
+        serial.report(shrunk=True)
 
 
 def test_a_board_whose_flash_stalls_stops_the_sender_and_loses_nothing():
