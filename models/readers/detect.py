@@ -43,6 +43,9 @@ def read_dataset(path: Path, *, options: Options | None = None) -> tuple[Capture
     for fits, reader in _READERS:
         if fits(path):
             return reader(path, options)
+    files = sorted(path.glob("annotations/*.json"))
+    if files:
+        raise DataError(f"{path}: holds several annotation files; name one of {', '.join(str(f) for f in files[:5])}")
     raise DataError(f"{path}: no known layout (FLIR ADAS v2, LLVIP, KAIST, M3FD, DroneVehicle, VOC, YOLO, COCO JSON)")
 
 

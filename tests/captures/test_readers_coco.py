@@ -141,6 +141,9 @@ def test_an_unknown_layout_and_a_missing_path_are_named(tmp_path: Path) -> None:
         read_dataset(tmp_path)
     with pytest.raises(DataError, match="is not there"):
         read_dataset(tmp_path / "nowhere")
+    coco(tmp_path / "annotations/val.json", [], [], _NAMES)
+    with pytest.raises(DataError, match=r"name one of .*val\.json"):
+        read_dataset(tmp_path)
 
 
 _JSON = st.recursive(
