@@ -1,1 +1,18 @@
-"""Training and fine-tuning recipes. Imports TensorFlow."""
+"""Training of float networks and quantization-aware fine-tuning, from captures and a recipe. Imports TensorFlow."""
+
+from models.training.events import Progress, Stage, TrainingEvent
+from models.training.export import export_float
+from models.training.network import TrainedNetwork
+from models.training.recipe import Recipe, known_recipes
+from models.training.train import train
+
+__all__ = [
+    "Progress",
+    "Recipe",
+    "Stage",
+    "TrainedNetwork",
+    "TrainingEvent",
+    "export_float",
+    "known_recipes",
+    "train",
+]

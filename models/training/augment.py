@@ -117,9 +117,7 @@ def _warp(frames: tf.Tensor, a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
     # The kernel maps output to input, in pixel indices.
     inverse = 1.0 / a
     offset = (0.5 - b) * inverse - 0.5
-    transforms = tf.stack(
-        [inverse[:, 0], zero, offset[:, 0], zero, inverse[:, 1], offset[:, 1], zero, zero], axis=1
-    )
+    transforms = tf.stack([inverse[:, 0], zero, offset[:, 0], zero, inverse[:, 1], offset[:, 1], zero, zero], axis=1)
     return tf.raw_ops.ImageProjectiveTransformV3(
         images=frames,
         transforms=transforms,

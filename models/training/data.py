@@ -64,7 +64,7 @@ def load_arrays(
     count = len(captures)
     if not count:
         raise DataError(f"capture set {captures.name!r} is empty; training needs at least one capture")
-    most = max(1, max(len(capture.objects) for capture in captures.captures))
+    most = max(1, *(len(capture.objects) for capture in captures.captures))
     arrays = TrainingArrays(
         np.empty((count, height, width, 3), np.uint8),
         np.empty((count, height, width, 1), np.uint8),

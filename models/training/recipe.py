@@ -166,7 +166,9 @@ class Recipe:
 
 def known_recipes() -> tuple[str, ...]:
     """Return the names of the recipes that ship with the project."""
-    return tuple(sorted(item.name.removesuffix(".toml") for item in _shipped().iterdir() if item.name.endswith(".toml")))
+    return tuple(
+        sorted(item.name.removesuffix(".toml") for item in _shipped().iterdir() if item.name.endswith(".toml"))
+    )
 
 
 def _shipped() -> Any:
@@ -188,7 +190,7 @@ def _section(kind: type[_T], table: Any, where: str) -> _T:
         kinds = {"int": (int,), "float": (int, float), "str": (str,)}.get(str(fields[key].type), (dict,))
         if not isinstance(value, kinds) or isinstance(value, bool):
             raise RecipeError(f"{where}: {key} = {value!r} is not of type {fields[key].type}")
-        values[key] = float(value) if fields[key].type == "float" else value
+        values[key] = float(value) if isinstance(value, int) and fields[key].type == "float" else value
     return kind(**values)
 
 

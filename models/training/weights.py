@@ -21,7 +21,7 @@ def save_arrays_file(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Write arrays; ``load_arrays_file(path)`` gives equal ones. A crash leaves the old file or the new one."""
     temporary = path.with_name(path.name + ".part")
     with temporary.open("wb") as file:
-        np.savez(file, **{name: np.asarray(arrays[name]) for name in sorted(arrays)})  # type: ignore[arg-type]
+        np.savez(file, **{name: np.asarray(arrays[name]) for name in sorted(arrays)})
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
