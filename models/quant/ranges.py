@@ -25,7 +25,7 @@ _SCHEMA = 1
 _LARGEST = 1e18
 
 FIXED: Mapping[str, tuple[float, float]] = {"SOFTMAX": (0.0, 1.0), "LOGISTIC": (0.0, 1.0), "TANH": (-1.0, 1.0)}
-"""Output ranges that integer kernels hard-code; the quantizer makes silent garbage of any other."""
+"""Output ranges that integer kernels hard-code; a measured one would make silent garbage, so none is ever used."""
 
 # Operations whose output values are among their first input's.
 _MOVING = frozenset(

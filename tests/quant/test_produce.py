@@ -270,6 +270,23 @@ def test_a_graph_of_another_plan_does_not_pass_the_lint(float_graph: bytes, rang
     assert not report.clean
 
 
+def test_what_integer_kernels_hard_code_is_injected_whatever_was_measured(float_graph: bytes, ranges: Ranges) -> None:
+    """Also where a conversion follows, which the kernels do not hard-code."""
+    wrong = {
+        name: TensorRange.plain(-1e-6, 1e-6) if name.endswith(("Tanh", "Softmax", "Sigmoid")) else span
+        for name, span in ranges.tensors.items()
+    }
+    plan = PrecisionPlan(
+        Precision.INT8, (Rule("fusion_norm", Precision.INT16), Rule("fusion_softmax", Precision.INT16))
+    )
+    graph = Graph.parse(produce(float_graph, plan, Ranges(wrong, "wrong")))
+    ends = {graph.tensors[op.outputs[0]].name: graph.tensors[op.outputs[0]] for op in graph.ops}
+    assert {t.scale for name, t in ends.items() if name.endswith(("Tanh", "Softmax"))} == {1 / 32768}
+    after = [t.scale for name, t in ends.items() if name.endswith(("Tanh_quantized", "Softmax_quantized"))]
+    assert len(after) == 2
+    assert all(1 / 256 < scale < 2 / 254 for scale in after)
+
+
 def test_the_lint_lists_every_boundary_with_both_ends(float_graph: bytes, ranges: Ranges) -> None:
     report = lint(Graph.parse(produce(float_graph, MIXED, ranges)), MIXED)
     found = {(b.kind, b.source, target) for b in report.boundaries for target in b.targets}

@@ -54,3 +54,20 @@ def test_a_graph_with_other_inputs_than_frames_is_not_fed_from_captures(float_gr
     assert all(t.name.startswith("other_") for t in Graph.parse(renamed).inputs)
     with pytest.raises(DataError, match="captures feed the inputs eo and lwir"):
         calibrate(renamed, _captures())
+
+
+def test_the_worst_condition_decides_and_not_the_average_over_all_samples() -> None:
+    """Counts of a common and a rare category: 100,000 values near zero for each one far out."""
+    from models.quant import calibrate as module
+    from models.quant import clipping
+
+    rng = np.random.default_rng(0)
+    common = clipping.binned(np.abs(rng.normal(size=100_000)), 0.0, 20.0) * 10_000
+    rare = clipping.binned(rng.uniform(10, 20, size=100), 0.0, 20.0)
+    seen = module._Activation(0.0, 20.0, np.stack([common + rare, common, rare]))
+    by_method = {method: module._range("x", seen, method).high for method in CalibrationMethod}
+    assert by_method[CalibrationMethod.MINMAX] == 20
+    assert by_method[CalibrationMethod.MSE] < 10
+    assert by_method[CalibrationMethod.PERCENTILE] < 10
+    assert by_method[CalibrationMethod.WORST_CONDITION] > 15
+    assert {module._range("x", seen, method).full_high for method in CalibrationMethod} == {20.0}
