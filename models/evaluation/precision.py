@@ -18,7 +18,7 @@ from models.evaluation.matching import FrameMatch
 __all__ = ["MatchTable", "average_precision"]
 
 _RECALLS = np.linspace(0, 1, 101)
-_ROWS = 64  # resamples at a time: bounds the memory of one class to some megabytes
+_BATCH_VALUES = 2_000_000  # resamples times true positives at a time: 16 MB an array
 
 
 @dataclass(frozen=True)
@@ -65,31 +65,54 @@ def average_precision(table: MatchTable, weights: NDArray[np.float64]) -> NDArra
     Returns:
         float64 [b] in [0, 1]: mean over the classes with objects; NaN where no class has any.
     """
-    scores = np.full((len(table.by_class), len(weights)), np.nan)
-    for label, (frame, positive) in enumerate(table.by_class):
-        objects = weights @ table.truth[label]
-        for start in range(0, len(weights), _ROWS):
-            rows = slice(start, start + _ROWS)
-            scores[label, rows] = _class_ap(weights[rows], objects[rows], frame, positive)
-    counted = ~np.isnan(scores)
-    total = np.where(counted, scores, 0).sum(axis=0)
-    return np.asarray(np.divide(total, counted.sum(axis=0), out=np.full(len(weights), np.nan), where=counted.any(0)))
+    used = np.nonzero(weights.any(axis=0))[0]
+    column = np.full(table.frames, -1)
+    column[used] = np.arange(len(used))
+    weights = np.ascontiguousarray(weights[:, used])
+    total, counted = np.zeros(len(weights)), np.zeros(len(weights))
+    for (frame, positive), truth in zip(table.by_class, table.truth, strict=True):
+        objects = weights @ truth[used]
+        inside = column[frame] >= 0
+        steps = _Steps.of(column[frame[inside]], positive[inside] > 0, len(used))
+        batch = max(1, _BATCH_VALUES // max(1, len(steps.hit_frame)))
+        for start in range(0, len(weights), batch):
+            rows = slice(start, start + batch)
+            total[rows] += _class_ap(weights[rows], objects[rows], steps)
+        counted += objects > 0
+    return np.asarray(np.divide(total, counted, out=np.full(len(weights), np.nan), where=counted > 0))
 
 
-def _class_ap(
-    weights: NDArray[np.float64],
-    objects: NDArray[np.float64],
-    frame: NDArray[np.int64],
-    positive: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    weight = weights[:, frame]
-    hits = np.cumsum(weight * positive, axis=1)
-    seen = np.cumsum(weight, axis=1)
+@dataclass(frozen=True)
+class _Steps:
+    """One class's ranking, reduced to its true positives: nowhere else does precision have a maximum.
+
+    Attributes:
+        hit_frame: int64 [h]: frame of each true positive, by falling score.
+        seen: float64 [frames, h]: detections of a frame after the true positive before, up to this one.
+    """
+
+    hit_frame: NDArray[np.int64]
+    seen: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, frame: NDArray[np.int64], positive: NDArray[np.bool_], frames: int) -> _Steps:
+        step = np.cumsum(positive) - positive  # how many true positives stand before
+        hits = int(positive.sum())
+        seen = np.zeros((frames, hits))
+        before_last = step < hits
+        np.add.at(seen, (frame[before_last], step[before_last]), 1)
+        return cls(frame[positive], seen)
+
+
+def _class_ap(weights: NDArray[np.float64], objects: NDArray[np.float64], steps: _Steps) -> NDArray[np.float64]:
+    """AP of one class, float64 [b]; 0 where it has no object."""
+    hits = np.cumsum(weights[:, steps.hit_frame], axis=1)
+    seen = np.cumsum(weights @ steps.seen, axis=1)
     precision = np.divide(hits, seen, out=np.zeros_like(hits), where=seen > 0)
     precision = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    found = np.full(len(weights), np.nan)
-    for row in np.nonzero(objects > 0)[0]:
-        at = np.searchsorted(hits[row] / objects[row], _RECALLS, side="left")
-        reached = at < hits.shape[1]
-        found[row] = precision[row, at[reached]].sum() / len(_RECALLS)
-    return found
+    recall = np.divide(hits, objects[:, None], out=np.zeros_like(hits), where=objects[:, None] > 0)
+    # A recall level is read where it is first reached: each true positive answers for the levels that it adds.
+    nearest = np.rint(recall * (len(_RECALLS) - 1)).astype(np.intp)
+    reached = nearest + (_RECALLS[nearest] <= recall)
+    levels = np.diff(reached, axis=1, prepend=0)
+    return np.where(objects > 0, (levels * precision).sum(axis=1) / len(_RECALLS), 0.0)
