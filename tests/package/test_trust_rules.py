@@ -114,6 +114,7 @@ def test_a_host_without_a_board_checks_all_that_needs_no_board(shop, package, st
         ("2.3", "2.3.1", False),
         ("2.3.1rc2", "2.3.1", True),
         ("nightly", "0.0.1", False),
+        ("2.3rc1.9", "2.3.0.1", False),
         ("2.x.9", "2.1", False),
     ],
 )
