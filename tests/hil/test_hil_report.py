@@ -15,6 +15,7 @@ import pytest
 
 from hil.measurement import Limit, Verdict
 from hil.report import write_html, write_json, write_junit
+from hil.report.charts.latency import latency_chart
 from hil.report.html import render_html
 from hil.report.model import DetectionBox, Report, StepState
 from hil.report.pictures import detection_picture, varied
@@ -207,3 +208,18 @@ def test_boxes_keep_their_place_in_the_page() -> None:
     report = full_report()
     assert report.pictures[0].panels[0].boxes[0] == DetectionBox((2.0, 3.0, 12.0, 10.0), "car", pytest.approx(0.8))  # type: ignore[arg-type]
     assert '<rect class="found" x="2.0" y="3.0" width="10.0" height="7.0"/>' in render_html(report)
+
+
+def test_a_straggler_does_not_flatten_the_histogram_and_is_named() -> None:
+    usual = [3.0 + 0.001 * i for i in range(200)]
+    chart = latency_chart([*usual, 75.0], 80.0, 16.7)
+    assert "1 of 201 frames beyond, slowest 75 ms" in chart
+    assert chart.count("frames</title>") > 20
+    assert "beyond" not in latency_chart(usual, 80.0, 16.7)
+
+
+@pytest.mark.parametrize("latencies", [[3.0], [3.0] * 50, [0.04, 90.0]])
+def test_latency_chart_of_odd_series_is_well_formed(latencies: list[float]) -> None:
+    chart = latency_chart(latencies, 80.0, 16.7)
+    assert ET.fromstring(chart).tag.endswith("svg")
+    assert "nan" not in chart

@@ -12,7 +12,7 @@ from hil.report.charts.svg import Scale
 __all__ = ["accuracy_chart"]
 
 _WIDTH = 640.0
-_LEFT, _RIGHT, _TOP, _ROW, _GAP = 168.0, 46.0, 38.0, 24.0, 12.0
+_LEFT, _RIGHT, _TOP, _ROW, _GAP = 190.0, 46.0, 38.0, 24.0, 12.0
 
 
 def accuracy_chart(records: Sequence[AccuracyRecord]) -> str:
@@ -55,7 +55,7 @@ def _row(records: Sequence[AccuracyRecord], axis: str, category: str, x: Scale, 
     values = [(index, record, _value(record, axis, category)) for index, record in enumerate(records)]
     known = [(index, record, value) for index, record, value in values if value is not None]
     frames = max((_frames(record, axis, category) for _, record, _ in known), default=0)
-    parts = [svg.text(_LEFT - 12, y + 4, category, "t" if axis else "t strong", "end")]
+    parts = [svg.text(_LEFT - 12, y + 4, category.replace("_", " "), "t" if axis else "t strong", "end")]
     if known:
         low, high = min(v for _, _, v in known), max(v for _, _, v in known)
         parts.append(svg.line(x(low), y, x(high), y, "span"))

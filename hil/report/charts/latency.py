@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hil.quantiles import quantile
 from hil.report.charts import svg
@@ -28,15 +29,14 @@ def latency_chart(latency_ms: Sequence[float], window_ms: float, period_ms: floa
     return svg.document(_WIDTH, _HEIGHT, parts, f"Latency of {len(samples)} frames: {label}")
 
 
-def _window_strip(
-    samples: np.ndarray[tuple[int], np.dtype[np.float64]], window_ms: float, period_ms: float
-) -> list[str]:
+def _window_strip(samples: NDArray[np.float64], window_ms: float, period_ms: float) -> list[str]:
     high = max(window_ms * 1.06, float(samples.max()) * 1.05)
     x = Scale(0.0, high, _LEFT, _WIDTH - _RIGHT)
     middle = (_STRIP_TOP + _STRIP_BOTTOM) / 2
-    least, most = x(float(samples.min())), x(float(samples.max()))
+    least, most, slowest = x(float(samples.min())), x(quantile(samples, 0.99)), x(float(samples.max()))
     parts = [
         svg.rect(x(0), _STRIP_TOP, x(window_ms) - x(0), _STRIP_BOTTOM - _STRIP_TOP, "track", radius=4),
+        svg.line(least, middle, slowest, middle, "whisker"),
         svg.rect(least, _STRIP_TOP, max(3.0, most - least), _STRIP_BOTTOM - _STRIP_TOP, "f1", radius=1.5),
     ]
     marks = ((period_ms, f"frame period {period_ms:.1f} ms"), (window_ms, f"decision window {window_ms:g} ms"))
@@ -52,13 +52,17 @@ def _window_strip(
     return parts
 
 
-def _histogram(samples: np.ndarray[tuple[int], np.dtype[np.float64]], marks: list[tuple[str, float]]) -> list[str]:
-    low, high = float(samples.min()), float(samples.max())
+def _histogram(samples: NDArray[np.float64], marks: list[tuple[str, float]]) -> list[str]:
+    low, high = float(samples.min()), _shown_until(samples)
     margin = max((high - low) * 0.04, high * 0.002, 1e-6)
     x = Scale(low - margin, high + margin, _LEFT, _WIDTH - _RIGHT)
     counts, edges = np.histogram(samples, bins=_BINS, range=(x.low, x.high))
     y = Scale(0.0, float(counts.max()) * 1.08, _BOTTOM, _TOP)
-    parts = [svg.text(_LEFT, _TOP - 22, "all frames, enlarged", "t mute")]
+    beyond = int((samples > x.high).sum())
+    words = (
+        f"enlarged; {beyond} of {len(samples)} frames beyond, slowest {samples.max():.3g} ms" if beyond else "enlarged"
+    )
+    parts = [svg.text(_LEFT, _TOP - 22, words, "t mute")]
     for tick in y.ticks(4):
         parts += [svg.line(_LEFT, y(tick), _WIDTH - _RIGHT, y(tick), "grid")]
         parts += [svg.text(_LEFT - 8, y(tick) + 4, f"{tick:g}", "t mute", "end")]
@@ -74,10 +78,17 @@ def _histogram(samples: np.ndarray[tuple[int], np.dtype[np.float64]], marks: lis
     return parts + _quantile_marks(x, marks)
 
 
+def _shown_until(samples: NDArray[np.float64]) -> float:
+    """Return the slowest latency that the histogram shows: a rare straggler must not flatten all others."""
+    usual = quantile(samples, 0.99)
+    reach = usual + 1.5 * (usual - float(samples.min()))
+    return float(samples.max()) if samples.max() <= reach else usual * 1.1
+
+
 def _quantile_marks(x: Scale, marks: list[tuple[str, float]]) -> list[str]:
     parts, occupied = [], -1e9
     for name, value in marks:
-        at, words = x(value), f"{name} {value:.2f}"
+        at, words = x(value), f"{name} {value:.3g}"
         # Labels that would overlap step to the right of one another.
         place = min(max(at + 4, occupied + 8), _WIDTH - _RIGHT - 6.4 * len(words))
         occupied = place + 6.4 * len(words)
