@@ -82,7 +82,7 @@ def _shown_until(samples: NDArray[np.float64]) -> float:
     """Return the slowest latency that the histogram shows: a rare straggler must not flatten all others."""
     usual = quantile(samples, 0.99)
     reach = usual + 1.5 * (usual - float(samples.min()))
-    return float(samples.max()) if samples.max() <= reach else usual * 1.1
+    return float(samples.max()) if samples.max() <= reach else max(usual * 1.02, (usual + reach) / 2)
 
 
 def _quantile_marks(x: Scale, marks: list[tuple[str, float]]) -> list[str]:
