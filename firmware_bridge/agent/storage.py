@@ -26,7 +26,6 @@ FOLDERS = ("slots", "chunks", "audit")
 
 _NAME = re.compile(r"(?:[a-z]+/)?[A-Za-z0-9_][A-Za-z0-9._-]*")
 _TEMPORARY = ".tmp"
-_READ_BYTES = 1 << 20
 
 
 class ReadableStorage(Protocol):
@@ -190,11 +189,10 @@ class LocalStorage:
 
 
 def _read_up_to(descriptor: int, size: int) -> bytes:
-    parts, left = [], size
-    while left and (part := os.read(descriptor, min(left, _READ_BYTES))):
-        parts.append(part)
-        left -= len(part)
-    return b"".join(parts)
+    data = os.read(descriptor, size)  # one call gives a whole file, and no second copy of a large model
+    while len(data) < size and (part := os.read(descriptor, size - len(data))):
+        data += part
+    return data
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

@@ -1,0 +1,337 @@
+"""The agent's small parts: storage, audit log, rails, clock, pacing, sockets."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from board_kit import LocalStorage, SteadyRails, boot, graph_bytes, install
+from hypothesis import given
+from hypothesis import strategies as st
+
+from firmware_bridge.agent import lifecycle
+from firmware_bridge.agent.audit import AuditLog
+from firmware_bridge.agent.clock import RealClock
+from firmware_bridge.agent.faults import StateError, UsageError
+from firmware_bridge.agent.identity import device_serial
+from firmware_bridge.agent.ledger import SLOT_NAMES, BoardRecord, SlotRecord, SlotState
+from firmware_bridge.agent.notify import Supervisor
+from firmware_bridge.agent.rails import HwmonRails
+from firmware_bridge.agent.sockets import connect_unix, listen_unix
+from firmware_bridge.protocol import messages as m
+from hil.virtual.clock import ModelledClock
+
+# --- storage ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def storage(tmp_path):
+    storage = LocalStorage(tmp_path / "state")
+    yield storage
+    storage.close()
+
+
+def test_storage_refuses_names_that_lead_elsewhere(storage):
+    for name in ("../x", "/etc/passwd", "slots/../x", "slots/a/b", "", ".hidden"):
+        with pytest.raises(OSError, match="not a name"):
+            storage.write(name, b"")
+
+
+def test_storage_does_not_follow_links_or_wait_at_fifos(storage, tmp_path):
+    (tmp_path / "state/slots/link").symlink_to("/etc/hostname")
+    os.mkfifo(tmp_path / "state/slots/fifo")
+    for name in ("slots/link", "slots/fifo"):
+        with pytest.raises(OSError, match=r"symbolic links|regular file"):
+            storage.read(name, 100)
+
+
+def test_storage_does_not_read_what_is_too_long(storage):
+    storage.write("slots/x", bytes(101))
+    with pytest.raises(OSError, match="101 bytes"):
+        storage.read("slots/x", 100)
+    assert storage.read("slots/x", 101) == bytes(101)
+
+
+def test_storage_is_for_its_user_alone(storage, tmp_path):
+    storage.write("slots/x", b"")
+    assert (tmp_path / "state/slots/x").stat().st_mode & 0o077 == 0
+    assert (tmp_path / "state").stat().st_mode & 0o077 == 0
+
+
+# --- audit log ----------------------------------------------------------------------------------------------
+
+
+def test_audit_log_goes_on_after_a_restart_and_a_torn_line(storage):
+    log = AuditLog(storage, lambda: 5.0)
+    log.add("boot", "x")
+    log.add("load", "a", "ok")
+    storage.append("audit/log", b'{"index": 2, "time')
+    again = AuditLog(storage, lambda: 6.0)
+    again.add("reboot", "x")
+    assert [(e.index, e.action) for e in AuditLog(storage, lambda: 0.0).entries()] == [
+        (0, "boot"),
+        (1, "load"),
+        (2, "reboot"),
+    ]
+    assert again.broken_links() == ()
+    assert [e.index for e in again.entries(since=1)] == [1, 2]
+
+
+def test_audit_log_shows_a_changed_line(storage):
+    log = AuditLog(storage, lambda: 5.0)
+    for n in range(4):
+        log.add("offer", f"model {n}", "signature")
+    raw = storage.read("audit/log", 10**6).replace(b"model 1", b"model 9")
+    storage.write("audit/log", raw)
+    assert AuditLog(storage, lambda: 0.0).broken_links() == (2,)
+
+
+def test_audit_log_stays_bounded_and_keeps_counting(storage, monkeypatch):
+    monkeypatch.setattr("firmware_bridge.agent.audit._FILE_BYTES", 2000)
+    log = AuditLog(storage, lambda: 5.0)
+    for n in range(200):
+        log.add("offer", "m", str(n))
+    entries = AuditLog(storage, lambda: 0.0).entries()
+    assert entries[-1].index == 199
+    assert len(entries) < 40
+    assert log.broken_links() == ()
+
+
+# --- lifecycle ----------------------------------------------------------------------------------------------
+
+_STEPS = st.lists(st.sampled_from(["push", "a", "b", "pass", "fail a", "fail b", "confirm", "restart"]), max_size=40)
+
+
+@given(_STEPS, st.lists(st.integers(0, 9), min_size=40, max_size=40))
+def test_no_order_of_steps_leaves_a_wrong_record(steps, versions):
+    record = BoardRecord()
+    for step, version in zip(steps, versions, strict=False):
+        before = record
+        try:
+            record = _step(record, step, max(version, record.floor))
+        except StateError:
+            continue
+        states = {name: record.slot(name).state for name in SLOT_NAMES}
+        assert record.floor >= before.floor, "the floor sank"
+        assert not record.active or states[record.active] in (SlotState.TRIAL, SlotState.CONFIRMED)
+        assert not record.fallback or states[record.fallback] is SlotState.CONFIRMED
+        assert all(s.security_version >= record.floor for s in record.slots if s.state is SlotState.CONFIRMED)
+        assert lifecycle.spare_slot(record) != (record.fallback or record.active)
+        if step == "push" and before.active and before.slot(before.active).state is SlotState.CONFIRMED:
+            assert record.active == before.active, "a push changed what runs"
+        after, _ = lifecycle.after_restart(record)
+        if SlotState.CONFIRMED in states.values() and record.active:
+            assert after.active, "a board with a confirmed slot does not boot"
+
+
+def _step(record: BoardRecord, step: str, version: int) -> BoardRecord:
+    match step.split():
+        case ["push"]:
+            slot = lifecycle.spare_slot(record)
+            return lifecycle.received(lifecycle.cleared(record, slot), slot, SlotRecord(security_version=version))
+        case ["pass"]:
+            return lifecycle.trial_passed(record)
+        case ["fail", slot]:
+            return lifecycle.failed(record, slot) if record.slot(slot).state is not SlotState.EMPTY else record
+        case ["confirm"]:
+            return lifecycle.confirmed(record)
+        case ["restart"]:
+            return lifecycle.after_restart(record)[0]
+        case [slot]:
+            if record.slot(slot).security_version < record.floor:
+                raise StateError("the rules of trust refuse it")
+            return lifecycle.begin_trial(record, slot)
+    raise AssertionError(step)
+
+
+# --- rails --------------------------------------------------------------------------------------------------
+
+
+def _chip(root, number, **files):
+    folder = root / f"hwmon{number}"
+    folder.mkdir(parents=True)
+    for name, text in files.items():
+        (folder / name).write_text(f"{text}\n")
+
+
+def test_rails_read_power_or_voltage_times_current_of_every_chip(tmp_path):
+    _chip(tmp_path, 10, name="ina226", power1_input=5_600_000, power1_label="VDD_NPU", update_interval=2)
+    _chip(tmp_path, 2, name="ina3221", in1_input=3300, curr1_input=250, in1_label="VDD_IO", in2_input=900)
+    _chip(tmp_path, 3, name="cpu_thermal", temp1_input=45000)
+    _chip(tmp_path, 4, name="lonely", power1_input=1000)
+    rails = HwmonRails(tmp_path)
+    assert rails.labels == ("VDD_IO", "lonely/hwmon4/1", "VDD_NPU")
+    assert rails.read_mw() == (825.0, 1.0, 5600.0)
+    assert rails.period_s == 0.002
+    rails.close()
+
+
+def test_a_rail_that_cannot_be_read_is_none_and_not_zero(tmp_path):
+    _chip(tmp_path, 0, name="ina226", power1_input="")
+    rails = HwmonRails(tmp_path)
+    assert rails.read_mw() == (None,)
+    rails.close()
+
+
+def test_a_board_without_sensors_has_no_rails(tmp_path):
+    assert HwmonRails(tmp_path / "missing").labels == ()
+
+
+# --- clocks and pacing --------------------------------------------------------------------------------------
+
+
+def test_real_clock_calls_back_until_cancelled():
+    clock, ticks = RealClock(), []
+    cancel = clock.every(0.01, lambda: ticks.append(clock.now_s()))
+    clock.sleep_until_s(clock.now_s() + 0.2)
+    cancel()
+    count = len(ticks)
+    assert 5 <= count <= 21
+    time.sleep(0.03)
+    assert len(ticks) == count
+
+
+def test_measure_paces_frames_and_samples_the_rails_on_the_same_clock(board, package):
+    install(board, package)
+    measured = board.measure(m.Measure(frames=60, warmup=6, rate_hz=60.0, idle_s=0.5))
+    assert len(measured.start_s) == len(measured.latency_ms) == 60
+    gaps = [b - a for a, b in zip(measured.start_s, measured.start_s[1:], strict=False)]
+    assert max(abs(gap - 1 / 60) for gap in gaps) < 2e-3
+    assert measured.idle_to_s - measured.idle_from_s == pytest.approx(0.5, abs=1e-3)
+    assert [trace.rail for trace in measured.rails] == list(SteadyRails.labels)
+    for trace in measured.rails:
+        assert trace.time_s[0] < measured.idle_to_s
+        assert trace.time_s[-1] > measured.start_s[-1]
+        assert list(trace.time_s) == sorted(trace.time_s)
+    assert measured.dropped == 0
+
+
+def test_measure_counts_samples_that_cannot_be_read(tmp_path, office, package):
+    class Flaky(SteadyRails):
+        def read_mw(self):
+            return (None, 1.0)
+
+    service = boot(tmp_path, rails=Flaky())
+    service.provision(office.trust())
+    install(service, package)
+    measured = service.measure(m.Measure(frames=5, warmup=0, rate_hz=60.0, idle_s=0.1))
+    assert measured.dropped == len(measured.rails[1].time_s)
+    assert measured.rails[0].time_s == ()
+
+
+@pytest.mark.parametrize(
+    "request_", [m.Measure(0, 0, 60, 0), m.Measure(1, -1, 60, 0), m.Measure(10**5, 0, 1, 0), m.Measure(1, 0, 60, 1e9)]
+)
+def test_a_measurement_that_would_occupy_the_board_is_refused(board, package, request_):
+    install(board, package)
+    with pytest.raises(UsageError):
+        board.measure(request_)
+
+
+# --- modelled clock -----------------------------------------------------------------------------------------
+
+
+def _clock():
+    real = [100.0]
+    return real, ModelledClock(lambda: real[0])
+
+
+def test_modelled_work_takes_the_modelled_time_whatever_the_host_takes():
+    real, clock = _clock()
+    begin = clock.now_s()
+    with clock.modelled(0.010):
+        real[0] += 3.0
+    assert clock.now_s() - begin == pytest.approx(0.010)
+    real[0] += 0.5
+    assert clock.now_s() - begin == pytest.approx(0.510)
+
+
+def test_sleep_is_a_jump_past_the_callbacks_in_order():
+    _, clock = _clock()
+    seen = []
+    clock.every(0.3, lambda: seen.append(("a", round(clock.now_s() - 100, 6))))
+    cancel = clock.every(0.2, lambda: seen.append(("b", round(clock.now_s() - 100, 6))))
+    clock.sleep_until_s(100.65)
+    assert seen == [("b", 0.2), ("a", 0.3), ("b", 0.4), ("a", 0.6), ("b", 0.6)]
+    assert clock.now_s() == pytest.approx(100.65)
+    cancel()
+    clock.sleep_until_s(101.0)
+    assert seen[5:] == [("a", 0.9)]
+    clock.sleep_until_s(50.0)
+    assert clock.now_s() == pytest.approx(101.0), "time does not go back"
+
+
+def test_a_late_callback_is_called_once_and_keeps_its_phase():
+    real, clock = _clock()
+    seen = []
+    clock.every(0.25, lambda: seen.append(round(clock.now_s() - 100, 6)))
+    real[0] += 1.1
+    clock.sleep_until_s(clock.now_s() + 0.2)
+    assert seen == [1.1, 1.25]
+
+
+def test_a_failed_inference_leaves_the_clock_running():
+    real, clock = _clock()
+    with pytest.raises(ValueError, match="x"), clock.modelled(5.0):
+        raise ValueError("x")
+    real[0] += 1.0
+    assert clock.now_s() == pytest.approx(101.0)
+
+
+# --- sockets and service manager ----------------------------------------------------------------------------
+
+
+def test_sockets_work_where_the_path_is_longer_than_an_address(tmp_path):
+    path = str(tmp_path / ("d" * 100) / ("e" * 100) / "agent.sock")
+    with listen_unix(path) as listener, connect_unix(path) as client:
+        accepted, _ = listener.accept()
+        with accepted:
+            client.sendall(b"x")
+            assert accepted.recv(1) == b"x"
+    assert Path(path).stat().st_mode & 0o077 == 0
+    listen_unix(path).close()  # a dead socket is replaced
+
+
+def test_the_service_manager_hears_that_the_agent_is_ready_and_alive(tmp_path):
+    import socket
+
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "n"))
+        manager.settimeout(5)
+        stop = threading.Event()
+        supervisor = Supervisor({"NOTIFY_SOCKET": str(tmp_path / "n"), "WATCHDOG_USEC": "20000"})
+        supervisor.ready()
+        supervisor.keep_alive(stop)
+        assert [manager.recv(100), manager.recv(100)] == [b"READY=1", b"WATCHDOG=1"]
+        stop.set()
+    Supervisor({}).ready()
+
+
+def test_the_serial_number_comes_from_the_boot_firmware_and_never_shows_the_machine_id(tmp_path):
+    (tmp_path / "dt").write_bytes(b"KS100-0042\0")
+    (tmp_path / "id").write_text("0123456789abcdef\n")
+    assert device_serial(tmp_path / "dt", tmp_path / "id") == "KS100-0042"
+    derived = device_serial(tmp_path / "none", tmp_path / "id")
+    assert len(derived) == 12
+    assert derived.lower() not in "0123456789abcdef"
+    assert device_serial(tmp_path / "none", tmp_path / "none") == "UNKNOWN"
+
+
+def test_large_packages_pass_through_small_memory(tmp_path, office):
+    """Assembling reads chunk by chunk; only the verification holds the payload, once."""
+    import tracemalloc
+
+    service = boot(tmp_path, capacity_bytes=64 << 20)
+    service.provision(office.trust())
+    large = office.package(graph_bytes(padding_bytes=16 << 20))
+    service.offer(large.head)
+    for index in range(large.chunk_count):
+        service.chunk(index, large.chunk(index))
+    tracemalloc.start()
+    service.finish()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < (16 << 20) * 1.3
