@@ -17,6 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import hil.suite
 from hil.errors import SuiteError
 from hil.recorder import EVENTS_VARIABLE
 from hil.report.junit import write_results_junit
@@ -86,14 +87,17 @@ def run_suite(
     results_dir.mkdir(parents=True, exist_ok=True)
     (results_dir / RESULTS_FILE).unlink(missing_ok=True)
     options = {"--ks-package": package, "--ks-trust": trust, "--ks-captures": captures, "--ks-results": results_dir}
-    command = [sys.executable, "-m", "pytest", "--pyargs", "hil.suite", "--ks-board", board_url]
+    # By its folder and not by --pyargs, which would also load a conftest.py of the folder that the caller stands in.
+    suite = Path(hil.suite.__file__).parent
+    command = [sys.executable, "-m", "pytest", str(suite), "--ks-board", board_url]
     command += [f"{name}={Path(value).resolve()}" for name, value in options.items() if value is not None]
     command += [f"--ks-frames={frames}"] if frames is not None else []
     command += [f"--ks-loop={loop_frames}"] if loop_frames is not None else []
     command += [f"--ks-refuse={reason}={path.resolve()}" for reason, path in (refuse or {}).items()]
     command += ["-k", select] if select else []
     # A project's own pytest settings must not change what is measured.
-    command += ["-c", os.devnull, f"--rootdir={results_dir}", "-p", "no:cacheprovider", "-ra", *arguments]
+    command += ["-c", os.devnull, f"--rootdir={suite}", f"--confcutdir={suite}", "-p", "no:cacheprovider", "-ra"]
+    command += arguments
     status = _run(command, results_dir, progress, timeout_s)
     return _collect(results_dir, status)
 
@@ -104,7 +108,7 @@ def _run(command: list[str], folder: Path, progress: Callable[[SuiteEvent], None
     environment.pop("PYTEST_ADDOPTS", None)
     with (folder / LOG_FILE).open("wb") as log:
         child = subprocess.Popen(
-            command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=folder, env=environment,
+            command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=environment,
             pass_fds=(write,),
         )  # fmt: skip
         os.close(write)

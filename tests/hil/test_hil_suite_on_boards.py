@@ -12,6 +12,7 @@ from test_hil_report import check_junit
 
 from firmware_bridge.package.container import write
 from firmware_bridge.target.graph import Graph
+from hil.errors import SuiteError
 from hil.measurement import Basis, Source
 from hil.report import Report, write_html
 from hil.results import HilResults, Outcome, SuiteVerdict
@@ -98,6 +99,23 @@ def test_a_package_of_an_unknown_key_is_rejected_by_name_and_nothing_else_is_cla
     assert accepted.outcome is Outcome.REJECTED
     assert accepted.message.startswith("unknown-key: ")
     assert not any(item.name.startswith(("latency", "power")) for item in results.measurements)
+
+
+def test_a_conftest_of_the_callers_folder_does_not_touch_the_suite_and_relative_paths_are_meant_from_there(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "conftest.py").write_text("raise SystemExit('loaded')\n")
+    monkeypatch.chdir(tmp_path)
+    results = run_suite("emu:board", bench.package, results_dir=Path("out"), select="identity")
+    assert results.verdict is SuiteVerdict.PASS
+    assert (tmp_path / "board").is_dir()
+    assert (tmp_path / "out" / "junit.xml").is_file()
+
+
+def test_a_wrong_request_is_one_line_that_says_what_was_wrong(bench: Bench, tmp_path: Path) -> None:
+    with pytest.raises(SuiteError, match=r"there is no such file.*pytest exit code 4") as caught:
+        run_suite("emu:", bench.package, tmp_path / "no.ksr", results_dir=tmp_path)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_board_that_cannot_be_reached_is_a_fault(bench: Bench, tmp_path: Path) -> None:
