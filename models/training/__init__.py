@@ -3,16 +3,19 @@
 from models.training.events import Progress, Stage, TrainingEvent
 from models.training.export import export_float
 from models.training.network import TrainedNetwork
+from models.training.qat import QatNetwork, finetune_qat
 from models.training.recipe import Recipe, known_recipes
 from models.training.train import train
 
 __all__ = [
     "Progress",
+    "QatNetwork",
     "Recipe",
     "Stage",
     "TrainedNetwork",
     "TrainingEvent",
     "export_float",
+    "finetune_qat",
     "known_recipes",
     "train",
 ]

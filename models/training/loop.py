@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from models.training.augment import Augmentation, TrainingBatch, augment, to_uni
 from models.training.data import TrainingArrays
 from models.training.events import Progress, Stage, TrainingEvent
 from models.training.loss import LossParts
+from models.training.optimizer import AdamW, flatten, unflatten
 from models.training.weights import load_arrays_file, named_variables, save_arrays_file
 
 __all__ = ["EpochRecord", "FitLoop", "Group", "LoopSettings"]
@@ -89,13 +90,6 @@ class Group:
     learning_rate: float
     weight_decay: float = 0.0
     until: float = 1.0
-    optimizer: keras.optimizers.Optimizer = field(init=False)
-
-    def __post_init__(self) -> None:
-        optimizer = keras.optimizers.AdamW(self.learning_rate, weight_decay=self.weight_decay or None)
-        optimizer.exclude_from_weight_decay([v for v in self.variables if len(v.shape) < 4])
-        optimizer.build(self.variables)
-        object.__setattr__(self, "optimizer", optimizer)
 
 
 Objective = Callable[[TrainingBatch], LossParts]
@@ -126,7 +120,8 @@ class FitLoop:
                 )
             )
         )  # fmt: skip
-        self._averages = [tf.Variable(v.value) for v in model.variables]
+        self._optimizers = [AdamW(group.variables, group.weight_decay, _GRADIENT_NORM) for group in self._groups]
+        self._average = tf.Variable(flatten([v.value for v in model.variables]))
         self._step = tf.function(self._train_step)
         self.history: list[EpochRecord] = []
 
@@ -159,18 +154,19 @@ class FitLoop:
             self.history.append(EpochRecord(**{**asdict(record), "ap50": ap50}))
             if checkpoint is not None:
                 self._save(checkpoint)
-        for variable, average in zip(self._model.variables, self._averages, strict=True):
-            variable.assign(average)
+        self._assign(self._average)
         return self.history
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
         """Put the averaged weights into the model for a while."""
-        kept = [v.numpy() for v in self._model.variables]
-        for variable, average in zip(self._model.variables, self._averages, strict=True):
-            variable.assign(average)
+        kept = flatten([v.value for v in self._model.variables])
+        self._assign(self._average)
         yield
-        for variable, value in zip(self._model.variables, kept, strict=True):
+        self._assign(kept)
+
+    def _assign(self, values: tf.Tensor) -> None:
+        for variable, value in zip(self._model.variables, unflatten(values, self._model.variables), strict=True):
             variable.assign(value)
 
     def _epoch(self, epoch: int, clock: _Clock, progress: Progress | None) -> EpochRecord:
@@ -217,20 +213,18 @@ class FitLoop:
             parts = self._objective(batch)
             loss = parts.total
         gradients = tape.gradient(loss, [list(group.variables) for group in self._groups])
-        for index, (group, gradient) in enumerate(zip(self._groups, gradients, strict=True)):
-            clipped, _ = tf.clip_by_global_norm(gradient, _GRADIENT_NORM)
-            group.optimizer.learning_rate.assign(rates[index])
-            group.optimizer.apply(clipped, group.variables)
-        for average, variable in zip(self._averages, self._model.variables, strict=True):
-            average.assign_add((variable.value - average) * (1.0 - decay))
+        for index, (optimizer, gradient) in enumerate(zip(self._optimizers, gradients, strict=True)):
+            optimizer.apply(gradient, rates[index])
+        now = flatten([v.value for v in self._model.variables])
+        self._average.assign_add((now - self._average) * (1.0 - decay))
         return tf.stack([loss, parts.classes, parts.boxes, parts.kinematics])
 
     def _slots(self) -> dict[str, Any]:
         """Return every variable that a resumed run needs, by name."""
         found: dict[str, Any] = {f"model/{name}": v for name, v in named_variables(self._model).items()}
-        found |= {f"average/{i}": average for i, average in enumerate(self._averages)}
-        for index, group in enumerate(self._groups):
-            found |= {f"optimizer{index}/{i}": v for i, v in enumerate(group.optimizer.variables)}
+        found["average"] = self._average
+        for index, optimizer in enumerate(self._optimizers):
+            found |= {f"optimizer{index}/{i}": v for i, v in enumerate(optimizer.state)}
         return found
 
     def _save(self, path: Path) -> None:

@@ -1,0 +1,252 @@
+"""Quantization-aware fine-tuning of a trained network under a precision plan, and its result as a folder.
+
+weights.npz, recipe.toml, history.json    as for a float network; weights are those of the folded form
+plan.json                                 the precision plan
+ranges.json                               (min, max) of each layer's output, as trained
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from firmware_bridge.target.graph import Graph
+from models.captures import CaptureSet
+from models.errors import TrainingError
+from models.heads import INPUT_EO, INPUT_LWIR
+from models.networks import build
+from models.quant.calibrate import CalibrationMethod, calibrate
+from models.quant.layers import tensor_names
+from models.quant.plan import Precision, PrecisionPlan
+from models.quant.qat import Simulation, simulate
+from models.quant.ranges import Ranges
+from models.training.augment import TrainingBatch
+from models.training.distil import teach
+from models.training.events import Progress, Stage, TrainingEvent
+from models.training.export import export_float
+from models.training.loop import EpochRecord, FitLoop, Group, LoopSettings
+from models.training.loss import LossParts
+from models.training.network import TrainedNetwork, read_record, write_record
+from models.training.recipe import Recipe
+from models.training.train import CHECKPOINT, arrays_for, detection_loss, run_identity, validator
+from models.training.weights import assign_variables, load_arrays_file, named_variables, save_arrays_file
+
+__all__ = ["QatNetwork", "calibrated_ranges", "finetune_qat", "load_ranges"]
+
+INT16_MARGIN = 1.25
+"""INT16 has steps to spare: its ranges span a little more than calibration saw, so that hard cases do not clip."""
+
+
+@dataclass(frozen=True)
+class QatNetwork:
+    """A network fine-tuned for integer arithmetic.
+
+    Attributes:
+        model: folded, float weights as trained; what is exported and then quantized with ``ranges``.
+        ranges: (min, max) of each layer's output; what is produced with them computes what was simulated.
+        plan: which layer computes in what.
+        recipe: how it was fine-tuned.
+        history: what each epoch came to; AP50 is the simulation's.
+        data: digests of the sets and of the float parent.
+    """
+
+    model: keras.Model
+    ranges: Mapping[str, tuple[float, float]]
+    plan: PrecisionPlan
+    recipe: Recipe
+    history: tuple[EpochRecord, ...]
+    data: Mapping[str, str]
+
+    @property
+    def ap50(self) -> float | None:
+        """AP50 of the simulation on the validation set after the last epoch, None if there was no set."""
+        return self.history[-1].ap50 if self.history else None
+
+    def simulation(self) -> Simulation:
+        """Return the simulated integer network."""
+        return simulate(self.model, self.plan, self.ranges)
+
+    def export(self) -> bytes:
+        """Return the network as a float .tflite; `models.quant.produce` makes the integer graph of it."""
+        return export_float(self.model)
+
+    def graph_ranges(self, float_tflite: bytes) -> Ranges:
+        """Return the trained ranges by the tensor names of the exported graph ``float_tflite``."""
+        return Ranges.of_layers(Graph.parse(float_tflite), self.ranges, "qat")
+
+    def save(self, folder: Path) -> None:
+        """Write the network; ``load(folder)`` gives an equal one."""
+        folder.mkdir(parents=True, exist_ok=True)
+        save_arrays_file(folder / "weights.npz", {n: v.numpy() for n, v in named_variables(self.model).items()})
+        (folder / "recipe.toml").write_text(self.recipe.to_toml())
+        self.plan.save(folder / "plan.json")
+        (folder / "ranges.json").write_text(json.dumps({n: list(r) for n, r in self.ranges.items()}, indent=1) + "\n")
+        write_record(folder / "history.json", self.recipe, self.history, self.data)
+
+    @classmethod
+    def load(cls, folder: Path) -> QatNetwork:
+        """Read a network.
+
+        Raises:
+            TrainingError: the folder holds none, or a damaged one.
+        """
+        ranges = _read_ranges(folder)
+        recipe = Recipe.load(folder / "recipe.toml")
+        history, data = read_record(folder / "history.json")
+        model = build(recipe.network.name, folded=True, **recipe.network.options)
+        assign_variables(model, load_arrays_file(folder / "weights.npz"), folder)
+        return cls(model, ranges, PrecisionPlan.load(folder / "plan.json"), recipe, history, data)
+
+
+def load_ranges(folder: Path, float_tflite: bytes) -> Ranges:
+    """Return the trained ranges in ``folder`` by the tensor names of its exported graph, without building the network.
+
+    Raises:
+        TrainingError: the folder holds no fine-tuned network.
+    """
+    return Ranges.of_layers(Graph.parse(float_tflite), _read_ranges(folder), "qat")
+
+
+def finetune_qat(
+    trained: TrainedNetwork,
+    recipe: Recipe,
+    plan: PrecisionPlan,
+    train_set: CaptureSet,
+    val_set: CaptureSet | None,
+    calibration_set: CaptureSet,
+    folder: Path,
+    progress: Progress | None = None,
+    resume: bool = True,
+) -> QatNetwork:
+    """Fine-tune ``trained`` with simulated quantization and save the result in ``folder``.
+
+    The same parent, recipe, plan and data resume from the folder's checkpoint, or return the finished network.
+
+    Args:
+        trained: the float parent; it also teaches.
+        recipe: its ``qat`` and ``augmentation`` sections count.
+        plan: which layer computes in what.
+        train_set: what to learn from.
+        val_set: what the simulation's AP50 is measured on; None measures nothing.
+        calibration_set: what ranges start from.
+        folder: where checkpoint and network are kept.
+        progress: told about each step.
+        resume: whether what is in the folder counts.
+
+    Raises:
+        RecipeError: a rule of the plan names no layer.
+        DataError: a set is empty or wrong.
+        TrainingError: the loss is not finite, or a file in the folder is damaged.
+    """
+    digests = _digests(trained, plan, train_set, val_set, calibration_set)
+    identity = run_identity("qat", recipe, digests)
+    done = folder / "done"
+    if resume and done.is_file() and done.read_text() == identity:
+        return QatNetwork.load(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    done.unlink(missing_ok=True)
+    keras.utils.set_random_seed(recipe.seed)
+    folded, qat = trained.folded(), recipe.qat
+    chosen = calibration_set.subset(range(min(qat.calibration, len(calibration_set))))
+    simulation = simulate(folded, plan, calibrated_ranges(folded, plan, chosen, progress))
+    settings = LoopSettings(
+        Stage.FINE_TUNING, qat.epochs, qat.batch, 0.0, qat.ema, recipe.seed, recipe.augmentation, identity
+    )
+    groups = [
+        Group(simulation.weights, qat.learning_rate),
+        Group(simulation.range_variables, qat.range_learning_rate, until=1.0 - qat.freeze),
+    ]
+    objective = _objective(simulation.model, folded if qat.teach else None, qat.teach)
+    loop = FitLoop(simulation.model, objective, arrays_for(folded, train_set, progress), groups, settings)
+    validate = validator(simulation.model, val_set, qat.epochs, 0, progress)
+    history = loop.run(folder / CHECKPOINT, validate, progress, resume=resume)
+    result = QatNetwork(
+        simulation.copy_weights_to(trained.folded()), simulation.ranges(), plan, recipe, tuple(history), digests
+    )
+    result.save(folder)
+    done.write_text(identity)
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+    return result
+
+
+def calibrated_ranges(
+    folded: keras.Model, plan: PrecisionPlan, captures: CaptureSet, progress: Progress | None = None
+) -> dict[str, tuple[float, float]]:
+    """Return the ranges to start from, by layer: least squared error for INT8, all that was seen and more for INT16.
+
+    Raises:
+        DataError: the set is empty, or the network gives values that are not finite.
+    """
+
+    def told(done: int, total: int) -> None:
+        if progress is not None:
+            progress(TrainingEvent(Stage.CALIBRATING, done, total))
+
+    graph_bytes = export_float(folded)
+    measured = calibrate(graph_bytes, captures, CalibrationMethod.MSE, told).tensors
+    graph = Graph.parse(graph_bytes)
+    found: dict[str, tuple[float, float]] = {}
+    layers = {layer.name for layer in folded.layers}
+    for index, names in tensor_names(graph).items():
+        span = measured.get(graph.tensors[index].name)
+        name = next((name for name in names if name in layers), None)
+        if span is None or name is None:
+            continue
+        if plan.precision_of(name) is Precision.INT8:
+            found[name] = (span.low, span.high)
+        else:
+            found[name] = (INT16_MARGIN * span.full_low, INT16_MARGIN * span.full_high)
+    return found
+
+
+def _objective(model: keras.Model, teacher: keras.Model | None, weight: float) -> Callable[[TrainingBatch], LossParts]:
+    loss = detection_loss(model)
+
+    def objective(batch: TrainingBatch) -> LossParts:
+        frames = {INPUT_EO: batch.eo, INPUT_LWIR: batch.lwir}
+        outputs = model(frames, training=True)
+        parts = loss(outputs, batch)
+        if teacher is None:
+            return parts
+        taught = {name: tf.stop_gradient(value) for name, value in teacher(frames, training=False).items()}
+        extra = teach(outputs, taught)
+        return LossParts(*(part + weight * more for part, more in zip(parts, extra, strict=True)))
+
+    return objective
+
+
+def _digests(
+    trained: TrainedNetwork,
+    plan: PrecisionPlan,
+    train_set: CaptureSet,
+    val_set: CaptureSet | None,
+    calibration_set: CaptureSet,
+) -> dict[str, str]:
+    import hashlib
+
+    weights = hashlib.sha256()
+    for name, variable in sorted(named_variables(trained.model).items()):
+        weights.update(name.encode() + np.ascontiguousarray(variable.numpy()).tobytes())
+    found = {
+        "parent": weights.hexdigest(),
+        "plan": plan.digest,
+        "train": train_set.digest,
+        "calibration": calibration_set.digest,
+    }
+    return found if val_set is None else found | {"validation": val_set.digest}
+
+
+def _read_ranges(folder: Path) -> dict[str, tuple[float, float]]:
+    path = folder / "ranges.json"
+    if not path.is_file():
+        raise TrainingError(f"{folder} holds no fine-tuned network; fine-tune one first")
+    try:
+        return {str(name): (float(low), float(high)) for name, (low, high) in json.loads(path.read_text()).items()}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise TrainingError(f"{path} cannot be read: {error}; fine-tune again") from error
