@@ -19,13 +19,14 @@ __all__ = ["PowerFigures", "RailFigures", "power_figures"]
 
 @dataclass(frozen=True, slots=True)
 class RailFigures:
-    """One rail: mean power while idle and in the loop (mW), energy of a frame over idle (mJ), samples in the loop."""
+    """One rail: mean power while idle and in the loop (mW), energy of a frame over idle (mJ), samples of both."""
 
     rail: str
     idle_mw: float
     loop_mw: float
     frame_mj: float
     samples: int
+    idle_samples: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +61,14 @@ class PowerFigures:
         return sum(rail.samples for rail in self.rails)
 
     @property
+    def idle_samples(self) -> int:
+        """Samples in the idle window, all rails."""
+        return sum(rail.idle_samples for rail in self.rails)
+
+    @property
     def dropped_share(self) -> float:
-        """Dropped samples over all that were due."""
-        due = self.samples + self.dropped
+        """Dropped samples over all that were due, idle window and loop."""
+        due = self.samples + self.idle_samples + self.dropped
         return self.dropped / due if due else 1.0
 
     def total_mw(self, rate_hz: float) -> float:
@@ -82,9 +88,10 @@ def power_figures(measured: Measured) -> PowerFigures:
     begin, end = _loop(measured)
     rails = []
     for trace in measured.rails:
-        idle_mw, _ = _mean(trace, measured.idle_from_s, measured.idle_to_s, "idle window")
+        idle_mw, idle_samples = _mean(trace, measured.idle_from_s, measured.idle_to_s, "idle window")
         loop_mw, samples = _mean(trace, begin, end, "loop")
-        rails.append(RailFigures(trace.rail, idle_mw, loop_mw, (loop_mw - idle_mw) * (end - begin) / frames, samples))
+        frame_mj = (loop_mw - idle_mw) * (end - begin) / frames
+        rails.append(RailFigures(trace.rail, idle_mw, loop_mw, frame_mj, samples, idle_samples))
     if not rails:
         raise EvidenceError("the board reports no power rail")
     return PowerFigures(tuple(rails), frames, end - begin, measured.dropped)
