@@ -21,7 +21,7 @@ def command(folder: Path, trust: Path | None) -> None:
     time and the rails' power are modelled.
     """
     from hil.bench import open_board
-    from hil.virtual import EmulatedBoard
+    from hil.virtual.emulated import EmulatedBoard
     from ks100.steps.packaging import read_trust
 
     store = None if trust is None else read_trust(trust)

@@ -1,11 +1,18 @@
-"""Progress for people: a live bar on a terminal, a plain line now and then elsewhere. Writes to standard error."""
+"""Progress for people: a live bar on a terminal, a plain line now and then elsewhere. Writes to standard error.
+
+Vendors' native libraries write remarks of their own to the same descriptor; while a bar is shown they go to a file
+that is forgotten afterwards.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TextIO
 
 from ks100.run import Progress
 
@@ -17,29 +24,47 @@ _PLAIN_EVERY_S = 10.0
 @contextmanager
 def progress_bar(title: str) -> Iterator[Progress]:
     """Show the progress of one long piece of work; yields the callback that it calls."""
-    if sys.stderr.isatty():
-        yield from _live(title)
-    else:
-        yield _Plain(title)
+    with _native_remarks_aside() as stream:
+        if stream.isatty():
+            yield from _live(title, stream)
+        else:
+            yield _Plain(title, stream)
 
 
-def _live(title: str) -> Iterator[Progress]:
+@contextmanager
+def _native_remarks_aside() -> Iterator[TextIO]:
+    """Send descriptor 2 to a temporary file; yields a stream to where it led before."""
+    os.environ.setdefault("TQDM_DISABLE", "1")
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as aside, os.fdopen(kept, "w", encoding="utf-8", errors="replace") as stream:
+        os.dup2(aside.fileno(), 2)
+        try:
+            yield stream
+        finally:
+            sys.stderr.flush()
+            stream.flush()
+            os.dup2(kept, 2)
+
+
+def _live(title: str, stream: TextIO) -> Iterator[Progress]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(bar_width=28), TextColumn("{task.fields[text]}"))
-    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True) as bars:
+    with Progress(*columns, TimeElapsedColumn(), console=Console(file=stream), transient=True) as bars:
         task = bars.add_task(title, total=1.0, text="")
         yield lambda share, text: bars.update(task, completed=share, text=text)
 
 
 class _Plain:
-    def __init__(self, title: str) -> None:
+    def __init__(self, title: str, stream: TextIO) -> None:
         self._title = title
+        self._stream = stream
         self._next_s = time.monotonic() + _PLAIN_EVERY_S
 
     def __call__(self, share: float, text: str) -> None:
         now = time.monotonic()
         if now >= self._next_s:
             self._next_s = now + _PLAIN_EVERY_S
-            print(f"      {self._title}: {share:4.0%}  {text}", file=sys.stderr, flush=True)  # noqa: T201
+            print(f"      {self._title}: {share:4.0%}  {text}", file=self._stream, flush=True)

@@ -19,7 +19,7 @@ __all__ = ["command"]
 @click.option("--fresh", is_flag=True, help="Start anew instead of resuming from the folder's checkpoint.")
 def command(captures: Path, recipe: str, out: Path, fresh: bool) -> None:
     """Train a float network; an interrupted training resumes from its last checkpoint."""
-    from ks100.steps import train_float
+    from ks100.steps.networks import train_float
 
     with progress_bar("train") as progress:
         summary = train_float(captures, recipe, out, progress, resume=not fresh)

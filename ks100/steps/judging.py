@@ -33,7 +33,13 @@ def read_graph(path: Path) -> bytes:
 
 
 def evaluate_graph(
-    graph: Path, captures: CaptureSet | Path, progress: Progress, *, model: str = "", runtime: str | None = None
+    graph: Path,
+    captures: CaptureSet | Path,
+    progress: Progress,
+    *,
+    model: str = "",
+    runtime: str | None = None,
+    detections_out: Path | None = None,
 ) -> Evaluation:
     """Run a graph over captures on this host and judge what it found.
 
@@ -43,14 +49,18 @@ def evaluate_graph(
         progress: told how far it is.
         model: what to call it; the file's stem if empty.
         runtime: ``litert`` or ``tflite-runtime``; the default one if None.
+        detections_out: also write what was found to this file.
     """
     from firmware_bridge.target.runtime import default_runtime
+    from hil.detections import save_detections
     from models.evaluation.predict import predict
 
     data = read_graph(graph)
     chosen = captures if isinstance(captures, CaptureSet) else load_captures(captures)[0]
     session = default_runtime(runtime).load(data)
     detections = predict(session, chosen, lambda done, total: progress(done / total, f"{done}/{total} frames"))
+    if detections_out is not None:
+        save_detections(detections_out, [c.id for c in chosen.captures], {model or graph.stem: detections})
     return evaluate(chosen, detections, model or graph.stem, model_digest=hashlib.sha256(data).hexdigest())
 
 

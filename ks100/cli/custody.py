@@ -1,0 +1,71 @@
+"""``ks100 custody``: show and verify who did what to a package."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import click
+
+from ks100.cli.tables import print_table
+from ks100.errors import UsageError
+
+__all__ = ["command"]
+
+_LOG = click.option("--log", type=click.Path(path_type=Path, file_okay=False),
+                    help="The log's folder; custody/ beside the package otherwise.")  # fmt: skip
+
+
+@click.group(name="custody")
+def command() -> None:
+    """Show and verify who did what to a package."""
+
+
+@command.command()
+@click.argument("package", type=click.Path(path_type=Path, dir_okay=False))
+@_LOG
+def show(package: Path, log: Path | None) -> None:
+    """Show the statements that led to PACKAGE, and where it was pushed. Signatures are not checked: see verify."""
+    from firmware_bridge.package.container import PackageFile
+    from ks100.custody.chain import chain_of
+    from ks100.custody.log import CustodyLog
+
+    chain = chain_of(PackageFile.open(package).digest, CustodyLog.open(log or package.parent / "custody"))
+    rows = []
+    for entry in chain.entries:
+        s = entry.statement
+        used = ", ".join(f"{item.name} {item.sha256[:12]}" for item in s.inputs)
+        how = ", ".join(f"{name}={value}" for name, value in s.parameters)
+        made = ", ".join(f"{item.name} {item.sha256[:12]}" for item in s.subjects)
+        when = time.strftime("%Y-%m-%d %H:%MZ", time.gmtime(s.time_s))
+        rows.append((str(entry.index), when, s.act.value, made, used or "—", how, s.actor))
+    print_table((">#", "when", "act", "of", "from", "how", "who"), rows)
+
+
+@command.command()
+@click.argument("package", type=click.Path(path_type=Path, dir_okay=False))
+@_LOG
+@click.option("--key", type=click.Path(path_type=Path, dir_okay=False),
+              help="The log's public key (.pub); keys/log.pem.pub beside the package otherwise.")  # fmt: skip
+@click.option("--checkpoint", type=click.Path(path_type=Path, dir_okay=False),
+              help="A checkpoint seen earlier: the log must extend it.")  # fmt: skip
+def verify(package: Path, log: Path | None, key: Path | None, checkpoint: Path | None) -> None:
+    """Check the whole log, and that the chain of PACKAGE proves what its manifest says. Exit code 4 if not."""
+    from firmware_bridge.package.container import PackageFile
+    from firmware_bridge.package.ecdsa import PublicKey
+    from ks100.custody.chain import chain_of, verify_chain
+    from ks100.custody.log import CustodyLog, verify_log
+
+    folder, public = log or package.parent / "custody", key or package.parent / "keys" / "log.pem.pub"
+    opened = PackageFile.open(package)
+    try:
+        spki = PublicKey.from_pem(public.read_bytes()).spki
+        seen = None if checkpoint is None else checkpoint.read_text()
+    except OSError as error:
+        raise UsageError(f"cannot read {error.filename}: {error.strerror}") from error
+    CustodyLog.open(folder)
+    entries = verify_log(folder, seen, spki)
+    chain = chain_of(opened.digest, entries)
+    verify_chain(chain, opened.manifest_unverified)
+    acts = " → ".join(entry.statement.act.value for entry in chain.entries)
+    click.echo(f"{package}: {len(entries)} entries verify; chain {acts}")

@@ -1,0 +1,76 @@
+"""The one table at the end of the demo: what was measured, the limit, the source, and what was published."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from ks100.cli.tables import print_table, share_of
+
+if TYPE_CHECKING:
+    from hil.measurement import Measurement
+    from hil.report.model import Report
+
+__all__ = ["print_demo_table"]
+
+_MARKS = {"pass": "[green]pass[/]", "fail": "[red]FAIL[/]", "inconclusive": "[yellow]inconclusive[/]", "info": ""}
+
+
+def print_demo_table(report: Report) -> None:
+    """Print the table and the verdict."""
+    rows = [*_accuracy(report), *_gate(report), *_figures(report), *_rejections(report)]
+    print_table(("what", ">measured", "limit", "verdict", "source", ">published"), rows, title=report.title)
+    for failure in report.failures:
+        click.secho(f"  {failure}", fg="red")
+    click.echo(f"verdict: {report.verdict.value}")
+
+
+def _accuracy(report: Report) -> list[tuple[str, ...]]:
+    return [
+        (f"AP50, {record.pool}, {record.model}", f"{share_of(record.ap50)} points", "", "", "this host, measured", "")
+        for record in report.accuracy
+    ]
+
+
+def _gate(report: Report) -> list[tuple[str, ...]]:
+    if report.gate is None:
+        return []
+    return [
+        (
+            f"gate, {row.name}", f"{row.drop_points:+.1f} (≤ {row.upper_points:+.1f}) points",
+            f"< {row.limit_points:g}",
+            _MARKS[row.verdict.value], "this host, measured", "",
+        )
+        for row in report.gate.rows
+        if row.required
+    ]  # fmt: skip
+
+
+def _figures(report: Report) -> list[tuple[str, ...]]:
+    figures = report.measurements if report.results is None else (*report.measurements, *report.results.measurements)
+    return [_figure(item) for item in figures]
+
+
+def _figure(item: Measurement) -> tuple[str, ...]:
+    return (
+        item.name.replace("_", " "),
+        f"{item.value:.4g} {item.unit}",
+        str(item.limit or ""),
+        _MARKS[item.verdict.value],
+        f"{item.source.value}, {item.basis.value}",
+        "" if item.reference is None else f"{item.reference:g} {item.unit}",
+    )
+
+
+def _rejections(report: Report) -> list[tuple[str, ...]]:
+    if report.results is None:
+        return []
+    source = "" if report.results.source is None else report.results.source.value
+    return [
+        (
+            f"rejected: {item.title}", item.got, " or ".join(item.expected), _MARKS["pass" if item.holds else "fail"],
+            f"{source}, measured", "",
+        )
+        for item in report.results.rejections
+    ]  # fmt: skip

@@ -1,0 +1,74 @@
+"""``ks100 quantize``: produce one mixed-precision graph."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ks100.cli.progress import progress_bar
+from ks100.errors import UsageError
+
+__all__ = ["command"]
+
+
+@click.command(name="quantize")
+@click.argument("model", type=click.Path(path_type=Path, exists=True))
+@click.option("--plan", default="mixed", show_default=True, help="A plan's file, or int8, int16, mixed, fp16, fp32.")
+@click.option("--captures", type=click.Path(path_type=Path, exists=True, file_okay=False),
+              help="Folder of pools, to fine-tune a trained network (QAT).")  # fmt: skip
+@click.option("--calibration", type=click.Path(path_type=Path, exists=True), help="Captures to calibrate with.")
+@click.option("--method", type=click.Choice(["minmax", "percentile", "mse", "worst-condition"]),
+              default="worst-condition", show_default=True, help="How PTQ chooses ranges.")  # fmt: skip
+@click.option("--runtime", type=click.Choice(["litert", "tflite-runtime"]), default="litert", show_default=True)
+@click.option("--allow-float", is_flag=True, help="Leave float what cannot be quantized.")
+@click.option(
+    "--allow-collapse", is_flag=True, help="Keep a graph of which an output no longer resembles the float one."
+)
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The graph to write.")
+def command(
+    model: Path,
+    plan: str,
+    captures: Path | None,
+    calibration: Path | None,
+    method: str,
+    runtime: str,
+    allow_float: bool,
+    allow_collapse: bool,
+    out: Path,
+) -> None:
+    """Quantize MODEL to one graph, each layer in the type that the plan says.
+
+    MODEL is a float .tflite (PTQ, needs --calibration), or the folder of a trained network (QAT, needs --captures with
+    the pools train, validation and calibration). Every operation's type is checked against the plan.
+    """
+    from ks100.steps.graphs import post_training
+
+    if model.is_dir():
+        summary = _fine_tune(model, plan, captures, out, runtime)
+    elif calibration is None:
+        raise UsageError(f"quantizing {model} needs captures to measure ranges on: give --calibration")
+    else:
+        with progress_bar("quantize") as progress:
+            made = post_training(
+                model, plan, calibration, out, progress, runtime=runtime, method=method,
+                allow_float=allow_float, allow_collapse=allow_collapse,
+            )  # fmt: skip
+        summary = made.lines()
+    click.echo(f"{out}: {out.stat().st_size} bytes, plan {plan}, every operation as planned")
+    for line in summary:
+        click.echo(f"  {line}")
+
+
+def _fine_tune(network: Path, plan: str, captures: Path | None, out: Path, runtime: str) -> tuple[str, ...]:
+    from ks100.steps.graphs import load_plan, trained
+    from ks100.steps.networks import finetune
+
+    if captures is None:
+        raise UsageError(f"fine-tuning {network} needs the pools train, validation and calibration: give --captures")
+    work = out.with_suffix(".qat")
+    work.mkdir(parents=True, exist_ok=True)
+    load_plan(plan).save(work / "plan.json")
+    with progress_bar("QAT") as progress:
+        result = finetune(network, captures, work / "plan.json", work, progress)
+    return (result, *trained(work, work / "plan.json", captures / "calibration", out, runtime=runtime).lines())

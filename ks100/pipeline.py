@@ -1,0 +1,219 @@
+"""The visible steps from captures to a measured, signed model: what each reads, writes and depends on. Nothing else.
+
+How a step works is in `ks100.steps`; whether it has to run is decided by `ks100.run`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ks100.run import Progress, Step
+
+__all__ = ["CANDIDATE", "GRAPHS", "LINKS", "POOLS", "DemoOptions", "build_steps", "detections_file", "evaluation_file"]
+
+GRAPHS = {
+    "FP32": "network/float.tflite",
+    "INT8 PTQ": "graphs/int8-ptq.tflite",
+    "mixed QAT": "graphs/mixed-qat.tflite",
+}
+"""The graphs that are compared, by the name that tables and reports give them."""
+CANDIDATE = "mixed QAT"
+POOLS = ("validation", "hard")
+LINKS = ("ssh", "serial")
+
+_DATA_CODE = ("models/scenes", "models/pools.py", "models/captures.py")
+_INPUT_CODE = ("models/preprocess.py", "models/heads.py")
+_TRAINING_CODE = ("models/networks", "models/training", *_INPUT_CODE)
+_QUANT_CODE = ("models/quant", "firmware_bridge/target/graph.py", *_INPUT_CODE)
+_EVALUATION_CODE = ("models/evaluation", "firmware_bridge/target/runtime.py", *_INPUT_CODE)
+
+
+@dataclass(frozen=True, slots=True)
+class DemoOptions:
+    """What a person may choose.
+
+    Attributes:
+        seed: of the captures.
+        recipe: of the training, a shipped name or a file.
+        program: the program that the package belongs to.
+        frames: frame pairs by pool where they differ from the default.
+        policy: the gate's policy (TOML), the default one if None.
+    """
+
+    seed: int = 1
+    recipe: str = "fusion-small-demo"
+    program: str = "demo"
+    frames: tuple[tuple[str, int], ...] = ()
+    policy: Path | None = None
+
+
+def evaluation_file(model: str, pool: str) -> str:
+    """Return the file of one evaluation in the run folder."""
+    return f"evaluation/{Path(GRAPHS[model]).stem}-{pool}.json"
+
+
+def detections_file(model: str, pool: str) -> str:
+    """Return the file of what one model found in one pool, in the run folder."""
+    return f"evaluation/{Path(GRAPHS[model]).stem}-{pool}.npz"
+
+
+def build_steps(options: DemoOptions) -> tuple[Step, ...]:
+    """Return the steps up to the signed package, in order."""
+    return (
+        _keys(options),
+        _captures(options),
+        _train(options),
+        _plan(),
+        _post_training(),
+        _fine_tune(options),
+        _produce(),
+        *(_evaluate(model, pool) for pool in POOLS for model in GRAPHS),
+        _gate(options),
+        _sign(options),
+    )
+
+
+def _keys(options: DemoOptions) -> Step:
+    def work(run: Path, progress: Progress) -> None:
+        from firmware_bridge.package.container import write_atomically
+        from ks100.steps.keyring import Keyring
+
+        progress(0.0, "two roots, the program's key, the custody log's key")
+        ring = Keyring.create(run / "keys")
+        write_atomically(run / "trust.ksr", ring.trust_store(options.program).raw)
+
+    return Step(
+        "keys", "Make keys and the trust store", work, outputs=("keys", "trust.ksr"),
+        parameters={"program": options.program},
+    )  # fmt: skip
+
+
+def _captures(options: DemoOptions) -> Step:
+    def work(run: Path, progress: Progress) -> None:
+        from models.pools import generate_pools
+
+        generate_pools(
+            options.seed,
+            dict(options.frames),
+            run / "captures",
+            lambda done, total: progress(done / total, f"{done}/{total} frame pairs"),
+        )
+
+    return Step(
+        "captures", "Generate EO + thermal captures", work, outputs=("captures",), code=_DATA_CODE,
+        parameters={"seed": options.seed, "frames": dict(options.frames)},
+    )  # fmt: skip
+
+
+def _train(options: DemoOptions) -> Step:
+    def work(run: Path, progress: Progress) -> None:
+        from ks100.steps.networks import train_float
+
+        train_float(run / "captures", options.recipe, run / "network", progress)
+
+    return Step(
+        "train", "Train the fusion detector (FP32)", work, outputs=("network",), code=_TRAINING_CODE,
+        inputs=("captures/train", "captures/validation"), parameters={"recipe": options.recipe},
+    )  # fmt: skip
+
+
+def _plan() -> Step:
+    def work(run: Path, progress: Progress) -> None:
+        from models.quant.plan import PrecisionPlan
+
+        progress(0.0, "INT8 backbone, INT16 attention")
+        PrecisionPlan.named("mixed").save(run / "plan.json")
+
+    return Step(
+        "plan", "Choose the precision plan", work, outputs=("plan.json",), code=("models/quant/plan.py",)
+    )  # fmt: skip
+
+
+def _post_training() -> Step:
+    def work(run: Path, progress: Progress) -> None:
+        from ks100.steps.graphs import post_training
+
+        post_training(run / GRAPHS["FP32"], "int8", run / "captures/calibration", run / GRAPHS["INT8 PTQ"], progress)
+
+    return Step(
+        "ptq", "Quantize to INT8 without training (PTQ)", work, outputs=(GRAPHS["INT8 PTQ"],), code=_QUANT_CODE,
+        inputs=(GRAPHS["FP32"], "captures/calibration"),
+    )  # fmt: skip
+
+
+def _fine_tune(options: DemoOptions) -> Step:
+    def work(run: Path, progress: Progress) -> None:
+        from ks100.steps.networks import finetune
+
+        finetune(run / "network", run / "captures", run / "plan.json", run / "qat", progress)
+
+    return Step(
+        "qat", "Fine-tune with simulated quantization (QAT)", work, outputs=("qat",),
+        code=(*_TRAINING_CODE, "models/quant"),
+        inputs=("network", "plan.json", "captures/train", "captures/validation", "captures/calibration"),
+        parameters={"recipe": options.recipe},
+    )  # fmt: skip
+
+
+def _produce() -> Step:
+    def work(run: Path, progress: Progress) -> None:
+        from ks100.steps.graphs import trained
+
+        progress(0.0, "one graph: INT8 backbone, INT16 attention")
+        trained(run / "qat", run / "plan.json", run / "captures/calibration", run / GRAPHS[CANDIDATE])
+
+    graph = GRAPHS[CANDIDATE]
+    return Step(
+        "graph", "Produce one mixed-precision graph and check each type", work, code=_QUANT_CODE,
+        outputs=(graph, str(Path(graph).with_suffix(".lint.json"))),
+        inputs=("qat", "plan.json", "captures/calibration"),
+    )  # fmt: skip
+
+
+def _evaluate(model: str, pool: str) -> Step:
+    out = evaluation_file(model, pool)
+    found = detections_file(model, pool)
+
+    def work(run: Path, progress: Progress) -> None:
+        from ks100.steps.judging import evaluate_graph
+
+        evaluate_graph(
+            run / GRAPHS[model], run / "captures" / pool, progress, model=model, detections_out=run / found
+        ).save(run / out)
+
+    return Step(
+        f"evaluate-{Path(out).stem}", f"Evaluate {model} on {pool} captures", work, outputs=(out, found),
+        inputs=(GRAPHS[model], f"captures/{pool}"), code=_EVALUATION_CODE,
+    )  # fmt: skip
+
+
+def _gate(options: DemoOptions) -> Step:
+    pairs = {pool: (evaluation_file("FP32", pool), evaluation_file(CANDIDATE, pool)) for pool in POOLS}
+
+    def work(run: Path, progress: Progress) -> None:
+        from ks100.steps.judging import judge_candidate
+
+        progress(0.0, "paired bootstrap over scenes")
+        hard, validation = ((run / a, run / b) for a, b in (pairs["hard"], pairs["validation"]))
+        judge_candidate(hard, validation, options.policy).save(run / "gate.json")
+
+    policy = "" if options.policy is None else options.policy.read_text()
+    return Step(
+        "gate", "Judge the candidate on hard cases", work, outputs=("gate.json",), code=("models/evaluation",),
+        inputs=tuple(file for pair in pairs.values() for file in pair), parameters={"policy": policy},
+    )  # fmt: skip
+
+
+def _sign(options: DemoOptions) -> Step:
+    def work(run: Path, progress: Progress) -> None:
+        from ks100.steps.release import release
+
+        progress(0.0, "manifest, signature, custody statements")
+        release(run, options.program)
+
+    return Step(
+        "sign", "Sign the package, state its custody", work, outputs=("package.ksm",),
+        inputs=(GRAPHS[CANDIDATE], GRAPHS["FP32"], "gate.json", "plan.json", "keys"),
+        parameters={"program": options.program}, code=("firmware_bridge/package", "ks100/steps/packaging.py"),
+    )  # fmt: skip

@@ -1,0 +1,150 @@
+"""From a run folder to its report: everything is read from the run's own files."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from firmware_bridge.package.container import PackageFile
+from firmware_bridge.target.cost import cost
+from firmware_bridge.target.graph import Graph
+from firmware_bridge.target.profile import BoardProfile
+from hil.accuracy import accuracy_record
+from hil.detections import DETECTIONS_FILE, load_detections
+from hil.report import Report, write_html, write_json, write_junit
+from hil.report.facts import gate_summary, precision_rows
+from hil.report.model import CustodyRow, DetectionPicture, StepRow, StepState
+from hil.report.pictures import detection_picture, varied
+from hil.results import RESULTS_FILE, HilResults
+from ks100.custody.chain import chain_of
+from ks100.custody.log import CustodyLog
+from ks100.errors import CustodyError, UsageError
+from ks100.pipeline import CANDIDATE, GRAPHS, POOLS, detections_file, evaluation_file
+from ks100.run import Outcome
+from ks100.steps.bench import read_pushes
+from ks100.steps.release import CUSTODY, PACKAGE, verify_custody
+from models.captures import CaptureSet
+from models.evaluation.gate import GateResult
+from models.evaluation.metrics import Evaluation
+
+__all__ = ["HIL", "build_report", "save_outcomes", "write_report"]
+
+HIL = "hil"
+_OUTCOMES = "steps.json"
+_PICTURES = 6
+
+
+def save_outcomes(run: Path, outcomes: Sequence[Outcome]) -> None:
+    """Keep how the steps ended, for a report that is written later."""
+    rows = [{**asdict(outcome), "outputs": dict(outcome.outputs)} for outcome in outcomes]
+    (run / _OUTCOMES).write_text(json.dumps(rows, indent=1) + "\n")
+
+
+def write_report(run: Path) -> Report:
+    """Write ``report.html``, ``report.json`` and ``junit.xml`` into the run folder.
+
+    Raises:
+        UsageError: the folder holds no run.
+    """
+    report = build_report(run)
+    write_html(report, run / "report.html")
+    write_json(report, run / "report.json")
+    write_junit(report, run / "junit.xml")
+    return report
+
+
+def build_report(run: Path) -> Report:
+    """Return the report of a run folder; parts that are not there are left out."""
+    if not (run / PACKAGE).is_file():
+        raise UsageError(f"{run} holds no finished run: there is no {PACKAGE}; run: ks100 demo --run {run}")
+    results = HilResults.load(run / HIL) if (run / HIL / RESULTS_FILE).is_file() else None
+    graph = Graph.parse((run / GRAPHS[CANDIDATE]).read_bytes())
+    return Report(
+        title="KS-100 deployment report",
+        subtitle=f"{CANDIDATE} fusion detector: from captures to a signed model, measured on a board",
+        created_s=time.time(),
+        results=results,
+        steps=_steps(run),
+        accuracy=tuple(
+            accuracy_record(Evaluation.load(run / evaluation_file(model, pool)), model=model, pool=pool)
+            for pool in POOLS
+            for model in GRAPHS
+        ),
+        gate=gate_summary(GateResult.load(run / "gate.json")),
+        precision=precision_rows(cost(graph, BoardProfile.load("ks100")), _group),
+        pictures=_pictures(run),
+        custody=_custody(run),
+        custody_verified=_custody_verifies(run),
+        notes=_notes(run),
+        facts=_facts(run),
+    )
+
+
+def _group(name: str) -> str:
+    """Return ``attention`` for the operations of the cross-modal attention layers."""
+    return "attention" if any(part.startswith("fusion") for part in name.replace(";", "/").split("/")[1:]) else ""
+
+
+def _steps(run: Path) -> tuple[StepRow, ...]:
+    try:
+        rows = json.loads((run / _OUTCOMES).read_text())
+    except (OSError, ValueError):
+        return ()
+    return tuple(
+        StepRow(row["name"], row["title"], row["seconds"], StepState.REUSED if row["reused"] else StepState.DONE)
+        for row in rows
+    )
+
+
+def _pictures(run: Path) -> tuple[DetectionPicture, ...]:
+    """Return hard cases with what FP32 found on the host and the candidate on the board."""
+    if not ((run / HIL / DETECTIONS_FILE).is_file() and (run / detections_file("FP32", "hard")).is_file()):
+        return ()
+    hard = CaptureSet.load(run / "captures/hard")
+    position = {capture.id: index for index, capture in enumerate(hard.captures)}
+    ids, on_board = load_detections(run / HIL / DETECTIONS_FILE)
+    host_ids, on_host = load_detections(run / detections_file("FP32", "hard"))
+    board = dict(zip(ids, on_board["board"], strict=True))
+    host = dict(zip(host_ids, on_host["FP32"], strict=True))
+    known = [position[name] for name in ids if name in position and name in host]
+    chosen = varied(hard, known, _PICTURES)
+    return tuple(
+        detection_picture(hard, i, {"FP32, host": host[name], f"{CANDIDATE}, board": board[name]})
+        for i in chosen
+        for name in [hard.captures[i].id]
+    )
+
+
+def _custody(run: Path) -> tuple[CustodyRow, ...]:
+    chain = chain_of(PackageFile.open(run / PACKAGE).digest, CustodyLog.open(run / CUSTODY))
+    return tuple(
+        CustodyRow(e.index, s.act.value, s.actor, s.subjects[0].name, s.subjects[0].sha256, s.time_s)
+        for e in chain.entries
+        for s in [e.statement]
+    )
+
+
+def _custody_verifies(run: Path) -> bool:
+    try:
+        verify_custody(run)
+    except CustodyError:
+        return False
+    return True
+
+
+def _notes(run: Path) -> tuple[str, ...]:
+    notes = [f"Pushed {push.text}." for push in read_pushes(run / "pushes")]
+    gate = GateResult.load(run / "gate.json")
+    if not gate.policy.conditions_required:
+        notes.append("The gate decides on the hard cases; the condition categories are reported for information.")
+    return tuple(notes)
+
+
+def _facts(run: Path) -> tuple[tuple[str, str], ...]:
+    pools = ", ".join(
+        f"{path.name} {len(CaptureSet.load(path))}" for path in sorted((run / "captures").iterdir()) if path.is_dir()
+    )
+    return (("captures", pools), ("run folder", run.name))
