@@ -128,7 +128,7 @@ class SshServer:
         _private(script, f"exec {shlex.join(attach)}\n")
         text = _CONFIG.format(
             host_key=_quoted(keys / "host_ed25519"),
-            authorized=_quoted(keys / "authorized_keys"),
+            authorized=_quoted(keys / "authorized_keys").replace("%", "%%"),  # a percent sign begins a token there
             user=_user(),
             pam="yes" if _locked_for_sshd() else "no",
             command=f'/bin/sh "{shlex.quote(str(script))}"',
@@ -161,8 +161,8 @@ def _private(path: Path, text: str) -> None:
 
 
 def _quoted(path: Path) -> str:
-    """Return a path for the configuration: percent signs begin a token there."""
-    return '"' + str(path).replace("%", "%%") + '"'
+    """Return a path as one argument of the configuration."""
+    return '"' + str(path).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def _user() -> str:
