@@ -11,9 +11,12 @@ from typing import Any
 import numpy as np
 
 from models.captures import CaptureSet, ObjectClass
+from models.errors import ModelsError
 from models.heads import Detections
 
-__all__ = ["CocoFigures", "coco_annotations", "coco_figures", "coco_results"]
+__all__ = ["CocoFigures", "coco_annotations", "coco_figures", "coco_figures_of", "coco_results"]
+
+_SMALL_PX2 = 32 * 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,18 +34,50 @@ class CocoFigures:
     ap_small: float
 
 
+_NO_OBJECTS = CocoFigures(float("nan"), float("nan"), float("nan"))
+
+
 def coco_figures(captures: CaptureSet, detections: Sequence[Detections]) -> CocoFigures:
-    """Return COCO's figures of one model on one set."""
+    """Return COCO's figures of one model on one set.
+
+    Raises:
+        ModelsError: faster-coco-eval is not installed.
+    """
+    return coco_figures_of(captures, detections, [range(len(captures))])[0]
+
+
+def coco_figures_of(
+    captures: CaptureSet, detections: Sequence[Detections], parts: Sequence[Sequence[int]]
+) -> tuple[CocoFigures, ...]:
+    """Return COCO's figures on each part of a set, given by the positions of its captures.
+
+    Raises:
+        ModelsError: faster-coco-eval is not installed.
+    """
+    try:
+        from faster_coco_eval import COCO, COCOeval_faster
+    except ImportError as error:
+        raise ModelsError("evaluating needs faster-coco-eval; install the extra: pip install 'ks100[hil]'") from error
+
     annotations, results = coco_annotations(captures), coco_results(detections)
     if not annotations["annotations"]:
-        return CocoFigures(float("nan"), float("nan"), float("nan"))
-    if not results:
-        return CocoFigures(0.0, 0.0, 0.0)
-    from faster_coco_eval import COCO, COCOeval_faster
-
+        return (_NO_OBJECTS,) * len(parts)
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO(annotations)
-        evaluation = COCOeval_faster(truth, truth.loadRes(results), iouType="bbox", print_function=lambda *_: None)
+        found = truth.loadRes(results) if results else None
+    return tuple(_figures(COCOeval_faster, truth, found, part) for part in parts)
+
+
+def _figures(evaluator: Any, truth: Any, found: Any, part: Sequence[int]) -> CocoFigures:
+    inside = [truth.imgToAnns[image] for image in part]
+    if not any(not item["iscrowd"] for items in inside for item in items):
+        return _NO_OBJECTS
+    if found is None:
+        small = any(not item["iscrowd"] and item["area"] < _SMALL_PX2 for items in inside for item in items)
+        return CocoFigures(0.0, 0.0, 0.0 if small else float("nan"))
+    evaluation = evaluator(truth, found, iouType="bbox", print_function=lambda *_: None)
+    evaluation.params.imgIds = list(part)
+    with contextlib.redirect_stdout(io.StringIO()):
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()

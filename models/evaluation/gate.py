@@ -2,8 +2,9 @@
 
 Non-inferiority, one-sided (ICH E9, section 3.3.2). With U and L the one-sided 95 % bounds of the drop of AP50 in
 points, and M the margin: PASS when U < M, FAIL when L > M, otherwise INCONCLUSIVE, with the number of frames that would
-settle it if the drop stayed what it is. With fewer scenes than the policy asks for nothing is concluded. Every category
-must pass (an intersection-union test, which needs no correction for many comparisons; Berger and Hsu 1996).
+settle it with the policy's power if the true drop is the one found. With fewer scenes than the policy asks for nothing
+is concluded. Every category must pass (an intersection-union test, which needs no correction for many comparisons;
+Berger and Hsu 1996). A category without objects has nothing to lose and is left out.
 """
 
 from __future__ import annotations
@@ -11,15 +12,16 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import tomllib
 from dataclasses import asdict, dataclass
 from enum import Enum
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
-from models.errors import DataError, RecipeError
+from models.errors import DataError
 from models.evaluation.compare import Difference, compare
-from models.evaluation.metrics import Evaluation
+from models.evaluation.metrics import Evaluation, recalculate
+from models.evaluation.policy import GatePolicy
 
 __all__ = ["GatePolicy", "GateResult", "GateRow", "GateVerdict", "PairedEvaluations", "judge", "recompute"]
 
@@ -32,53 +34,6 @@ class GateVerdict(Enum):
     PASS = "PASS"  # noqa: S105 - a verdict, not a password
     FAIL = "FAIL"
     INCONCLUSIVE = "INCONCLUSIVE"
-
-
-@dataclass(frozen=True, slots=True)
-class GatePolicy:
-    """The margins, and how sure the gate must be.
-
-    Attributes:
-        hard_margin_points: AP50 that may be lost on the hard cases as a whole.
-        condition_margin_points: AP50 that may be lost in each condition category of the validation set.
-        least_scenes: independent scenes below which nothing is concluded.
-        conditions_required: whether the categories decide; otherwise they are reported only.
-        confidence: of each one-sided bound.
-        resamples: of the bootstrap.
-        seed: of the bootstrap.
-    """
-
-    hard_margin_points: float = 5.0
-    condition_margin_points: float = 1.8
-    least_scenes: int = 10
-    conditions_required: bool = True
-    confidence: float = 0.95
-    resamples: int = 1000
-    seed: int = 0
-
-    @classmethod
-    def load(cls, path: Path) -> GatePolicy:
-        """Read a policy from TOML; what it does not name keeps its default.
-
-        Raises:
-            RecipeError: the file is missing, not TOML, or a field is unknown, of the wrong type or out of range.
-        """
-        try:
-            item = tomllib.loads(path.read_text())
-        except (OSError, tomllib.TOMLDecodeError) as error:
-            raise RecipeError(f"cannot read the gate's policy {path}: {error}") from error
-        default = cls()
-        for name, value in item.items():
-            if name not in cls.__slots__:
-                raise RecipeError(f"{path}: unknown field {name!r}; known are {', '.join(cls.__slots__)}")
-            kind = type(getattr(default, name))
-            if type(value) is not kind and not (kind is float and type(value) is int):
-                raise RecipeError(f"{path}: {name} must be a {kind.__name__}, not {value!r}")
-        policy = cls(**item)
-        in_range = policy.hard_margin_points > 0 and policy.condition_margin_points > 0 and policy.resamples >= 100
-        if not in_range or not 0.5 < policy.confidence < 1:
-            raise RecipeError(f"{path}: margins must be positive, confidence in (0.5, 1), resamples at least 100")
-        return policy
 
 
 @dataclass(frozen=True)
@@ -177,8 +132,11 @@ def judge(hard: PairedEvaluations, validation: PairedEvaluations | None, policy:
         policy: the margins.
 
     Raises:
-        DataError: parent and candidate were not evaluated on the same captures.
+        DataError: parent and candidate were not evaluated on the same captures, or other models on one set than on
+            the other.
     """
+    if validation is not None:
+        _check_same_models(hard, validation)
     rows = [_row("hard", _compare(hard, policy)[0], policy.hard_margin_points, policy, required=True)]
     for difference in _compare(validation or hard, policy)[1:]:
         if difference.objects:
@@ -208,8 +166,12 @@ def recompute(evidence: dict[str, Any]) -> GateResult:
         hard = _pair_from_json(evidence["hard"])
         validation = None if evidence["validation"] is None else _pair_from_json(evidence["validation"])
         result = judge(hard, validation, policy)
-        same = evidence["verdict"] == result.verdict.value and evidence["rows"] == result.evidence["rows"]
-    except (KeyError, TypeError) as error:
+        stated = [evidence["verdict"], evidence["rows"]]
+        same = _equal(stated, [result.verdict.value, result.evidence["rows"]])
+        for pair in (hard, validation) if validation else (hard,):
+            for one in (pair.parent, pair.candidate):
+                same = same and _equal(one.to_json(), recalculate(one).to_json())
+    except (KeyError, TypeError, ValueError, IndexError) as error:
         raise DataError(f"not the gate's evidence: {type(error).__name__} {error}") from error
     if not same:
         raise DataError("the gate's evidence does not say what its own records give: it was edited, or made otherwise")
@@ -231,17 +193,24 @@ def _row(rule: str, difference: Difference, margin: float, policy: GatePolicy, *
         return GateRow(rule, difference, margin, GateVerdict.PASS, 0, required)
     if lower > margin:
         return GateRow(rule, difference, margin, GateVerdict.FAIL, 0, required)
-    return GateRow(rule, difference, margin, GateVerdict.INCONCLUSIVE, _frames_needed(difference, margin), required)
+    settling = _frames_needed(difference, margin, policy)
+    return GateRow(rule, difference, margin, GateVerdict.INCONCLUSIVE, settling, required)
 
 
-def _frames_needed(difference: Difference, margin: float) -> int | None:
-    """Bounds narrow with the square root of the frames: solve for the bound that touches the margin."""
+def _frames_needed(difference: Difference, margin: float, policy: GatePolicy) -> int | None:
+    """Frames at which the bound clears the margin with the policy's power, if the true drop is the one found.
+
+    A bound narrows with the square root of the frames, and the drop found again scatters by as much:
+    n' = n (w / g (1 + z_power / z_confidence))^2 for a bound w wide and a gap g to the margin.
+    """
     drop = difference.drop_points
     width = difference.upper_points - drop if drop < margin else drop - difference.lower_points
     gap = abs(margin - drop)
     if not (math.isfinite(width) and width > 0 and gap > 0):
         return None
-    return math.ceil(difference.frames * (width / gap) ** 2)
+    quantile = NormalDist().inv_cdf
+    scatter = 1 + quantile(policy.power) / quantile(policy.confidence)
+    return math.ceil(difference.frames * (width / gap * scatter) ** 2)
 
 
 def _worst(verdicts: list[GateVerdict]) -> GateVerdict:
@@ -253,7 +222,7 @@ def _worst(verdicts: list[GateVerdict]) -> GateVerdict:
 
 def _row_to_json(row: GateRow) -> dict[str, Any]:
     difference = {
-        name: None if isinstance(value, float) and math.isnan(value) else value
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
         for name, value in asdict(row.difference).items()
     }
     return {
@@ -272,6 +241,29 @@ def _pair_to_json(pair: PairedEvaluations) -> dict[str, Any]:
 
 def _pair_from_json(item: dict[str, Any]) -> PairedEvaluations:
     return PairedEvaluations(Evaluation.from_json(item["parent"]), Evaluation.from_json(item["candidate"]))
+
+
+def _check_same_models(hard: PairedEvaluations, validation: PairedEvaluations) -> None:
+    for role, one, other in (
+        ("parent", hard.parent, validation.parent),
+        ("candidate", hard.candidate, validation.candidate),
+    ):
+        if one.model_digest != other.model_digest:
+            raise DataError(
+                f"the {role} on {one.pool} ({one.model_digest[:16] or 'no digest'}) is another model than on "
+                f"{other.pool} ({other.model_digest[:16] or 'no digest'}); evaluate the same one on both"
+            )
+
+
+def _equal(stated: Any, computed: Any) -> bool:
+    """Whether plain values are equal, figures to a billionth: another processor may round the last bit otherwise."""
+    if isinstance(stated, dict) and isinstance(computed, dict):
+        return stated.keys() == computed.keys() and all(_equal(stated[key], computed[key]) for key in stated)
+    if isinstance(stated, list) and isinstance(computed, list):
+        return len(stated) == len(computed) and all(map(_equal, stated, computed))
+    if isinstance(stated, float) and isinstance(computed, float):
+        return math.isclose(stated, computed, rel_tol=1e-9, abs_tol=1e-9)
+    return type(stated) is type(computed) and bool(stated == computed)
 
 
 def _canonical(evidence: dict[str, Any]) -> bytes:

@@ -35,6 +35,7 @@ class FrameMatch:
         range_error: float64 [d]: |range error| / range, NaN without a matched range.
         velocity_error_mps: float64 [d]: |velocity error|, NaN without one.
         truth: int64 [t]: class of each object that counts.
+        counted: int64 [t]: index of each object that counts.
     """
 
     scores: NDArray[np.float64]
@@ -44,6 +45,16 @@ class FrameMatch:
     range_error: NDArray[np.float64]
     velocity_error_mps: NDArray[np.float64]
     truth: NDArray[np.int64]
+    counted: NDArray[np.int64]
+
+    def found(self, score: float) -> NDArray[np.bool_]:
+        """Return which detections of at least ``score`` are a true object, bool [d]."""
+        return np.asarray((self.outcome == 1) & (self.scores >= score))
+
+    def missed(self, score: float) -> tuple[int, ...]:
+        """Return the objects that no detection of at least ``score`` is."""
+        found = set(self.target[self.found(score)].tolist())
+        return tuple(index for index in self.counted.tolist() if index not in found)
 
 
 def match_frame(capture: Capture, seen: Detections, iou: float = IOU) -> FrameMatch:
@@ -58,7 +69,7 @@ def match_frame(capture: Capture, seen: Detections, iou: float = IOU) -> FrameMa
         objects = [(i, o) for i, o in enumerate(capture.objects) if o.object_class == label]
         _match_class(seen.boxes, mine[:_LIMIT], objects, iou, outcome, target)
     range_error, velocity_error = _kinematic_errors(capture, seen, outcome, target)
-    truth = np.array([int(o.object_class) for o in capture.objects if not o.ignore], np.int64)
+    counted = np.array([i for i, item in enumerate(capture.objects) if not item.ignore], np.int64)
     return FrameMatch(
         seen.scores[kept].astype(np.float64),
         seen.classes[kept],
@@ -66,7 +77,8 @@ def match_frame(capture: Capture, seen: Detections, iou: float = IOU) -> FrameMa
         target[kept],
         range_error[kept],
         velocity_error[kept],
-        truth,
+        np.array([int(capture.objects[i].object_class) for i in counted], np.int64),
+        counted,
     )
 
 

@@ -96,7 +96,7 @@ class _Steps:
 
     @classmethod
     def of(cls, frame: NDArray[np.int64], positive: NDArray[np.bool_], frames: int) -> _Steps:
-        step = np.cumsum(positive) - positive  # how many true positives stand before
+        step: NDArray[np.int64] = np.cumsum(positive) - positive  # how many true positives stand before
         hits = int(positive.sum())
         seen = np.zeros((frames, hits))
         before_last = step < hits

@@ -1,0 +1,77 @@
+"""The gate's policy: margins, and how sure the gate must be. A TOML file; what it does not name keeps its default."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.errors import RecipeError
+
+__all__ = ["GatePolicy"]
+
+
+@dataclass(frozen=True, slots=True)
+class GatePolicy:
+    """The margins, and how sure the gate must be.
+
+    Attributes:
+        hard_margin_points: AP50 that may be lost on the hard cases as a whole.
+        condition_margin_points: AP50 that may be lost in each condition category of the validation set.
+        least_scenes: independent scenes below which nothing is concluded.
+        conditions_required: whether the categories decide; otherwise they are reported only.
+        confidence: of each one-sided bound.
+        resamples: of the bootstrap.
+        seed: of the bootstrap.
+        power: chance of settling it that the number of frames needed is computed for.
+    """
+
+    hard_margin_points: float = 5.0
+    condition_margin_points: float = 1.8
+    least_scenes: int = 10
+    conditions_required: bool = True
+    confidence: float = 0.95
+    resamples: int = 1000
+    seed: int = 0
+    power: float = 0.8
+
+    @classmethod
+    def load(cls, path: Path) -> GatePolicy:
+        """Read a policy from TOML; what it does not name keeps its default.
+
+        Raises:
+            RecipeError: the file is missing, not TOML, or a field is unknown, of the wrong type or out of range.
+        """
+        try:
+            item = tomllib.loads(path.read_text())
+        except (OSError, tomllib.TOMLDecodeError) as error:
+            raise RecipeError(f"cannot read the gate's policy {path}: {error}") from error
+        default = cls()
+        for name, value in item.items():
+            if name not in cls.__slots__:
+                raise RecipeError(f"{path}: unknown field {name!r}; known are {', '.join(cls.__slots__)}")
+            kind = type(getattr(default, name))
+            if type(value) is not kind and not (kind is float and type(value) is int):
+                raise RecipeError(f"{path}: {name} must be a {kind.__name__}, not {value!r}")
+        policy = cls(**item)
+        policy.check(str(path))
+        return policy
+
+    def check(self, where: str) -> None:
+        """Check that every field is in its range.
+
+        Raises:
+            RecipeError: names the field and ``where`` it stands.
+        """
+        allowed = {
+            "hard_margin_points": (self.hard_margin_points > 0, "over 0"),
+            "condition_margin_points": (self.condition_margin_points > 0, "over 0"),
+            "least_scenes": (self.least_scenes >= 2, "at least 2"),
+            "confidence": (0.5 < self.confidence < 1, "over 0.5 and under 1"),
+            "resamples": (self.resamples >= 100, "at least 100"),
+            "seed": (self.seed >= 0, "at least 0"),
+            "power": (0.5 <= self.power < 1, "at least 0.5 and under 1"),
+        }
+        for name, (holds, rule) in allowed.items():
+            if not holds:
+                raise RecipeError(f"{where}: {name} must be {rule}, not {getattr(self, name)!r}")
