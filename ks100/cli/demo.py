@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ks100.cli.demo_table import print_demo_table
+from ks100.cli.gate import GATE_CODES, print_gate
 from ks100.cli.progress import progress_bar
 from ks100.errors import ExitCode, UsageError
 from ks100.pipeline import LINKS, POOLS, DemoOptions, build_steps
@@ -29,18 +30,31 @@ __all__ = ["command"]
 @click.option("--recipe", default="fusion-small-demo", show_default=True, help="Of the training.")
 @click.option("--frames", multiple=True, metavar="POOL=N", help="Frame pairs in a pool, e.g. --frames train=400.")
 @click.option("--policy", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Of the gate (TOML).")
-def command(folder: Path, seed: int, recipe: str, frames: tuple[str, ...], policy: Path | None) -> int:
+@click.option("--waive", default="", metavar="REASON", help="Go on without a passed gate; the reason is signed.")
+def command(folder: Path, seed: int, recipe: str, frames: tuple[str, ...], policy: Path | None, waive: str) -> int:
     """Captures, training, QAT, one mixed-precision graph, gate, signature, push, measurement, report.
 
     Everything runs on this host; the board is emulated: numerics are real, the NPU's time and power are modelled.
     """
-    options = DemoOptions(seed=seed, recipe=recipe, frames=_frames(frames), policy=policy)
+    sizes = {**dict(DemoOptions().frames), **_frames(frames)}
+    options = DemoOptions(seed=seed, recipe=recipe, frames=tuple(sorted(sizes.items())), policy=policy, waiver=waive)
     begin_s = time.monotonic()
     with Run(folder.resolve()) as run:
         report = _Walk(run, options).go()
+        if report is None:
+            return _stopped_at_gate(run.folder)
     print_demo_table(report)
     click.echo(f"{folder}/report.html, report.json, junit.xml; {time.monotonic() - begin_s:.0f} s in all")
     return _code(report)
+
+
+def _stopped_at_gate(folder: Path) -> ExitCode:
+    from models.evaluation.gate import GateResult
+
+    result = GateResult.load(folder / "gate.json")
+    print_gate(result)
+    click.echo("the candidate is not released; train longer, change the plan, or give --waive REASON", err=True)
+    return GATE_CODES[result.verdict.value]
 
 
 def _code(report: Report) -> ExitCode:
@@ -61,18 +75,28 @@ class _Walk:
 
     def __init__(self, run: Run, options: DemoOptions) -> None:
         self._run = run
+        self._options = options
         self._steps = build_steps(options)
         self._count = len(self._steps) + len(LINKS) + 3
         self._outcomes: list[Outcome] = []
 
-    def go(self) -> Report:
+    def go(self) -> Report | None:
+        """Return the report, or None when the gate stops the candidate."""
         for step in self._steps:
+            if step.name == "sign" and not self._may_be_signed():
+                return None
             self._do(step)
         with self._board() as board:
             for link in LINKS:
                 self._push(board, link)
             self._measure(board)
         return self._report()
+
+    def _may_be_signed(self) -> bool:
+        from models.evaluation.gate import GateResult, GateVerdict
+
+        result = GateResult.load(self._run.folder / "gate.json")
+        return result.verdict is GateVerdict.PASS or bool(self._options.waiver)
 
     def _do(self, step: Step, remark: Callable[[], str] | None = None) -> None:
         number = len(self._outcomes) + 1
@@ -145,11 +169,11 @@ class _Walk:
         return written[0]
 
 
-def _frames(pairs: tuple[str, ...]) -> tuple[tuple[str, int], ...]:
-    found = []
+def _frames(pairs: tuple[str, ...]) -> dict[str, int]:
+    found = {}
     for pair in pairs:
         name, _, count = pair.partition("=")
         if name not in ("train", "calibration", *POOLS) or not count.isdecimal() or int(count) < 1:
             raise UsageError(f"--frames {pair}: give POOL=N with a pool of train, calibration, {', '.join(POOLS)}")
-        found.append((name, int(count)))
-    return tuple(found)
+        found[name] = int(count)
+    return found

@@ -13,10 +13,10 @@ from ks100.errors import ExitCode
 if TYPE_CHECKING:
     from models.evaluation.gate import GateResult
 
-__all__ = ["command", "print_gate"]
+__all__ = ["GATE_CODES", "command", "print_gate"]
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
-_CODES = {"PASS": ExitCode.PASS, "FAIL": ExitCode.LIMIT_FAILED, "INCONCLUSIVE": ExitCode.INCONCLUSIVE}
+GATE_CODES = {"PASS": ExitCode.PASS, "FAIL": ExitCode.LIMIT_FAILED, "INCONCLUSIVE": ExitCode.INCONCLUSIVE}
 
 
 @click.command(name="gate")
@@ -34,12 +34,14 @@ def command(
     Exit codes: 0 pass, 1 fail, 6 inconclusive.
     """
     from ks100.steps.judging import judge_candidate
+    from models.evaluation.gate import GatePolicy
 
-    result = judge_candidate((parent, candidate), validation, policy)
+    rules = GatePolicy() if policy is None else GatePolicy.load(policy)
+    result = judge_candidate((parent, candidate), validation, rules)
     if out is not None:
         result.save(out)
     print_gate(result)
-    return _CODES[result.verdict.value]
+    return GATE_CODES[result.verdict.value]
 
 
 def print_gate(result: GateResult) -> None:

@@ -64,8 +64,7 @@ def evaluate_graph(
     return evaluate(chosen, detections, model or graph.stem, model_digest=hashlib.sha256(data).hexdigest())
 
 
-def judge_candidate(hard: tuple[Path, Path], validation: tuple[Path, Path] | None, policy: Path | None) -> GateResult:
-    """Judge a candidate from the evaluations of (parent, candidate) on each set; the default policy if None."""
+def judge_candidate(hard: tuple[Path, Path], validation: tuple[Path, Path] | None, policy: GatePolicy) -> GateResult:
+    """Judge a candidate from the evaluations of (parent, candidate) on each set."""
     pairs = [PairedEvaluations(*(Evaluation.load(path) for path in pair)) for pair in (hard, validation) if pair]
-    rules = GatePolicy() if policy is None else GatePolicy.load(policy)
-    return judge(pairs[0], pairs[1] if len(pairs) > 1 else None, rules)
+    return judge(pairs[0], pairs[1] if len(pairs) > 1 else None, policy)

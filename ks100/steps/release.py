@@ -23,11 +23,11 @@ PACKAGE = "package.ksm"
 CUSTODY = "custody"
 
 
-def release(run: Path, program: str) -> PackageFile:
+def release(run: Path, program: str, waiver: str = "") -> PackageFile:
     """Sign the candidate of a run and state the acts that led to it.
 
     Raises:
-        UsageError: the gate has not passed.
+        UsageError: the gate has not passed, and there is no waiver.
     """
     from models.quant.plan import PrecisionPlan
 
@@ -43,7 +43,7 @@ def release(run: Path, program: str) -> PackageFile:
     chronicle.state(Act.QUANTIZE, [graph], [parent, plan, sets["calibration"], sets["train"]], {"method": "QAT"})
     judged = [graph, parent, sets["hard"], sets["validation"]]
     chronicle.state(Act.GATE, [evidence], judged, {"verdict": gate.verdict.value, "reason": gate.reason})
-    origin = Origin(plan.sha256, sets["calibration"].sha256, parent.sha256, run / "gate.json", custody=CUSTODY)
+    origin = Origin(plan.sha256, sets["calibration"].sha256, parent.sha256, run / "gate.json", waiver, CUSTODY)
     what = Release(program, "fusion-small", "0.1.0", runtimes=("litert",))
     package = sign_graph(run / GRAPHS[CANDIDATE], what, origin, ring.signer(PROGRAM), run / PACKAGE)
     signed = Artefact(PACKAGE, package.digest)
