@@ -114,6 +114,12 @@ def test_a_host_without_a_board_checks_all_that_needs_no_board(shop, package, st
         ("2.3", "2.3.1", False),
         ("2.3.1rc2", "2.3.1", True),
         ("nightly", "0.0.1", False),
+        ("", "0.0.0.1", False),
+        ("2", "2.1", False),
+        ("2.3", "2.3.0.1", False),
+        ("2.3.1", "2.3.1.1", False),
+        ("2.3.1.1", "2.3.1.2", False),
+        ("2.3.1.2", "2.3.1.1", True),
         ("2.3rc1.9", "2.3.0.1", False),
         ("2.x.9", "2.1", False),
     ],
@@ -166,3 +172,21 @@ def test_a_file_is_judged_as_its_bytes_are(shop, package, store, context, tmp_pa
     verified = trust.verify_file(file, store, context)
     assert verified.payload is file.payload()
     assert verified.manifest == trust.verify_package(package, store, context).manifest
+
+
+def test_a_key_signs_for_exactly_the_boards_of_its_scope(shop, context):
+    scoped = trust.ProgramKey(shop.good.public_key_spki, "falcon", boards=("ks100", "ks200"))
+    store = shop.store(keys=[scoped])
+    for boards in (("ks100",), ("ks100", "ks200")):
+        trust.verify_package(shop.package(boards=boards), store, context)
+    assert reason(shop.package(boards=("ks100", "ks300")), store, context) is R.BOARD
+
+
+@pytest.mark.parametrize("wrong", [0, 1, 2])
+def test_the_chunk_that_is_wrong_is_named(shop, store, context, wrong):
+    payload = bytearray(b"x" * (2 * 16384 + 5))
+    package = bytearray(container.build(shop.manifest, bytes(payload), shop.good))
+    package[len(package) - len(payload) + wrong * 16384] ^= 1
+    with pytest.raises(RejectedError, match=f"chunk {wrong} of 3") as refused:
+        trust.verify_package(bytes(package), store, context)
+    assert refused.value.reason is R.CHUNK
