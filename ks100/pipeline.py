@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ks100.run import Progress, Step
 
-__all__ = ["CANDIDATE", "GRAPHS", "LINKS", "POOLS", "DemoOptions", "build_steps", "detections_file", "evaluation_file"]
+__all__ = ["BOARDS", "CANDIDATE", "GRAPHS", "POOLS", "DemoOptions", "build_steps", "detections_file", "evaluation_file"]
 
 GRAPHS = {
     "FP32": "network/float.tflite",
@@ -20,7 +20,8 @@ GRAPHS = {
 """The graphs that are compared, by the name that tables and reports give them."""
 CANDIDATE = "mixed QAT"
 POOLS = ("validation", "hard")
-LINKS = ("ssh", "serial")
+BOARDS = {"ssh": "board-1", "serial": "board-2"}
+"""The demo's boards, by the link that the package is pushed over: two, since a board takes the same bytes only once."""
 
 _DATA_CODE = ("models/scenes", "models/pools.py", "models/captures.py")
 _INPUT_CODE = ("models/preprocess.py", "models/heads.py")
@@ -220,5 +221,6 @@ def _sign(options: DemoOptions) -> Step:
     return Step(
         "sign", "Sign the package, state its custody", work, outputs=("package.ksm",),
         inputs=(GRAPHS[CANDIDATE], GRAPHS["FP32"], "gate.json", "plan.json", "keys"),
-        parameters={"program": options.program, "waiver": options.waiver}, code=("firmware_bridge/package", "ks100/steps/packaging.py"),
+        parameters={"program": options.program, "waiver": options.waiver},
+        code=("firmware_bridge/package", "ks100/steps/packaging.py"),
     )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from ks100.cli.demo_table import print_demo_table
 from ks100.cli.gate import GATE_CODES, print_gate
 from ks100.cli.progress import progress_bar
 from ks100.errors import ExitCode, UsageError
-from ks100.pipeline import LINKS, POOLS, DemoOptions, build_steps
+from ks100.pipeline import BOARDS, POOLS, DemoOptions, build_steps
 from ks100.run import Outcome, Progress, Run, Step
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class _Walk:
         self._run = run
         self._options = options
         self._steps = build_steps(options)
-        self._count = len(self._steps) + len(LINKS) + 3
+        self._count = len(self._steps) + 2 * len(BOARDS) + 3
         self._outcomes: list[Outcome] = []
 
     def go(self) -> Report | None:
@@ -86,10 +87,12 @@ class _Walk:
             if step.name == "sign" and not self._may_be_signed():
                 return None
             self._do(step)
-        with self._board() as board:
-            for link in LINKS:
+        with ExitStack() as running:
+            boards = {link: running.enter_context(self._board(folder)) for link, folder in BOARDS.items()}
+            self._forge(boards["ssh"])
+            for link, board in boards.items():
                 self._push(board, link)
-            self._measure(board)
+            self._measure(boards["ssh"])
         return self._report()
 
     def _may_be_signed(self) -> bool:
@@ -107,7 +110,7 @@ class _Walk:
         what = "" if remark is None else f"; {remark()}"
         click.echo(f"[{number:2}/{self._count}] {step.title}: {took}{what}")
 
-    def _board(self) -> EmulatedBoard:
+    def _board(self, folder: str) -> EmulatedBoard:
         from hil.virtual.emulated import EmulatedBoard
         from ks100.steps.bench import provision
 
@@ -115,15 +118,29 @@ class _Walk:
 
         def work(run: Path, progress: Progress) -> None:
             progress(0.0, "a process of its own, with sshd and a serial line")
-            started.append(EmulatedBoard.start(run / "board"))
+            started.append(EmulatedBoard.start(run / folder))
             provision(started[0], run / "trust.ksr")
 
-        step = Step("board", "Start the emulated board, provision it", work, (), inputs=("trust.ksr",), reusable=False)
+        step = Step(folder, "Start an emulated board, provision it", work, (), inputs=("trust.ksr",), reusable=False)
         self._do(
             step,
             lambda: f"{started[0].serial_number}, {started[0].ssh_url.split('?')[0]} and {started[0].serial_url}",
         )  # fmt: skip
         return started[0]
+
+    def _forge(self, board: EmulatedBoard) -> None:
+        from hil.results import Rejection
+        from ks100.steps.bench import forge
+        from ks100.steps.release import PACKAGE
+
+        seen: list[Rejection] = []
+
+        def work(run: Path, progress: Progress) -> None:
+            progress(0.0, "one flipped bit; another program's key")
+            seen.extend(forge(board, run / PACKAGE, run / "pushes"))
+
+        step = Step("forge", "Try what the board must refuse", work, (), inputs=(PACKAGE,), reusable=False)
+        self._do(step, lambda: "; ".join(f"{item.title}: refused as {item.got}" for item in seen))
 
     def _push(self, board: EmulatedBoard, link: str) -> None:
         from ks100.steps.bench import Push, push

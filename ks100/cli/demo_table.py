@@ -55,12 +55,16 @@ def _figures(report: Report) -> list[tuple[str, ...]]:
 def _figure(item: Measurement) -> tuple[str, ...]:
     return (
         item.name.replace("_", " "),
-        f"{item.value:.4g} {item.unit}",
+        _with_unit(item.value, item.unit),
         str(item.limit or ""),
         _MARKS[item.verdict.value],
         f"{item.source.value}, {item.basis.value}",
-        "" if item.reference is None else f"{item.reference:g} {item.unit}",
+        "" if item.reference is None else _with_unit(item.reference, item.unit),
     )
+
+
+def _with_unit(value: float, unit: str) -> str:
+    return f"{value:.4g}" if unit == "1" else f"{value:.4g} {unit}"
 
 
 def _rejections(report: Report) -> list[tuple[str, ...]]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 __all__ = ["print_table", "share_of"]
 
-_PLAIN_WIDTH = 120
+_PLAIN_WIDTH = 140
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str = "") -> None:
@@ -20,7 +20,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title:
         console = Console(width=_PLAIN_WIDTH, no_color=True)
     table = Table(title=title or None, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
     for name in columns:
-        table.add_column(name.lstrip(">"), justify="right" if name.startswith(">") else "left")
+        table.add_column(name.lstrip(">"), justify="right" if name.startswith(">") else "left", overflow="fold")
     for row in rows:
         table.add_row(*row)
     console.print(table)

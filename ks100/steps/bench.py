@@ -10,11 +10,15 @@ from pathlib import Path
 from firmware_bridge.host.transfer import TransferProgress
 from firmware_bridge.package.container import PackageFile
 from hil.bench import open_board
+from hil.results import Rejection
 from hil.virtual.emulated import EmulatedBoard
 from ks100.run import Progress
 from ks100.steps.packaging import read_trust
 
-__all__ = ["Push", "provision", "push", "read_pushes"]
+__all__ = ["Push", "forge", "provision", "push", "read_pushes", "read_rejections"]
+
+
+_REJECTIONS = "rejections.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,8 @@ class Push:
     @property
     def text(self) -> str:
         """One line for people."""
+        if not self.wire_bytes:
+            return f"the board had every byte already, nothing crossed {self.link}; slot {self.slot}"
         rate = self.payload_bytes / self.seconds / 1000 if self.seconds else 0.0
         return (
             f"{self.payload_bytes / 1024:.0f} KiB over {self.link} in {self.seconds:.1f} s ({rate:.0f} kB/s effective, "
@@ -89,6 +95,31 @@ def push(board: EmulatedBoard, link: str, package: Path, record: Path, progress:
     record.parent.mkdir(parents=True, exist_ok=True)
     record.write_text(json.dumps(asdict(done), indent=1) + "\n")
     return done
+
+
+def forge(board: EmulatedBoard, package: Path, folder: Path) -> tuple[Rejection, ...]:
+    """Push a package with one bit of its payload flipped, and one signed with another program's key.
+
+    The flipped bit comes first: of a package that a board has already, no byte is asked for.
+    """
+    from hil.forgeries import FLIPPED_PAYLOAD, FORGERIES, attempt
+
+    genuine = PackageFile.open(package)
+    chosen = (FLIPPED_PAYLOAD, *(item for item in FORGERIES if item.case == "other-program"))
+    with open_board(board.ssh_url) as host:
+        found = tuple(attempt(host, forgery, forgery.make(genuine)) for forgery in chosen)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / _REJECTIONS).write_text(json.dumps([asdict(item) for item in found], indent=1) + "\n")
+    return found
+
+
+def read_rejections(folder: Path) -> tuple[Rejection, ...]:
+    """Return the rejections that were noted in ``folder``."""
+    try:
+        rows = json.loads((folder / _REJECTIONS).read_text())
+    except OSError:
+        return ()
+    return tuple(Rejection(**{**row, "expected": tuple(row["expected"])}) for row in rows)
 
 
 def read_pushes(folder: Path) -> tuple[Push, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from firmware_bridge.package.container import PackageFile
@@ -24,7 +24,7 @@ from ks100.custody.log import CustodyLog
 from ks100.errors import CustodyError, UsageError
 from ks100.pipeline import CANDIDATE, GRAPHS, POOLS, detections_file, evaluation_file
 from ks100.run import Outcome
-from ks100.steps.bench import read_pushes
+from ks100.steps.bench import read_pushes, read_rejections
 from ks100.steps.release import CUSTODY, PACKAGE, verify_custody
 from models.captures import CaptureSet
 from models.evaluation.gate import GateResult
@@ -60,7 +60,7 @@ def build_report(run: Path) -> Report:
     """Return the report of a run folder; parts that are not there are left out."""
     if not (run / PACKAGE).is_file():
         raise UsageError(f"{run} holds no finished run: there is no {PACKAGE}; run: ks100 demo --run {run}")
-    results = HilResults.load(run / HIL) if (run / HIL / RESULTS_FILE).is_file() else None
+    results = _results(run)
     graph = Graph.parse((run / GRAPHS[CANDIDATE]).read_bytes())
     return Report(
         title="KS-100 deployment report",
@@ -81,6 +81,14 @@ def build_report(run: Path) -> Report:
         notes=_notes(run),
         facts=_facts(run),
     )
+
+
+def _results(run: Path) -> HilResults | None:
+    """Return the suite's results, with what the board refused before the suite ran."""
+    if not (run / HIL / RESULTS_FILE).is_file():
+        return None
+    results = HilResults.load(run / HIL)
+    return replace(results, rejections=(*read_rejections(run / "pushes"), *results.rejections))
 
 
 def _group(name: str) -> str:
