@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 
 from models.errors import RecipeError
+from models.networks.attention import AttentionSpec
 from models.networks.fold import fold_into
 from models.networks.fusion import FUSION_SMALL, PARTS, FusionSpec, build_fusion
 
-__all__ = ["NETWORKS", "FusionSpec", "build", "fold", "groups"]
+__all__ = ["NETWORKS", "AttentionSpec", "FusionSpec", "build", "fold", "groups"]
 
 NETWORKS: dict[str, FusionSpec] = {"fusion-small": FUSION_SMALL}
 """Every network that `build` knows, by name."""
@@ -22,13 +25,17 @@ def build(name: str, *, folded: bool = False, **options: Any) -> keras.Model:
     Args:
         name: one of `NETWORKS`.
         folded: without batch normalization, one layer per quantized tensor.
-        options: fields of `FusionSpec` that differ from the named network's, e.g. ``neck=24``.
+        options: fields of `FusionSpec` that differ from the named network's, e.g. ``neck=24``; as a recipe gives them,
+            with lists for tuples and ``[depth, heads, pool]`` for an attention layer.
 
     Raises:
-        RecipeError: an unknown network or option; the text lists the known ones.
+        RecipeError: an unknown network or option (the text lists the known ones), or sizes that do not fit together.
     """
-    import dataclasses
+    return build_fusion(_spec(name, options), name.replace("-", "_"), folded=folded)
 
+
+def _spec(name: str, options: Mapping[str, Any]) -> FusionSpec:
+    """Return the named spec with ``options`` in it, as a recipe's file gives them."""
     if name not in NETWORKS:
         raise RecipeError(f"unknown network {name!r}; known are {', '.join(NETWORKS)}")
     known = [field.name for field in dataclasses.fields(FusionSpec)]
@@ -36,8 +43,16 @@ def build(name: str, *, folded: bool = False, **options: Any) -> keras.Model:
     if unknown:
         raise RecipeError(f"network {name!r} has no option {unknown[0]!r}; options are {', '.join(known)}")
     values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in options.items()}
+    if "attention" in values:
+        values["attention"] = tuple(
+            layer if isinstance(layer, AttentionSpec) else AttentionSpec(*layer) for layer in values["attention"]
+        )
     spec = dataclasses.replace(NETWORKS[name], **values)
-    return build_fusion(spec, name.replace("-", "_"), folded=folded)
+    try:
+        spec.check()
+    except ValueError as error:
+        raise RecipeError(f"network {name!r}: {error}") from error
+    return spec
 
 
 def fold(trained: keras.Model, name: str, **options: Any) -> keras.Model:

@@ -15,7 +15,7 @@ from keras import layers
 from models.networks.blocks import Blocks
 from models.networks.layers import Heads, Merge, Product, ScalarScale
 
-__all__ = ["AttentionSpec", "cross_attention"]
+__all__ = ["MAX_KEYS", "AttentionSpec", "cross_attention"]
 
 MAX_KEYS = 64
 """With 64 flat keys an INT8 softmax still keeps 24 dB; with 1,024 it loses 80 % of the attention's mass."""
@@ -35,18 +35,27 @@ class AttentionSpec:
     heads: int
     pool: int
 
+    def check(self, height: int, width: int) -> None:
+        """Check that the layer fits a grid of ``height`` x ``width`` cells.
+
+        Raises:
+            ValueError: too many keys, or a division leaves a rest.
+        """
+        if height % self.pool or width % self.pool:
+            raise ValueError(f"a grid of {width}x{height} cells cannot be pooled by {self.pool}")
+        keys = (height // self.pool) * (width // self.pool)
+        if keys > MAX_KEYS:
+            raise ValueError(f"{keys} keys are more than {MAX_KEYS}; pool by more than {self.pool}")
+        if self.depth % self.heads:
+            raise ValueError(f"an attention depth of {self.depth} cannot be shared by {self.heads} heads")
+
 
 def cross_attention(blocks: Blocks, eo: Any, lwir: Any, spec: AttentionSpec, name: str) -> Any:
     """Fuse two grids [B, h, w, c] of one size into one of the same shape.
 
     ``out = in(eo) + in(lwir) + attend(eo asks lwir) + attend(lwir asks eo)``; the sum is the residual stream.
-
-    Raises:
-        ValueError: the pooled grid holds more than `MAX_KEYS` cells.
     """
     channels = eo.shape[-1]
-    if (eo.shape[1] // spec.pool) * (eo.shape[2] // spec.pool) > MAX_KEYS:
-        raise ValueError(f"{name}: more than {MAX_KEYS} keys; pool more than {spec.pool}")
     streams = [blocks.unit(x, channels, f"{name}_{band}_in", kernel=1, relu=False) for band, x in _bands(eo, lwir)]
     base = layers.Add(name=f"{name}_base")(streams)
     queries, sources = {}, {}

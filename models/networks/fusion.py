@@ -50,6 +50,23 @@ class FusionSpec:
     neck: int
     strides: tuple[int, ...]
 
+    def check(self) -> None:
+        """Check that the sizes fit together.
+
+        Raises:
+            ValueError: says what does not.
+        """
+        levels = len(self.channels)
+        if not levels or {len(self.depths), len(self.attention)} != {levels}:
+            raise ValueError("channels, depths and attention need one entry for each stride, and at least one")
+        scales = [4 << level for level in range(levels)]
+        if not self.strides or not set(self.strides) <= set(scales):
+            raise ValueError(f"strides {self.strides} need to be among {tuple(scales)}")
+        if self.height % scales[-1] or self.width % scales[-1]:
+            raise ValueError(f"an input of {self.width}x{self.height} is not a multiple of stride {scales[-1]}")
+        for scale, spec in zip(scales, self.attention, strict=True):
+            spec.check(self.height // scale, self.width // scale)
+
 
 FUSION_SMALL = FusionSpec(
     height=128,

@@ -23,7 +23,7 @@ def export_float(model: keras.Model) -> bytes:
         name: tf.TensorSpec((1, *tensor.shape[1:]), tf.float32, name=name) for name, tensor in model.input.items()
     }
 
-    @tf.function(input_signature=[signature])
+    @tf.function(input_signature=[signature], autograph=False)
     def serve(frames: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         return model(frames, training=False)
 

@@ -122,7 +122,7 @@ class FitLoop:
         )  # fmt: skip
         self._optimizers = [AdamW(group.variables, group.weight_decay, _GRADIENT_NORM) for group in self._groups]
         self._average = tf.Variable(flatten([v.value for v in model.variables]))
-        self._step = tf.function(self._train_step)
+        self._step = tf.function(self._train_step, autograph=False)
         self.history: list[EpochRecord] = []
 
     def run(

@@ -33,7 +33,7 @@ def detect(
         policy: thresholds; the default if None.
     """
     _, height, width, _ = model.input[INPUT_EO].shape
-    run = tf.function(lambda frames: model(frames, training=False))
+    run = tf.function(lambda frames: model(frames, training=False), autograph=False)
     found: list[Detections] = []
     for first in range(0, len(captures), _BATCH):
         frames = batch(captures, range(first, min(first + _BATCH, len(captures))), height, width)
