@@ -24,6 +24,7 @@ __all__ = ["PacedLine"]
 _BITS_PER_BYTE = 10  # start, eight data, stop
 _PIECE_S = 0.002  # bytes travel in pieces of this length, as out of the FIFO of a UART
 _PIECE_LEAST_BYTES = 8
+_PIECES = 8  # taken ahead: the wire must not rest because this host was busy for some milliseconds
 _RECEIVER_BYTES = 64 * 1024  # the kernel's own limit for a terminal that nobody reads
 _IDLE_POLL_S = 0.25
 _QUIET_S = 10.0
@@ -122,7 +123,7 @@ class _Wire:
     @property
     def has_room(self) -> bool:
         """Whether the sender's FIFO takes more; the sender blocks otherwise, as on a real port."""
-        return len(self._travelling) < 2
+        return len(self._travelling) < _PIECES
 
     def take(self, now_s: float) -> None:
         """Take a piece from the sender's terminal."""
