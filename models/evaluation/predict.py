@@ -22,6 +22,7 @@ __all__ = ["dequantize_outputs", "input_size", "predict", "quantize_inputs"]
 
 # The scale of an INT8 input that is exactly the 8-bit frame minus 128; see `models.heads`.
 _EXACT_SCALE, _EXACT_ZERO = 1 / 255, -128
+_CHANNELS = {INPUT_EO: 3, INPUT_LWIR: 1}
 
 
 def predict(
@@ -64,7 +65,7 @@ def input_size(graph: Graph) -> tuple[int, int]:
         DataError: it has other inputs than ``eo`` and ``lwir``, or they differ in size.
     """
     sizes = {tensor.shape[1:3] for tensor in graph.inputs if len(tensor.shape) == 4}
-    known = {tensor.name for tensor in graph.inputs} <= {INPUT_EO, INPUT_LWIR}
+    known = all(tensor.shape[::3] == (1, _CHANNELS.get(tensor.name)) for tensor in graph.inputs)
     if not known or len(sizes) != 1:
         shown = ", ".join(f"{tensor.name} {list(tensor.shape)}" for tensor in graph.inputs)
         raise DataError(f"the graph takes {shown}; a detector takes eo [1, H, W, 3] and lwir [1, H, W, 1]")
@@ -95,9 +96,15 @@ def _input(tensor: GraphTensor, frame: NDArray[np.uint8]) -> NDArray[Any]:
 
 
 def dequantize_outputs(graph: Graph, outputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
-    """Return the outputs' real values, float32: ``(q - zero_point) * scale`` where they are quantized."""
+    """Return the outputs' real values, float32: ``(q - zero_point) * scale`` where they are quantized.
+
+    Raises:
+        DataError: an output of the graph is not among them.
+    """
     real = {}
     for tensor in graph.outputs:
+        if tensor.name not in outputs:
+            raise DataError(f"the graph's output {tensor.name} did not come; there are {', '.join(sorted(outputs))}")
         values = outputs[tensor.name]
         if tensor.scale:
             real[tensor.name] = ((values.astype(np.int64) - tensor.zero_point) * tensor.scale).astype(np.float32)

@@ -1,0 +1,160 @@
+"""Named critical cells: the few combinations of conditions and objects that a mission cannot do without.
+
+A cell crosses conditions with a kind of object (a person under 12 px at thermal crossover in haze), so it holds too few
+objects for AP or a gate. Its figure is recall at the operating point, with Wilson's 95 % interval (Brown, Cai and
+DasGupta, Statistical Science 16, 2001). The interval takes objects as independent, which those of one scene are not.
+"""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from models.captures import CaptureSet, ObjectClass, TruthObject
+from models.errors import RecipeError
+from models.evaluation.explain import check_captures
+from models.evaluation.record import Evaluation
+
+__all__ = ["DEFAULT_CELLS", "CellScore", "CriticalCell", "cell_scores", "load_cells"]
+
+_Z95 = 1.959964
+
+
+@dataclass(frozen=True, slots=True)
+class CriticalCell:
+    """A combination to watch; what is left empty does not restrict it.
+
+    Attributes:
+        name: for people.
+        conditions: pairs of axis and category that a frame must have, all of them.
+        classes: the object's class is one of these.
+        under_height_px: the object's box is lower than this.
+        over_range_m: the object is farther than this, and its range is known.
+    """
+
+    name: str
+    conditions: tuple[tuple[str, str], ...] = ()
+    classes: tuple[ObjectClass, ...] = ()
+    under_height_px: float = math.inf
+    over_range_m: float = 0.0
+
+    def holds(self, item: TruthObject) -> bool:
+        """Return whether an object is of the cell's kind."""
+        far = self.over_range_m <= 0 or (item.range_m is not None and item.range_m > self.over_range_m)
+        known = not self.classes or item.object_class in self.classes
+        return far and known and item.box[3] - item.box[1] < self.under_height_px
+
+
+DEFAULT_CELLS = (
+    CriticalCell(
+        "small person, crossover, haze",
+        (("thermal", "crossover"), ("atmosphere", "haze")),
+        (ObjectClass.PERSON,),
+        under_height_px=12,
+    ),
+    CriticalCell(
+        "person at night, precipitation",
+        (("thermal", "night"), ("atmosphere", "precipitation")),
+        (ObjectClass.PERSON,),
+    ),
+    CriticalCell("two-wheeler, crossover", (("thermal", "crossover"),), (ObjectClass.BICYCLE, ObjectClass.MOTORCYCLE)),
+    CriticalCell("anything beyond 400 m", over_range_m=400),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CellScore:
+    """Recall in one cell.
+
+    Attributes:
+        name: the cell's.
+        frames: frames with at least one of its objects.
+        objects: its objects that count.
+        found: those that the model finds at its operating point.
+        low: lower end of the 95 % interval of the recall, NaN without objects.
+        high: upper end.
+    """
+
+    name: str
+    frames: int
+    objects: int
+    found: int
+    low: float
+    high: float
+
+    @property
+    def recall(self) -> float:
+        """Share found; NaN without objects."""
+        return self.found / self.objects if self.objects else math.nan
+
+
+def cell_scores(
+    captures: CaptureSet, evaluation: Evaluation, cells: Sequence[CriticalCell] = DEFAULT_CELLS
+) -> tuple[CellScore, ...]:
+    """Return the recall in each cell.
+
+    Raises:
+        DataError: the evaluation is not of these captures.
+    """
+    check_captures(captures, evaluation)
+    return tuple(_score(captures, evaluation, cell) for cell in cells)
+
+
+def load_cells(path: Path) -> tuple[CriticalCell, ...]:
+    """Read cells from TOML: ``[[cell]]`` tables with the fields of `CriticalCell`, conditions as a table.
+
+    Raises:
+        RecipeError: the file is missing or not TOML, or a cell has an unknown field, class or type.
+    """
+    try:
+        items = tomllib.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise RecipeError(f"cannot read the critical cells {path}: {error}") from error
+    cells = items.pop("cell", None)
+    if items or not isinstance(cells, list) or not all(isinstance(cell, dict) for cell in cells):
+        raise RecipeError(f"{path}: it must hold [[cell]] tables and nothing else")
+    return tuple(_cell(item, f"{path}: cell {position}") for position, item in enumerate(cells, start=1))
+
+
+def _cell(item: dict[str, Any], where: str) -> CriticalCell:
+    unknown = sorted(item.keys() - set(CriticalCell.__slots__))
+    if unknown or not isinstance(item.get("name"), str):
+        raise RecipeError(f"{where}: " + (f"unknown field {unknown[0]!r}" if unknown else "it needs a name"))
+    labels = {label.name.lower(): label for label in ObjectClass}
+    try:
+        return CriticalCell(
+            item["name"],
+            tuple((str(axis), str(category)) for axis, category in item.get("conditions", {}).items()),
+            tuple(labels[name] for name in item.get("classes", [])),
+            float(item.get("under_height_px", math.inf)),
+            float(item.get("over_range_m", 0)),
+        )
+    except KeyError as error:
+        raise RecipeError(f"{where}: unknown class {error}; known are {', '.join(labels)}") from error
+    except (AttributeError, TypeError, ValueError) as error:
+        raise RecipeError(f"{where}: a field is of the wrong type ({error})") from error
+
+
+def _score(captures: CaptureSet, evaluation: Evaluation, cell: CriticalCell) -> CellScore:
+    frames = objects = missed = 0
+    for capture, record in zip(captures.captures, evaluation.frames, strict=True):
+        if not set(cell.conditions) <= set(capture.conditions.items):
+            continue
+        mine = {i for i in record.match.counted.tolist() if cell.holds(capture.objects[i])}
+        frames += bool(mine)
+        objects += len(mine)
+        missed += len(mine & set(record.missed))
+    return CellScore(cell.name, frames, objects, objects - missed, *_wilson(objects - missed, objects))
+
+
+def _wilson(found: int, objects: int) -> tuple[float, float]:
+    if not objects:
+        return math.nan, math.nan
+    share, z2 = found / objects, _Z95**2
+    middle = (share + z2 / (2 * objects)) / (1 + z2 / objects)
+    half = _Z95 / (1 + z2 / objects) * math.sqrt(share * (1 - share) / objects + z2 / (4 * objects**2))
+    return max(0.0, middle - half), min(1.0, middle + half)
