@@ -15,6 +15,7 @@ import firmware_bridge.agent
 import firmware_bridge.package
 import firmware_bridge.protocol
 import firmware_bridge.target
+from tests.agent.board_kit import Office
 
 _ROOT = Path(__file__).parents[1]
 _ABOVE = ("ks100", "hil", "models")
@@ -99,8 +100,7 @@ def test_the_board_extra_is_all_that_a_board_needs(tmp_path):
     extra = tomllib.loads((_ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["board"]
     named = {line.partition(">")[0].partition("=")[0].strip() for line in extra}
     assert named == set(_DISTRIBUTION_MODULES), "this test knows another extra than pyproject.toml"
-    kit = _kit()
-    office = kit.Office()
+    office = Office()
     (tmp_path / "trust").write_bytes(office.trust())
     (tmp_path / "p.ksm").write_bytes(office.package().data)
     allowed = ",".join({*_DISTRIBUTION_MODULES.values(), *_INDIRECT})
@@ -116,15 +116,6 @@ def test_attach_starts_with_the_standard_library_alone():
     """
     loaded = {name.partition(".")[0] for name in _run(script).split()}
     assert loaded <= set(sys.stdlib_module_names) | {"firmware_bridge"}
-
-
-def _kit():
-    sys.path.insert(0, str(_ROOT / "tests" / "agent"))
-    try:
-        import board_kit
-    finally:
-        sys.path.pop(0)
-    return board_kit
 
 
 @pytest.mark.parametrize("command", [[], ["serve"], ["attach"], ["attach", "--socket"]])

@@ -1,7 +1,8 @@
 """Keys, packages and boards of this run."""
 
 import pytest
-from board_kit import Office, boot
+
+from tests.agent.board_kit import Office, boot
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,6 @@ import time
 from pathlib import Path
 
 import pytest
-from board_kit import LocalStorage, SteadyRails, boot, graph_bytes, install
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,6 +22,7 @@ from firmware_bridge.agent.rails import HwmonRails
 from firmware_bridge.agent.sockets import connect_unix, listen_unix
 from firmware_bridge.protocol import messages as m
 from hil.virtual.clock import ModelledClock
+from tests.agent.board_kit import LocalStorage, SteadyRails, boot, graph_bytes, install
 
 # --- storage ------------------------------------------------------------------------------------------------
 

@@ -7,10 +7,10 @@ import copy
 import random
 
 import pytest
-from board_kit import Graph, boot, graph_bytes, install, message_inputs, push, random_inputs, wanted
 
 from firmware_bridge.protocol import messages as m
 from hil.virtual.disk import Moment, PowerCutError, SimulatedDisk, Survival
+from tests.agent.board_kit import Graph, boot, graph_bytes, install, message_inputs, push, random_inputs, wanted
 
 _OLD, _NEW = graph_bytes(1), graph_bytes(2, padding_bytes=40_000)
 _INPUTS = message_inputs(random_inputs(Graph.parse(_OLD)))

@@ -1,22 +1,15 @@
-"""One emulated board for the tests that do not change it, and the kit of the agent's tests."""
-
-import sys
-from pathlib import Path
+"""One emulated board for the tests that do not change it, and keys of this run."""
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "agent"))
-
-from board_kit import Office
-
+from firmware_bridge.errors import BenchError
 from hil.virtual.emulated import EmulatedBoard
 from hil.virtual.sshd import find_sshd
+from tests.agent.board_kit import Office
 
 
 @pytest.fixture(scope="session")
 def sshd():
-    from firmware_bridge.errors import BenchError
-
     try:
         return find_sshd()
     except BenchError as error:

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from board_kit import Graph, graph_bytes, random_inputs
 
 from firmware_bridge.errors import BenchError, BoardBusyError, RejectedError
 from firmware_bridge.host.address import BoardAddress
@@ -23,6 +22,7 @@ from firmware_bridge.target.profile import BoardProfile
 from firmware_bridge.target.runtime import Kernels, default_runtime
 from hil.bench import connect, open_board
 from hil.virtual.emulated import EmulatedBoard
+from tests.agent.board_kit import Graph, graph_bytes, random_inputs
 
 
 def _open(url, patience_s=0.0):
