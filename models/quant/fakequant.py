@@ -119,7 +119,9 @@ class FakeQuant(keras.layers.Layer):
             self.add_weight(name=name, shape=(), trainable=False, initializer=keras.initializers.Constant(end))
             for name, end in zip(("low", "high"), ends, strict=True)
         )
-        stretch = self.add_weight(name="stretch", shape=(2,), initializer="zeros", trainable=True)
+        # INT16 spans all that was seen: nothing to gain from clipping, so nothing to train.
+        learns = self._precision is Precision.INT8
+        stretch = self.add_weight(name="stretch", shape=(2,), initializer="zeros", trainable=learns)
         return TrainedRange(low, high, stretch)
 
     def call(self, inputs: Any) -> Any:

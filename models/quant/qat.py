@@ -68,13 +68,8 @@ class Simulation:
 
     @property
     def range_variables(self) -> list[keras.Variable]:
-        """Trainable variables of the ranges of INT8 tensors. Those of INT16 tensors span all that was seen."""
-        return [
-            v
-            for name, layer in self._quantizers.items()
-            if self.plan.precision_of(name) is Precision.INT8
-            for v in layer.trainable_variables
-        ]
+        """Trainable variables of the ranges: those of INT8 tensors."""
+        return [v for layer in self._quantizers.values() for v in layer.trainable_variables]
 
     def ranges(self) -> dict[str, tuple[float, float]]:
         """Return (min, max) of each layer's output, as trained; inputs included."""

@@ -34,8 +34,8 @@ def load_arrays_file(path: Path) -> dict[str, NDArray[Any]]:
         TrainingError: the file is missing or damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise TrainingError(f"{path} cannot be read: {error}; train again") from error
 

@@ -1,0 +1,57 @@
+"""One smoke run of FP32 training and QAT, shared by the tests of this folder."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+@pytest.fixture(scope="session")
+def sets():
+    """Small disjoint sets: train, validation, calibration."""
+    from models.scenes import SceneSpec, generate
+
+    sizes = {"train": 16, "validation": 8, "calibration": 4}
+    return {name: generate(SceneSpec(5, count, name=name), workers=1) for name, count in sizes.items()}
+
+
+@pytest.fixture(scope="session")
+def recipe():
+    """The smoke recipe."""
+    from models.training import Recipe
+
+    return Recipe.load("fusion-small-smoke")
+
+
+@pytest.fixture(scope="session")
+def trained(sets, recipe, tmp_path_factory) -> tuple[object, Path, list]:
+    """A network trained by the smoke recipe, its folder, and the events on the way."""
+    from models.training import train
+
+    folder, events = tmp_path_factory.mktemp("float"), []
+    network = train(recipe, sets["train"], sets["validation"], folder, events.append)
+    return network, folder, events
+
+
+@pytest.fixture(scope="session")
+def tuned(trained, sets, recipe, tmp_path_factory) -> tuple[object, Path, list]:
+    """The network fine-tuned under the mixed plan, its folder, and the events on the way."""
+    from models.quant.plan import PrecisionPlan
+    from models.training import finetune_qat
+
+    folder, events = tmp_path_factory.mktemp("qat"), []
+    network = finetune_qat(
+        trained[0],
+        recipe,
+        PrecisionPlan.named("mixed"),
+        sets["train"],
+        sets["validation"],
+        sets["calibration"],
+        folder,
+        events.append,
+    )
+    return network, folder, events

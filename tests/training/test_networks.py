@@ -1,0 +1,148 @@
+"""What a network promises before it is trained."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from firmware_bridge.target.graph import Graph
+from models.errors import RecipeError, TrainingError
+from models.heads import output_strides
+
+SMALL = {"height": 64, "width": 80, "stem": 4, "channels": [4, 8], "depths": [1, 0], "neck": 8}
+SMALL["attention"] = [[8, 2, 4], [8, 1, 2]]
+
+
+@pytest.fixture(scope="module")
+def small():
+    import keras
+
+    from models.networks import build
+
+    keras.utils.set_random_seed(3)
+    model = build("fusion-small", **SMALL)
+    rng = np.random.default_rng(0)
+    for layer in model.layers:  # as after training: no statistic at its initial value
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.set_weights([rng.uniform(0.5, 1.5, w.shape).astype(np.float32) for w in layer.get_weights()])
+    return model
+
+
+def frames(count: int, height: int = 64, width: int = 80) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(1)
+    return {
+        "eo": rng.random((count, height, width, 3), np.float32),
+        "lwir": rng.random((count, height, width, 1), np.float32),
+    }
+
+
+@pytest.fixture(scope="module")
+def graph():
+    """The demo's network as a float graph."""
+    from models.networks import build
+    from models.training import export_float
+
+    return Graph.parse(export_float(build("fusion-small", folded=True)))
+
+
+def test_folding_batch_normalization_changes_no_output(small):
+    from models.networks import fold
+
+    given = frames(2)
+    before, after = small(given, training=False), fold(small, "fusion-small", **SMALL)(given)
+    for name in before:
+        np.testing.assert_allclose(after[name], before[name], atol=2e-5)
+
+
+def test_folding_another_network_is_refused_by_the_layer_that_lacks(small):
+    from models.networks import build
+    from models.networks.fold import fold_into
+
+    other = build("fusion-small", folded=True, **{**SMALL, "depths": [1, 1]})
+    with pytest.raises(TrainingError, match="8_res1_unit"):
+        fold_into(small, other)
+
+
+def test_both_bands_reach_every_output(small):
+    given = frames(1)
+    before = small(given, training=False)
+    for band in ("eo", "lwir"):
+        after = small({**given, band: np.zeros_like(given[band])}, training=False)
+        assert all(np.abs(after[name] - before[name]).max() > 1e-6 for name in before)
+
+
+def test_every_layer_belongs_to_one_group_and_attention_layers_are_their_own(small):
+    from models.networks import groups
+
+    found = groups(small)
+    assert set(found) == {"eo", "lwir", "fusion_4", "fusion_8", "neck", "head"}
+    names = [name for part in found.values() for name in part]
+    assert len(names) == len(set(names)) == len(small.layers) - 2
+
+
+def test_three_attention_layers_hold_a_minority_of_the_parameters():
+    from models.networks import build, groups
+
+    model = build("fusion-small")
+    sizes = {part: sum(model.get_layer(n).count_params() for n in names) for part, names in groups(model).items()}
+    attention = [part for part in sizes if part.startswith("fusion")]
+    assert len(attention) == 3
+    assert sum(sizes[part] for part in attention) < 0.25 * model.count_params()
+
+
+def test_the_exported_graph_speaks_the_contract_of_heads(graph):
+    assert {t.name: t.shape for t in graph.inputs} == {"eo": (1, 128, 160, 3), "lwir": (1, 128, 160, 1)}
+    strides = output_strides(tuple(t.name for t in graph.outputs))
+    for tensor in graph.outputs:
+        part, stride = tensor.name.split("_")
+        channels = {"cls": 6, "box": 4, "kin": 2}[part]
+        assert tensor.shape == (1, 128 // int(stride), 160 // int(stride), channels)
+    assert strides
+
+
+def test_the_exported_graph_holds_only_operations_with_an_int16_kernel(graph):
+    from firmware_bridge.target.runtime import op_table
+
+    for runtime in ("litert", "tflite-runtime"):
+        runs = set(op_table(runtime))
+        lacking = {op.op for op in graph.ops if f"{op.op}:INT16" not in runs}
+        assert not lacking, runtime
+
+
+def test_a_frame_costs_tens_of_millions_of_macs(graph):
+    assert 10e6 < sum(op.macs for op in graph.ops) < 80e6
+
+
+def test_each_operation_of_the_graph_can_be_called_by_the_name_of_its_layer(graph):
+    from models.networks import build
+    from models.quant.layers import operation_names
+
+    layers = {layer.name for layer in build("fusion-small", folded=True).layers}
+    unnamed = [names for names in operation_names(graph).values() if not layers & set(names)]
+    assert not unnamed
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"width": 90}, "multiple of stride"),
+        ({"attention": [[8, 2, 2], [8, 2, 1]]}, "80 keys are more than 64"),
+        ({"attention": [[8, 3, 4], [8, 2, 2]]}, "cannot be shared by 3 heads"),
+        ({"attention": [[8, 2, 5], [8, 2, 2]]}, "cannot be pooled by 5"),
+        ({"depths": [1]}, "one entry for each stride"),
+        ({"strides": [32]}, "need to be among"),
+        ({"colour": 3}, "no option 'colour'"),
+    ],
+)
+def test_sizes_that_do_not_fit_are_refused_with_the_reason(options, said):
+    from models.networks import build
+
+    with pytest.raises(RecipeError, match=said):
+        build("fusion-small", **{**SMALL, **options})
+
+
+def test_an_unknown_network_is_refused_with_the_known_ones():
+    from models.networks import build
+
+    with pytest.raises(RecipeError, match="fusion-small"):
+        build("fusion-huge")
