@@ -62,8 +62,7 @@ def reachable(address: BoardAddress | str) -> Iterator[BoardAddress]:
                 yield _endpoint(board, address.link)
         case EmulatedAddress():
             assert address.path is not None
-            running = EmulatedBoard.find(address.path)
-            with running or _start(address.path, address.link) as board:
+            with _running_or_started(address.path, address.link) as board:
                 yield _endpoint(board, address.link)
         case QemuAddress():
             raise BenchError(f"{address.url}: this version has no QEMU board; use emu:")
@@ -99,6 +98,19 @@ def host_name() -> str:
     except (KeyError, OSError):
         user = "unknown"
     return f"{user}@{socket.gethostname()}"
+
+
+def _running_or_started(folder: Path, link: LinkKind) -> EmulatedBoard:
+    running = EmulatedBoard.find(folder)
+    if running is not None:
+        return running
+    try:
+        return _start(folder, link)
+    except BenchError:
+        running = EmulatedBoard.find(folder)  # another program was faster
+        if running is None:
+            raise
+        return running
 
 
 def _start(folder: Path, link: LinkKind) -> EmulatedBoard:

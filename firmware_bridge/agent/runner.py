@@ -69,23 +69,35 @@ class Pace:
 
 
 class _RailRecorder:
-    """Samples of all rails, with the clock's time."""
+    """Samples of all rails, with the clock's time; a long run is thinned out evenly as it goes."""
 
     def __init__(self, rails: Rails, clock: Clock) -> None:
         self._rails = rails
         self._clock = clock
         self._times: list[list[float]] = [[] for _ in rails.labels]
         self._values: list[list[float]] = [[] for _ in rails.labels]
+        self._calls = 0
+        self._keep_every = 1
         self.dropped = 0
 
     def sample(self) -> None:
+        self._calls += 1
+        if self._calls % self._keep_every:
+            return
         time_s = self._clock.now_s()
         for times, values, power_mw in zip(self._times, self._values, self._rails.read_mw(), strict=True):
-            if power_mw is None or len(times) >= _SAMPLES_LIMIT:
+            if power_mw is None:
                 self.dropped += 1
             else:
                 times.append(time_s)
                 values.append(power_mw)
+        if any(len(times) >= _SAMPLES_LIMIT for times in self._times):
+            self._thin_out()
+
+    def _thin_out(self) -> None:
+        for samples in (*self._times, *self._values):
+            del samples[::2]
+        self._keep_every *= 2
 
     def traces(self) -> tuple[RailTrace, ...]:
         triples = zip(self._rails.labels, self._times, self._values, strict=True)
@@ -105,14 +117,13 @@ def run_paced(
     """
     pace.check()
     recorder = _RailRecorder(rails, clock)
-    period_s = max(rails.period_s, pace.duration_s / _SAMPLES_LIMIT)
-    stop_sampling = clock.every(period_s, recorder.sample)
+    stop_sampling = clock.every(rails.period_s, recorder.sample)
     try:
         idle_from_s = clock.now_s()
         clock.sleep_until_s(idle_from_s + pace.idle_s)
         idle_to_s = clock.now_s()
         start_s, latency_ms = _loop(model, inputs, pace, clock)
-        clock.sleep_until_s(clock.now_s() + period_s)  # the last frame's end is in a sample, too
+        clock.sleep_until_s(clock.now_s() + rails.period_s)  # the last frame's end is in a sample, too
     finally:
         stop_sampling()
     return Measured(

@@ -19,6 +19,7 @@ from firmware_bridge.agent.clock import Clock
 from firmware_bridge.agent.engine import Engine
 from firmware_bridge.agent.faults import DamagedError, EngineError, StateError
 from firmware_bridge.agent.identity import BoardIdentity, agent_version
+from firmware_bridge.agent.intake import Intake
 from firmware_bridge.agent.ledger import SLOT_NAMES, BoardRecord, Ledger, SlotRecord
 from firmware_bridge.agent.rails import Rails
 from firmware_bridge.agent.runner import Pace, run_paced
@@ -28,7 +29,6 @@ from firmware_bridge.agent.storage import Storage
 from firmware_bridge.agent.tensors import arrays, tensors, zero_inputs
 from firmware_bridge.agent.trustroom import TrustRoom
 from firmware_bridge.errors import RejectedError
-from firmware_bridge.package.manifest import CHUNK_BYTES
 from firmware_bridge.package.reasons import RejectReason
 from firmware_bridge.package.trust import AcceptedPackage, BoardContext, VerifiedPackage, verify_head
 from firmware_bridge.protocol import messages as m
@@ -36,7 +36,6 @@ from firmware_bridge.protocol import messages as m
 __all__ = ["BoardParts", "BoardService"]
 
 _T = TypeVar("_T")
-_SPARE_BYTES = 1 << 20  # for the records and the audit log beside a package
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +72,11 @@ class BoardService:
         self._audit = AuditLog(parts.storage, parts.wall_s)
         self._ledger = Ledger(parts.storage)
         self._room = TrustRoom(parts.storage)
-        self._chunks = ChunkStore(parts.storage)
-        self._slots = Slots(parts.storage, self._chunks)
+        chunks = ChunkStore(parts.storage)
+        self._slots = Slots(parts.storage, chunks)
+        self._intake = Intake(parts.storage, chunks, self._slots)
         self._running = RunningModel(parts.engine, self._load)
         self._runtime = parts.engine.info()
-        self._offered: tuple[bytes, AcceptedPackage] | None = None
 
     # --- boot ---------------------------------------------------------------------------------------------
 
@@ -169,7 +168,7 @@ class BoardService:
         subject = hashlib.sha256(store).hexdigest()[:16]
         new = self._decided("provision", subject, lambda: self._room.install(store))
         self._audit.add("provision", subject, f"ok: {new.program}, version {new.version}")
-        self._offered = None
+        self._intake.end()
         self._run_active()
         return m.Done()
 
@@ -179,14 +178,11 @@ class BoardService:
         Raises:
             RejectedError: a rule refuses it.
         """
-        self._offered = None
+        self._intake.end()
         subject = hashlib.sha256(head).hexdigest()[:16]
         accepted = self._decided("offer", subject, lambda: self._judge_head(head))
-        self._chunks.keep_only(set(accepted.chunk_digests))
-        missing = self._slots.missing(accepted)
-        self._decided("offer", subject, lambda: self._require_room(accepted.manifest.payload_bytes, sum(missing)))
+        missing = self._decided("offer", subject, lambda: self._intake.begin(head, accepted))
         self._audit.add("offer", _named(accepted), f"ok: {sum(missing)} of {len(missing)} chunks wanted")
-        self._offered = head, accepted
         return m.Wanted(lifecycle.spare_slot(self._ledger.record), _bitmap(missing))
 
     def chunk(self, index: int, data: bytes) -> None:
@@ -196,9 +192,7 @@ class BoardService:
             StateError: nothing is offered.
             RejectedError: CHUNK, it is not that chunk.
         """
-        _, accepted = self._current_offer()
-        self._decided("chunk", _named(accepted), lambda: accepted.check_chunk(index, data))
-        self._chunks.put(accepted.chunk_digests[index], data)
+        self._decided("chunk", _named(self._intake.accepted), lambda: self._intake.chunk(index, data))
 
     def finish(self) -> m.Installed:
         """Verify the whole payload as it stands on the disk, and make it the content of the spare slot.
@@ -207,18 +201,15 @@ class BoardService:
             StateError: nothing is offered, or chunks are missing.
             RejectedError: the payload is not what the head says.
         """
-        head, accepted = self._current_offer()
-        slot, model = lifecycle.spare_slot(self._ledger.record), _named(accepted)
-        self._chunks.sync()
-        package = self._decided("install", model, lambda: self._slots.assemble(slot, accepted))
+        slot, model = lifecycle.spare_slot(self._ledger.record), _named(self._intake.accepted)
+        package = self._decided("install", model, lambda: self._intake.assemble(slot))
         was_active = self._ledger.record.active
         self._ledger.commit(lifecycle.cleared(self._ledger.record, slot))
-        self._slots.adopt(slot, head)
+        self._slots.adopt(slot, self._intake.head)
         facts = slot_record(package, self._slots.head_digest(slot))
         self._ledger.commit(lifecycle.received(self._ledger.record, slot, facts))
         self._audit.add("install", model, f"ok: slot {slot}")
-        self._offered = None
-        self._chunks.keep_only(())
+        self._intake.end(received=True)
         if was_active == slot:  # it was on trial: its fallback runs again
             self._run_active()
         return m.Installed(slot, package.manifest.payload_sha256.hex())
@@ -335,17 +326,6 @@ class BoardService:
             capacity_bytes=parts.capacity_bytes,
             time_s=parts.wall_s() if parts.time_is_trusted else None,
         )
-
-    def _current_offer(self) -> tuple[bytes, AcceptedPackage]:
-        if self._offered is None:
-            raise StateError("no package is offered; offer its head first")
-        return self._offered
-
-    def _require_room(self, payload_bytes: int, missing_chunks: int) -> None:
-        """Refuse what the disk cannot take: the missing chunks, and the payload once more while it is put together."""
-        needed, free = payload_bytes + missing_chunks * CHUNK_BYTES + _SPARE_BYTES, self._parts.storage.free_bytes()
-        if needed > free:
-            raise RejectedError(RejectReason.CAPACITY, f"{needed} bytes needed on the disk, {free} free")
 
 
 def _named(accepted: AcceptedPackage) -> str:

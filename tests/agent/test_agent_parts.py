@@ -222,6 +222,17 @@ def test_measure_counts_samples_that_cannot_be_read(tmp_path, office, package):
     assert measured.rails[0].time_s == ()
 
 
+def test_a_long_measurement_is_thinned_out_not_cut_off(board, package, monkeypatch):
+    monkeypatch.setattr("firmware_bridge.agent.runner._SAMPLES_LIMIT", 100)
+    install(board, package)
+    measured = board.measure(m.Measure(frames=300, warmup=0, rate_hz=100.0, idle_s=0.5))
+    times = measured.rails[0].time_s
+    assert 40 <= len(times) <= 100
+    assert times[0] < measured.idle_to_s
+    assert times[-1] > measured.start_s[-1] - 0.1
+    assert measured.dropped == 0
+
+
 @pytest.mark.parametrize(
     "request_", [m.Measure(0, 0, 60, 0), m.Measure(1, -1, 60, 0), m.Measure(10**5, 0, 1, 0), m.Measure(1, 0, 60, 1e9)]
 )
