@@ -1,6 +1,6 @@
 """Named critical cells: the few combinations of conditions and objects that a mission cannot do without.
 
-A cell crosses conditions with a kind of object (a person under 12 px at thermal crossover in haze), so it holds too few
+A cell crosses conditions with a kind of object (a person under 18 px at thermal crossover in haze), so it holds too few
 objects for AP or a gate. Its figure is recall at the operating point, with Wilson's 95 % interval (Brown, Cai and
 DasGupta, Statistical Science 16, 2001). The interval takes objects as independent, which those of one scene are not.
 """
@@ -54,7 +54,7 @@ DEFAULT_CELLS = (
         "small person, crossover, haze",
         (("thermal", "crossover"), ("atmosphere", "haze")),
         (ObjectClass.PERSON,),
-        under_height_px=12,
+        under_height_px=18,
     ),
     CriticalCell(
         "person at night, precipitation",
@@ -62,7 +62,7 @@ DEFAULT_CELLS = (
         (ObjectClass.PERSON,),
     ),
     CriticalCell("two-wheeler, crossover", (("thermal", "crossover"),), (ObjectClass.BICYCLE, ObjectClass.MOTORCYCLE)),
-    CriticalCell("anything beyond 400 m", over_range_m=400),
+    CriticalCell("anything beyond 150 m", over_range_m=150),
 )
 
 
@@ -157,4 +157,4 @@ def _wilson(found: int, objects: int) -> tuple[float, float]:
     share, z2 = found / objects, _Z95**2
     middle = (share + z2 / (2 * objects)) / (1 + z2 / objects)
     half = _Z95 / (1 + z2 / objects) * math.sqrt(share * (1 - share) / objects + z2 / (4 * objects**2))
-    return max(0.0, middle - half), min(1.0, middle + half)
+    return (middle - half if found else 0.0), (middle + half if found < objects else 1.0)

@@ -119,6 +119,8 @@ def _difference(
     drops = drops[np.isfinite(drops)]
     scenes = len({parent.frames[i].scene for i in inside})
     lower, upper = np.quantile(drops, [1 - confidence, confidence]) if len(drops) else (np.nan, np.nan)
+    if scenes < 2:
+        lower, upper = -np.inf, np.inf
     wider = _small_sample_factor(scenes, confidence)
     return Difference(
         axis=part[0],
@@ -137,9 +139,9 @@ def _difference(
 
 
 def _small_sample_factor(scenes: int, confidence: float) -> float:
-    """How much wider the bounds of a bootstrap over so few scenes must be."""
+    """How much wider the bounds of a bootstrap over so few scenes must be; one scene has no bounds to widen."""
     if scenes < 2:
-        return float("inf")
+        return 1.0
     return _student(confidence, scenes - 1) / NormalDist().inv_cdf(confidence) * math.sqrt(scenes / (scenes - 1))
 
 

@@ -55,6 +55,7 @@ class GateRow:
         verdict: what it says.
         frames_needed: frames that would settle it; 0 when settled, None when no number would.
         required: whether it decides.
+        note: why nothing can be concluded, where it is not for want of precision.
     """
 
     rule: str
@@ -63,6 +64,7 @@ class GateRow:
     verdict: GateVerdict
     frames_needed: int | None
     required: bool
+    note: str = ""
 
     @property
     def name(self) -> str:
@@ -95,6 +97,8 @@ class GateResult:
         text = (
             f"{row.name}: {d.drop_points:+.1f} points, 95 % bound {d.upper_points:+.1f}, margin {row.margin_points:g}"
         )
+        if row.note:
+            text = f"{row.name}: {row.note}"
         if row.verdict is GateVerdict.INCONCLUSIVE and row.frames_needed:
             text += f"; about {row.frames_needed} frames would settle it, there are {d.frames}"
         return text
@@ -185,16 +189,21 @@ def _compare(pair: PairedEvaluations, policy: GatePolicy) -> tuple[Difference, .
 
 
 def _row(rule: str, difference: Difference, margin: float, policy: GatePolicy, *, required: bool) -> GateRow:
-    lower, upper = difference.lower_points, difference.upper_points
+    lower, upper, unknown = difference.lower_points, difference.upper_points, GateVerdict.INCONCLUSIVE
+    if difference.parent_ap50 < policy.least_parent_ap50:
+        note = (
+            f"the parent's AP50 is {difference.parent_ap50:.3f}, too poor to be a measure of anything; train it first"
+        )
+        return GateRow(rule, difference, margin, unknown, None, required, note)
     if difference.scenes < policy.least_scenes:
         needed = math.ceil(difference.frames * policy.least_scenes / max(1, difference.scenes))
-        return GateRow(rule, difference, margin, GateVerdict.INCONCLUSIVE, needed, required)
+        note = f"{difference.scenes} independent scenes, {policy.least_scenes} are the least to conclude from"
+        return GateRow(rule, difference, margin, unknown, needed, required, note)
     if upper < margin:
         return GateRow(rule, difference, margin, GateVerdict.PASS, 0, required)
     if lower > margin:
         return GateRow(rule, difference, margin, GateVerdict.FAIL, 0, required)
-    settling = _frames_needed(difference, margin, policy)
-    return GateRow(rule, difference, margin, GateVerdict.INCONCLUSIVE, settling, required)
+    return GateRow(rule, difference, margin, unknown, _frames_needed(difference, margin, policy), required)
 
 
 def _frames_needed(difference: Difference, margin: float, policy: GatePolicy) -> int | None:
@@ -231,6 +240,7 @@ def _row_to_json(row: GateRow) -> dict[str, Any]:
         "verdict": row.verdict.value,
         "frames_needed": row.frames_needed,
         "required": row.required,
+        "note": row.note,
         **difference,
     }
 

@@ -97,8 +97,9 @@ def _match_class(
     ignored = np.array([item.ignore for _, item in objects])
     overlap = _overlap(boxes[order].astype(np.float64), np.array([item.box for _, item in objects]), ignored)
     free = np.ones(len(objects), bool)
-    for row, detection in enumerate(order):
-        best, chosen = min(iou, 1 - 1e-10), -1
+    for row in np.nonzero((overlap >= iou).any(axis=1))[0]:
+        detection = order[row]
+        best, chosen = iou, -1
         for column in range(len(objects)):
             if not free[column] and not ignored[column]:
                 continue

@@ -23,6 +23,8 @@ class GatePolicy:
         confidence: of each one-sided bound.
         resamples: of the bootstrap.
         seed: of the bootstrap.
+        least_parent_ap50: AP50 (0 to 1) of the parent below which nothing is concluded: to be no worse than a blind
+            model proves nothing (assay sensitivity; ICH E10, section 1.5).
         power: chance of settling it that the number of frames needed is computed for.
     """
 
@@ -33,6 +35,7 @@ class GatePolicy:
     confidence: float = 0.95
     resamples: int = 1000
     seed: int = 0
+    least_parent_ap50: float = 0.05
     power: float = 0.8
 
     @classmethod
@@ -70,6 +73,7 @@ class GatePolicy:
             "confidence": (0.5 < self.confidence < 1, "over 0.5 and under 1"),
             "resamples": (self.resamples >= 100, "at least 100"),
             "seed": (self.seed >= 0, "at least 0"),
+            "least_parent_ap50": (0 <= self.least_parent_ap50 <= 1, "from 0 to 1"),
             "power": (0.5 <= self.power < 1, "at least 0.5 and under 1"),
         }
         for name, (holds, rule) in allowed.items():
