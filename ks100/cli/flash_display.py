@@ -64,8 +64,8 @@ class FlashDisplay:
         if same_step and now - self._shown_s.get(event.board, 0) < _PLAIN_EVERY_S:
             return
         self._steps[event.board], self._shown_s[event.board] = event.step.value, now
-        share = "" if event.progress is None else f" {_share(event.progress):4.0%}"
-        print(f"{event.board}:{share} {_text(event)}", file=sys.stderr, flush=True)  # noqa: T201 - this is the face
+        share = "" if event.progress is None else f"{_share(event.progress):4.0%} "
+        print(f"{event.board}  {share}{_text(event)}", file=sys.stderr, flush=True)  # noqa: T201 - this is the face
 
 
 def _share(progress: TransferProgress) -> float:

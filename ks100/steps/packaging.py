@@ -130,7 +130,7 @@ def _evidence(payload: bytes, origin: Origin) -> Evidence:
             if value
         },
         verdict=verdict,
-        waiver=origin.waiver,
+        waiver="" if verdict == "PASS" else origin.waiver,
     )
 
 

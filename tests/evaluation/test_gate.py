@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from models.captures import CaptureSet
 from models.errors import DataError, RecipeError
 from models.evaluation.compare import compare
 from models.evaluation.gate import GatePolicy, GateResult, GateVerdict, PairedEvaluations, judge, recompute
 from models.evaluation.metrics import evaluate
+from models.heads import Detections
 from tests.evaluation.synthetic import captures_of, detections_of, without
 
 POLICY = GatePolicy(resamples=300)
@@ -85,15 +90,120 @@ def test_evidence_can_be_recomputed_by_anyone(tmp_path: Path) -> None:
     assert again.digest == result.digest
 
 
-def test_edited_evidence_is_noticed() -> None:
-    evidence = copy.deepcopy(judge(pair(60, 0.2), None, POLICY).evidence)
+def set_verdict(evidence: dict[str, Any]) -> None:
     evidence["verdict"] = "PASS"
-    with pytest.raises(DataError, match="edited"):
-        recompute(evidence)
-    evidence = copy.deepcopy(judge(pair(60, 0.2), None, POLICY).evidence)
+
+
+def set_drop(evidence: dict[str, Any]) -> None:
     evidence["rows"][0]["drop_points"] = 0.0
-    with pytest.raises(DataError, match="edited"):
+
+
+def set_margin(evidence: dict[str, Any]) -> None:
+    evidence["policy"]["hard_margin_points"] = 90.0
+
+
+def set_figure(evidence: dict[str, Any]) -> None:
+    evidence["hard"]["candidate"]["slices"][0]["recall"] = 0.99
+
+
+def set_match(evidence: dict[str, Any]) -> None:
+    frames = evidence["hard"]["candidate"]["frames"]
+    next(frame for frame in frames if 0 in frame["outcome"])["outcome"] = [1] * 4
+
+
+def set_missed(evidence: dict[str, Any]) -> None:
+    next(frame for frame in evidence["hard"]["candidate"]["frames"] if frame["missed"])["missed"] = []
+
+
+def drop_frame(evidence: dict[str, Any]) -> None:
+    for side in ("parent", "candidate"):
+        evidence["hard"][side]["frames"].pop()
+
+
+def lose_field(evidence: dict[str, Any]) -> None:
+    del evidence["hard"]["parent"]["frames"][3]["scores"]
+
+
+@pytest.mark.parametrize(
+    "edit", [set_verdict, set_drop, set_margin, set_figure, set_match, set_missed, drop_frame, lose_field]
+)
+def test_edited_evidence_is_noticed(edit: Callable[[dict[str, Any]], None]) -> None:
+    evidence = copy.deepcopy(judge(pair(60, 0.2), None, POLICY).evidence)
+    recompute(evidence)
+    edit(evidence)
+    with pytest.raises(DataError) as caught:
         recompute(evidence)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_blind_parent_lets_nothing_pass() -> None:
+    captures = captures_of(80)
+    blind = evaluate(captures, without(detections_of(captures), 1.0), "untrained")
+    result = judge(PairedEvaluations(blind, blind), None, POLICY)
+    assert result.verdict is GateVerdict.INCONCLUSIVE
+    assert "too poor" in result.reason
+
+
+def test_one_scene_alone_has_no_bounds_and_still_gives_evidence(tmp_path: Path) -> None:
+    result = judge(pair(4, 0.3), None, POLICY)
+    assert result.verdict is GateVerdict.INCONCLUSIVE
+    result.save(tmp_path / "gate.json")
+    assert GateResult.load(tmp_path / "gate.json").digest == result.digest
+
+
+def test_the_two_sets_must_be_of_the_same_models() -> None:
+    captures, other = captures_of(60), captures_of(60, 1)
+    parent = evaluate(captures, detections_of(captures), "FP32", model_digest="aa")
+    candidate = evaluate(captures, detections_of(captures, 5), "INT8", model_digest="bb")
+    stranger = evaluate(other, detections_of(other), "INT8", model_digest="cc")
+    with pytest.raises(DataError, match="another model"):
+        judge(
+            PairedEvaluations(parent, candidate),
+            PairedEvaluations(replace(stranger, model_digest="aa"), stranger),
+            POLICY,
+        )
+
+
+def repeated(captures: CaptureSet, detections: list[Detections], times: int) -> tuple[CaptureSet, list[Detections]]:
+    """The same scenes again and again under other names: the drop stays, the bounds narrow."""
+    chosen = captures.subset([i for _ in range(times) for i in range(len(captures))])
+    renamed = tuple(
+        replace(c, id=f"{c.id}.{i}", scene=f"{c.scene}.{i // len(captures)}") for i, c in enumerate(chosen.captures)
+    )
+    return CaptureSet(captures.name, renamed, chosen.frames), detections * times
+
+
+def test_the_frames_said_to_settle_it_settle_it_if_the_drop_stays() -> None:
+    captures = captures_of(60, 3, ignore_share=0)
+    models = detections_of(captures), detections_of(captures, seed=5)
+    policy = GatePolicy(power=0.5)  # the bound that just touches the margin
+
+    def row_of(times: int) -> tuple[GateVerdict, int | None]:
+        several = [repeated(captures, model, times) for model in models]
+        both = PairedEvaluations(*(evaluate(c, d, "m") for c, d in several))
+        row = judge(both, None, policy).rows[0]
+        return row.verdict, row.frames_needed
+
+    verdict, needed = row_of(1)
+    assert verdict is GateVerdict.INCONCLUSIVE
+    assert needed is not None
+    assert row_of(max(1, int(0.6 * needed / 60)))[0] is GateVerdict.INCONCLUSIVE
+    assert row_of(int(1.4 * needed / 60) + 1)[0] is not GateVerdict.INCONCLUSIVE
+
+
+def test_a_higher_power_asks_for_more_frames() -> None:
+    captures = captures_of(60, 3)
+    both = PairedEvaluations(*(evaluate(captures, detections_of(captures, seed), "m") for seed in (1, 5)))
+    asked = [judge(both, None, GatePolicy(power=power)).rows[0].frames_needed for power in (0.5, 0.8, 0.9)]
+    assert asked == sorted(asked)
+    assert asked[1] / asked[0] == pytest.approx(2.286, abs=0.01)  # (1 + 0.8416 / 1.6449)^2
+
+
+def test_the_policy_in_the_documentation_is_the_default(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text()
+    path = tmp_path / "policy.toml"
+    path.write_text(text.split("```toml")[1].split("```")[0])
+    assert GatePolicy.load(path) == GatePolicy()
 
 
 def test_models_judged_on_other_captures_are_not_compared() -> None:
@@ -108,6 +218,8 @@ def test_models_judged_on_other_captures_are_not_compared() -> None:
         ("hard_margin = 5", "hard_margin"),
         ("resamples = 'many'", "resamples"),
         ("confidence = 1.5", "confidence"),
+        ("condition_margin_points = 0", "condition_margin_points"),
+        ("least_scenes = true", "least_scenes"),
         ("=", "policy"),
     ],
 )

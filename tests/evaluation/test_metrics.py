@@ -5,16 +5,20 @@ from __future__ import annotations
 import contextlib
 import io
 import math
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from models.captures import CaptureSet, ObjectClass, TruthObject
 from models.errors import DataError
 from models.evaluation.coco import coco_annotations, coco_figures, coco_results
-from models.evaluation.metrics import Evaluation, evaluate
+from models.evaluation.metrics import Evaluation, evaluate, recalculate
 from models.evaluation.precision import average_precision
 from models.heads import Detections
 from tests.evaluation.synthetic import captures_of, detections_of
@@ -46,6 +50,53 @@ def test_ap_and_ap50_are_those_of_pycocotools(seed: int) -> None:
     assert figures.ap50 == pytest.approx(expected[1], abs=1e-6)
     assert figures.ap_small == pytest.approx(expected[3], abs=1e-6)
     assert evaluation.ap50 == pytest.approx(expected[1], abs=1e-6)
+
+
+def test_every_condition_has_the_figures_of_pycocotools_on_its_frames() -> None:
+    captures = captures_of(120, 6)
+    detections = detections_of(captures, 8)
+    for part in evaluate(captures, detections, "m").conditions:
+        inside = [i for i, c in enumerate(captures.captures) if c.conditions.get(part.axis) == part.category]
+        expected = pycocotools_stats(captures.subset(inside), [detections[i] for i in inside])
+        assert part.frames == len(inside)
+        assert (part.ap, part.ap50, part.ap_small) == pytest.approx(tuple(expected[[0, 1, 3]]), abs=1e-6)
+
+
+def plain_ap(evaluation: Evaluation, weights: np.ndarray) -> float:
+    """Average precision by the book: one class, one detection, one recall level at a time."""
+    classes = []
+    for label in ObjectClass:
+        total = sum(w * int((f.match.truth == label).sum()) for w, f in zip(weights, evaluation.frames, strict=True))
+        if not total:
+            continue
+        rows = [
+            (-score, w, outcome)
+            for w, f in zip(weights, evaluation.frames, strict=True)
+            for score, k, outcome in zip(f.match.scores, f.match.classes, f.match.outcome, strict=True)
+            if k == label and outcome >= 0 and w
+        ]
+        hits = seen = 0.0
+        curve = []
+        for _, w, outcome in sorted(rows, key=lambda row: row[0]):
+            seen += w
+            hits += w * outcome
+            curve.append((hits / total, hits / seen))
+        levels = np.linspace(0, 1, 101)
+        classes.append(np.mean([max((p for r, p in curve if r >= level), default=0) for level in levels]))
+    return float(np.mean(classes))
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10_000), frames=st.integers(2, 25), data=st.data())
+def test_weighted_average_precision_is_that_by_the_book(seed: int, frames: int, data: st.DataObject) -> None:
+    captures = captures_of(frames, seed)
+    evaluation = evaluate(captures, detections_of(captures, seed + 1), "m")
+    weights = np.array(data.draw(st.lists(st.integers(0, 4), min_size=frames, max_size=frames)), float)
+    got = average_precision(evaluation.table, weights[None])[0]
+    if any(len(f.match.truth) and w for f, w in zip(evaluation.frames, weights, strict=True)):
+        assert got == pytest.approx(plain_ap(evaluation, weights), abs=1e-12)
+    else:
+        assert math.isnan(got)
 
 
 def test_a_frame_counted_twice_weighs_as_two_equal_frames() -> None:
@@ -125,6 +176,76 @@ def test_no_objects_and_no_detections_are_figures_not_crashes() -> None:
     assert evaluate(captures, nothing, "blind").ap50 == 0
     blank = CaptureSet("blank", tuple(replace(c, objects=()) for c in captures.captures), captures.frames)
     assert math.isnan(evaluate(blank, detections_of(captures), "m").ap50)
+
+
+def test_a_real_set_with_three_classes_and_no_kinematics_is_evaluated() -> None:
+    kept = {ObjectClass.PERSON, ObjectClass.BICYCLE, ObjectClass.CAR}
+    captures = captures_of(80, 2)
+    described = tuple(
+        replace(
+            c,
+            objects=tuple(replace(o, range_m=None, velocity_mps=None) for o in c.objects if o.object_class in kept),
+        )
+        for c in captures.captures
+    )
+    detections = detections_of(captures)
+    captures = CaptureSet("thermal", described, captures.frames)
+    result = evaluate(captures, detections, "m")
+    expected = pycocotools_stats(captures, detections)
+    assert (result.ap50, result.ap) == pytest.approx((expected[1], expected[0]), abs=1e-6)
+    assert math.isnan(result.whole.range_error)
+    assert math.isnan(result.whole.velocity_error_mps)
+    assert Evaluation.from_json(result.to_json()).to_json() == result.to_json()
+
+
+def test_a_set_whose_objects_are_all_ignored_has_no_figures() -> None:
+    captures = captures_of(12)
+    ignored = tuple(replace(c, objects=tuple(replace(o, ignore=True) for o in c.objects)) for c in captures.captures)
+    result = evaluate(CaptureSet("ignored", ignored, captures.frames), detections_of(captures), "m")
+    assert result.whole.objects == 0
+    assert math.isnan(result.ap50)
+    assert math.isnan(result.ap)
+
+
+def test_figures_come_out_the_same_from_the_records_alone(tmp_path: Path) -> None:
+    captures = captures_of(40, 5)
+    result = evaluate(captures, detections_of(captures), "m")
+    result.save(tmp_path / "e.json")
+    assert recalculate(Evaluation.load(tmp_path / "e.json")).to_json() == result.to_json()
+
+
+def test_recall_is_read_where_at_most_one_false_alarm_a_frame_is_raised() -> None:
+    captures = captures_of(60, 4)
+    result = evaluate(captures, detections_of(captures), "m")
+    alarms = sum(int(((f.match.outcome == 0) & (f.match.scores >= result.score)).sum()) for f in result.frames)
+    assert alarms <= len(captures)
+    assert alarms > 0.9 * len(captures)
+    assert result.whole.objects * (1 - result.whole.recall) == pytest.approx(sum(len(f.missed) for f in result.frames))
+
+
+def test_a_class_that_nobody_knows_is_named() -> None:
+    captures = captures_of(4, seed=3)
+    detections = detections_of(captures)
+    detections[1].classes[:1] = 17
+    with pytest.raises(DataError, match="f1"):
+        evaluate(captures, detections, "m")
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"schema": 1}', '{"schema": 2}', '{"schema": 2, "model": 3, "slices": 1}'])
+def test_a_file_that_is_no_evaluation_is_one_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / "e.json").write_text(text)
+    with pytest.raises(DataError) as caught:
+        Evaluation.load(tmp_path / "e.json")
+    assert "\n" not in str(caught.value)
+
+
+def test_judging_needs_neither_tensorflow_nor_the_coco_library() -> None:
+    code = (
+        "import sys, models.evaluation.gate, models.evaluation.cells, models.evaluation.predict;"
+        "print(sorted({'tensorflow', 'keras', 'faster_coco_eval', 'scipy', 'matplotlib'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_a_score_that_is_not_a_number_is_named() -> None:

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import hil_examples as example
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import tests.hil.hil_examples as example
 from firmware_bridge.protocol.messages import Measured, RailTrace
 from hil.baseline import Change, Margin, compare, verdict_of
 from hil.board_frames import frames_for_link, spread
@@ -185,9 +185,8 @@ def test_spread_gives_that_many_distinct_positions(available: int, count: int) -
 
 
 def test_a_serial_line_limits_the_frames_and_says_so() -> None:
-    from hil_bench import DETECTOR
-
     from firmware_bridge.target.graph import Graph
+    from tests.hil.hil_bench import DETECTOR
 
     graph = Graph.parse(DETECTOR.read_bytes())
     count, why = frames_for_link(SuiteRequest("emu:?link=serial"), graph, 200)

@@ -9,10 +9,10 @@ from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-import hil_examples as example
 import numpy as np
 import pytest
 
+import tests.hil.hil_examples as example
 from hil.measurement import Limit, Verdict
 from hil.report import write_html, write_json, write_junit
 from hil.report.charts.latency import latency_chart

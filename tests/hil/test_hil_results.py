@@ -7,9 +7,9 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
-import hil_examples as example
 import pytest
 
+import tests.hil.hil_examples as example
 from hil.errors import EvidenceError, SuiteError
 from hil.measurement import Basis, Limit, Source
 from hil.recorder import InconclusiveError, LimitError, Recorder

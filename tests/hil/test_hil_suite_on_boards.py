@@ -6,9 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hil_bench import DETECTOR, Bench, make_bench, manifest, new_key
-from test_hil_plugin import PYTEST_FAILED, run_pytest
-from test_hil_report import check_junit
 
 from firmware_bridge.package.container import write
 from firmware_bridge.target.graph import Graph
@@ -17,6 +14,9 @@ from hil.measurement import Basis, Source
 from hil.report import Report, write_html
 from hil.results import HilResults, Outcome, SuiteVerdict
 from hil.run import SuiteEvent, run_suite
+from tests.hil.hil_bench import DETECTOR, Bench, make_bench, manifest, new_key
+from tests.hil.test_hil_plugin import PYTEST_FAILED, run_pytest
+from tests.hil.test_hil_report import check_junit
 
 FRAMES, LOOP = 2, 90
 

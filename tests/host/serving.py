@@ -5,12 +5,11 @@ from __future__ import annotations
 import threading
 from contextlib import contextmanager
 
-from memory_service import MemoryService
-
 from firmware_bridge.agent.server import SessionEnd, SessionLock, serve
 from firmware_bridge.host.board import Board
 from firmware_bridge.links.faults import Faults, FaultyLink
 from firmware_bridge.links.memory import memory_pair
+from tests.host.memory_service import MemoryService
 
 
 class ServedBoard:

@@ -9,8 +9,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from memory_service import CHUNK_BYTES, MemoryPackage, MemoryService
-from serving import ServedBoard, memory_board
 
 from firmware_bridge.agent.server import SessionEnd, SessionLock
 from firmware_bridge.errors import BoardBusyError, BoardError, RejectedError, TransferError
@@ -19,6 +17,8 @@ from firmware_bridge.host.transfer import CancelledError, Compression, TransferP
 from firmware_bridge.links.faults import Faults
 from firmware_bridge.links.memory import memory_pair
 from firmware_bridge.package.reasons import RejectReason
+from tests.host.memory_service import CHUNK_BYTES, MemoryPackage, MemoryService
+from tests.host.serving import ServedBoard, memory_board
 
 PACKAGE = MemoryPackage(random.Random(5).randbytes(10 * CHUNK_BYTES + 777))
 

@@ -6,12 +6,11 @@ import random
 import threading
 from contextlib import contextmanager
 
-from memory_service import CHUNK_BYTES, MemoryPackage, MemoryService
-from serving import memory_board
-
 from firmware_bridge.errors import BenchError, RejectedError, TransferError
 from firmware_bridge.host.fleet import FlashEvent, FlashStep, FlashTarget, flash
 from firmware_bridge.links.faults import Faults
+from tests.host.memory_service import CHUNK_BYTES, MemoryPackage, MemoryService
+from tests.host.serving import memory_board
 
 PACKAGE = MemoryPackage(random.Random(4).randbytes(40 * CHUNK_BYTES))
 

@@ -10,8 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from memory_service import CHUNK_BYTES, MemoryPackage, MemoryService
-from serving import ServedBoard
 
 from firmware_bridge.errors import TransferError
 from firmware_bridge.host.address import SerialAddress, SshAddress
@@ -19,9 +17,11 @@ from firmware_bridge.host.board import Board
 from firmware_bridge.host.open import open_link
 from firmware_bridge.links.cable import SerialCable
 from firmware_bridge.links.tty import tty_link
+from tests.host.memory_service import CHUNK_BYTES, MemoryPackage, MemoryService
+from tests.host.serving import ServedBoard
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "links"))
-from own_sshd import SSHD, OwnSshd
+from tests.links.own_sshd import SSHD, OwnSshd
 
 PACKAGE = MemoryPackage(random.Random(9).randbytes(12 * CHUNK_BYTES))
 

@@ -8,8 +8,6 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from conformance import LinkConformance
-from own_sshd import SSHD, OwnSshd, bridge_command
 
 from firmware_bridge.links.cable import SerialCable
 from firmware_bridge.links.descriptor import DescriptorLink
@@ -18,6 +16,8 @@ from firmware_bridge.links.serial import open_serial
 from firmware_bridge.links.socket import socket_link
 from firmware_bridge.links.ssh import open_ssh
 from firmware_bridge.links.tty import tty_link
+from tests.links.conformance import LinkConformance
+from tests.links.own_sshd import SSHD, OwnSshd, bridge_command
 
 
 class TestMemoryLink(LinkConformance):

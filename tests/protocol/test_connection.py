@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 
 import pytest
-from simulated_line import LineFaults, SimulatedLine
 
 from firmware_bridge.errors import ProtocolError, TransferError
 from firmware_bridge.protocol import messages as m
@@ -14,6 +13,7 @@ from firmware_bridge.protocol.frames import Ack, Close, Open, pack
 from firmware_bridge.protocol.sizes import UNRELIABLE
 from firmware_bridge.protocol.states import TRANSITIONS, Event, Role, State, next_state
 from firmware_bridge.protocol.stuffing import stuff
+from tests.protocol.simulated_line import LineFaults, SimulatedLine
 
 HELLO = m.Hello(1, "lab")
 WELCOME = m.Welcome(1, "ks100", "M0001")

@@ -1,0 +1,137 @@
+"""The whole way with a network of seconds: it is worth nothing, and every part that it walks through is real."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+# What the gate says of such a network: its float parent finds nothing, so nothing can be said of the candidate.
+INCONCLUSIVE = 6
+POOLS = ("train=48", "calibration=16", "validation=48", "hard=48")
+
+
+def ks100(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "import sys; from ks100.cli.main import main; sys.exit(main())"]
+    return subprocess.run([*command, *map(str, arguments)], capture_output=True, text=True, check=False)
+
+
+def demo(run: Path) -> subprocess.CompletedProcess[str]:
+    frames = [part for pool in POOLS for part in ("--frames", pool)]
+    return ks100("demo", "--run", run, "--recipe", "fusion-small-smoke", "--waive", "a test's network", *frames)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:/usr/bin") is None:
+        pytest.skip("no sshd: apt-get install openssh-server")
+    folder = tmp_path_factory.mktemp("demo") / "run"
+    done = demo(folder)
+    assert done.returncode == INCONCLUSIVE, done.stdout + done.stderr
+    assert "refused as chunk" in done.stdout
+    assert "refused as unknown-key" in done.stdout
+    assert "over serial" in done.stdout
+    return folder
+
+
+def test_leaves_a_report_that_needs_no_network_and_machine_readable_results(run: Path) -> None:
+    page = (run / "report.html").read_text()
+    assert "EMULATED" in page
+    assert "http://" not in page.replace("http://www.w3.org/", "")
+    assert "https://" not in page
+    report = json.loads((run / "report.json").read_text())
+    assert report["runs"][0]["source"] == "EMULATED"
+    suites = ET.parse(run / "junit.xml").getroot()
+    assert sum(int(suite.get("tests", 0)) for suite in suites) > 10
+
+
+def test_a_second_demo_reuses_what_is_valid_and_says_so(run: Path) -> None:
+    done = demo(run)
+    assert done.returncode == INCONCLUSIVE, done.stdout + done.stderr
+    reused = [line for line in done.stdout.splitlines() if "reused, still valid" in line]
+    assert len(reused) == 15
+
+
+def test_every_private_key_is_for_the_owner_only(run: Path) -> None:
+    keys = [*(run / "keys").glob("*.pem"), run / "keys/passphrase"]
+    assert len(keys) == 5
+    assert all(path.stat().st_mode & 0o777 == 0o600 for path in keys)
+
+
+def test_the_package_verifies_and_its_custody_proves_how_it_came_to_be(run: Path) -> None:
+    assert ks100("verify", run / "package.ksm").returncode == 0
+    custody = ks100("custody", "verify", run / "package.ksm")
+    assert custody.returncode == 0, custody.stderr
+    assert "train → quantize → gate → sign → push" in custody.stdout
+    shown = ks100("inspect", run / "package.ksm").stdout
+    assert "WAIVED: a test's network" in shown
+    assert "BATCH_MATMUL:INT16" in shown
+    assert "CONV_2D:INT8" in shown
+
+
+def test_an_edited_custody_log_is_noticed(run: Path, tmp_path: Path) -> None:
+    log = tmp_path / "custody"
+    shutil.copytree(run / "custody", log)
+    entries = next(path for path in log.iterdir() if "quantize" in path.read_text() or "payload" in path.read_text())
+    lines = entries.read_text().splitlines(keepends=True)
+    entries.write_text("".join(lines[1:]))
+    done = ks100("custody", "verify", run / "package.ksm", "--log", log)
+    assert done.returncode == 4
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("position", "reason"), [(400, "signature"), (-100, "payload-digest|chunk")], ids=["head", "payload"]
+)
+def test_a_tampered_package_is_refused_with_exit_code_4_by_host_and_board(
+    run: Path, tmp_path: Path, position: int, reason: str
+) -> None:
+    data = bytearray((run / "package.ksm").read_bytes())
+    data[position] ^= 1
+    tampered = tmp_path / "tampered.ksm"
+    tampered.write_bytes(data)
+    for unchecked in ((), ("--unchecked",)):
+        done = ks100("flash", *unchecked, "--board", "emu:", "--trust", run / "trust.ksr", tampered)
+        assert done.returncode == 4, done.stderr
+        assert any(word in done.stderr for word in reason.split("|"))
+
+
+def test_the_suite_runs_as_plain_pytest_with_the_trust_store_beside_the_package(run: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "--pyargs", "hil.suite", "--ks-board", "emu:", "--ks-package",
+         str(run / "package.ksm"), "-q", "-p", "no:cacheprovider"],
+        capture_output=True, text=True, check=False, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert " passed" in done.stdout
+
+
+def test_a_graph_can_be_signed_only_with_a_passed_gate_for_these_very_bytes(run: Path, tmp_path: Path) -> None:
+    common = ("--key", run / "keys/program.pem", "--passphrase-file", run / "keys/passphrase", "--program", "demo",
+              "--out", tmp_path / "out.ksm")  # fmt: skip
+    without = ks100("sign", run / "graphs/mixed-qat.tflite", *common)
+    assert without.returncode == 2
+    assert "gate" in without.stderr
+    other = ks100("sign", run / "graphs/int8-ptq.tflite", "--gate", run / "gate.json", *common)
+    assert other.returncode == 2
+    assert "another graph" in other.stderr
+    assert not (tmp_path / "out.ksm").exists()
+
+
+def test_the_gate_stops_a_candidate_that_has_not_passed(run: Path, tmp_path: Path) -> None:
+    policy = tmp_path / "policy.toml"
+    policy.write_text("least_scenes = 1000\n")
+    done = ks100(
+        "demo", "--run", run, "--recipe", "fusion-small-smoke", "--policy", policy,
+        *(part for pool in POOLS for part in ("--frames", pool)),
+    )  # fmt: skip
+    assert done.returncode == INCONCLUSIVE
+    assert "INCONCLUSIVE" in done.stdout
+    assert "not released" in done.stderr
