@@ -124,13 +124,14 @@ class Slots:
 
     def _find(self, digest: bytes, held: dict[bytes, tuple[str, int]]) -> bytes | None:
         data = self._chunks.get(digest)
-        if data is None and digest in held:
-            slot, index = held[digest]
-            try:
-                data = self._storage.read_part(_payload(slot), index * CHUNK_BYTES, CHUNK_BYTES)
-            except OSError:
-                return None
-        return data if data is not None and hashlib.sha256(data).digest() == digest else None
+        if data is not None or digest not in held:
+            return data
+        slot, index = held[digest]
+        try:
+            data = self._storage.read_part(_payload(slot), index * CHUNK_BYTES, CHUNK_BYTES)
+        except OSError:
+            return None
+        return data if hashlib.sha256(data).digest() == digest else None
 
     def _index(self) -> dict[bytes, tuple[str, int]]:
         """Return where the slots claim to hold which chunk; `_find` believes it only after hashing."""
