@@ -131,7 +131,7 @@ class SshServer:
             authorized=_quoted(keys / "authorized_keys").replace("%", "%%"),  # a percent sign begins a token there
             user=_user(),
             pam="yes" if _locked_for_sshd() else "no",
-            command=f'/bin/sh "{shlex.quote(str(script))}"',
+            command="/bin/sh " + _quoted(shlex.quote(str(script))),
         )
         _private(self._config, text)
         if os.geteuid() == 0:
@@ -160,9 +160,9 @@ def _private(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
-def _quoted(path: Path) -> str:
-    """Return a path as one argument of the configuration."""
-    return '"' + str(path).replace("\\", "\\\\").replace('"', '\\"') + '"'
+def _quoted(text: Path | str) -> str:
+    """Return a text as one argument of the configuration."""
+    return '"' + str(text).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def _user() -> str:

@@ -16,7 +16,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from pathlib import Path
@@ -79,7 +78,9 @@ class _Board:
         self._state: Path = options.state
         self._state.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = _locked(self._state / LOCK)
-        self._work = Path(tempfile.mkdtemp(prefix="ks100-"))
+        self._work = self._state / "run"
+        shutil.rmtree(self._work, ignore_errors=True)  # a board that was killed has left it
+        self._work.mkdir(mode=0o700)
         self._socket = str(self._work / "agent.sock")
         self._serial_number = _serial_number(self._state / "serial", options.serial_number)
         self._line = PacedLine(_BAUD, byte_error_rate=options.byte_error_rate, seed=options.seed)
