@@ -7,6 +7,7 @@ CKM_ECDSA signs whatever it is given.
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +143,9 @@ def _module() -> Any:
 
 def _open_session(library: Path, token: str, pin: str, *, writable: bool) -> Any:
     pkcs11 = _module()
+    if "tensorflow" in sys.modules:
+        # Both bring a libcrypto of their own; the token's library then calls into the wrong one and crashes.
+        raise InputError("a token cannot be used in a process that has loaded TensorFlow; sign in a process of its own")
     try:
         return pkcs11.lib(str(library)).get_token(token_label=token).open(rw=writable, user_pin=pin)
     except (pkcs11.PKCS11Error, RuntimeError) as error:
