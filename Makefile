@@ -33,7 +33,7 @@ test: setup debian  ## the default tests: no root needed, under 10 minutes on 2 
 	$(BIN)/pytest -n 2 --dist loadfile
 
 debian:  # what the tests use of Debian; without the right to install, the tests that need it skip and say so
-	@sh .ci/debian openssh-server:sshd softhsm2:softhsm2-util udev:udevadm
+	@sh .ci/debian openssh-server:sshd softhsm2:softhsm2-util udev:udevadm umockdev:umockdev-run
 
 bench-%: setup  ## run one benchmark, e.g. make bench-link; the rows go to runs/bench-NAME.json
 	@sh .ci/debian lrzsz:sz
