@@ -1,22 +1,19 @@
 """Is one model worse than another, and how sure is that: a paired bootstrap over scenes.
 
 Both models are judged on the same resampled scenes, so what makes a scene hard cancels out; frames of one scene are
-alike and are drawn together (cluster bootstrap, Davison and Hinkley 1997, section 3.8). Bounds are percentiles,
-widened for few scenes by t / z sqrt(k / (k - 1)), or they would be too narrow (Hesterberg, The American Statistician
-69, 2015, section 5.3).
+alike and are drawn together (cluster bootstrap, Davison and Hinkley 1997, section 3.8).
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.evaluation.flips import FrameFlips, flips
+from models.evaluation.interval import bounds
 from models.evaluation.precision import average_precision
 from models.evaluation.record import Evaluation
 
@@ -114,48 +111,24 @@ def _difference(
 ) -> Difference:
     mask = parent.mask(*part)
     inside = np.nonzero(mask)[0]
-    a, b = _points(parent, mask[None])[0], _points(candidate, mask[None])[0]
-    drops = _points(parent, weights * mask) - _points(candidate, weights * mask)
-    drops = drops[np.isfinite(drops)]
-    scenes = len({parent.frames[i].scene for i in inside})
-    lower, upper = np.quantile(drops, [1 - confidence, confidence]) if len(drops) else (np.nan, np.nan)
-    if scenes < 2:
-        lower, upper = -np.inf, np.inf
-    wider = _small_sample_factor(scenes, confidence)
+    scenes = sorted({parent.frames[i].scene for i in inside})
+    of_frame = np.array([frame.scene for frame in parent.frames])
+    left_out = np.array([mask * (of_frame != scene) for scene in scenes]).reshape(len(scenes), len(mask))
+    rows = np.concatenate([mask[None], weights * mask, left_out])
+    before, after = (100 * average_precision(one.table, rows) for one in (parent, candidate))
+    drops = before - after
+    lower, upper = bounds(drops[0], drops[1 : 1 + len(weights)], drops[1 + len(weights) :], confidence)
     return Difference(
         axis=part[0],
         category=part[1],
         frames=len(inside),
-        scenes=scenes,
+        scenes=len(scenes),
         objects=int(sum(len(parent.frames[i].match.truth) for i in inside)),
-        parent_ap50=a / 100,
-        candidate_ap50=b / 100,
-        drop_points=float(a - b),
-        lower_points=float((a - b) + wider * (lower - (a - b))),
-        upper_points=float((a - b) + wider * (upper - (a - b))),
+        parent_ap50=float(before[0]) / 100,
+        candidate_ap50=float(after[0]) / 100,
+        drop_points=float(drops[0]),
+        lower_points=lower,
+        upper_points=upper,
         lost=sum(len(changed[i].lost) for i in inside),
         gained=sum(len(changed[i].gained) for i in inside),
     )
-
-
-def _small_sample_factor(scenes: int, confidence: float) -> float:
-    """How much wider the bounds of a bootstrap over so few scenes must be; one scene has no bounds to widen."""
-    if scenes < 2:
-        return 1.0
-    return _student(confidence, scenes - 1) / NormalDist().inv_cdf(confidence) * math.sqrt(scenes / (scenes - 1))
-
-
-def _student(probability: float, freedom: int) -> float:
-    """Quantile of Student's t from the normal one (Abramowitz and Stegun 26.7.5): within 0.01 from two degrees on."""
-    z = NormalDist().inv_cdf(probability)
-    terms = (
-        (z**3 + z) / 4,
-        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
-        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
-        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
-    )
-    return z + math.fsum(term / freedom**power for power, term in enumerate(terms, start=1))
-
-
-def _points(evaluation: Evaluation, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    return 100 * average_precision(evaluation.table, weights)

@@ -197,6 +197,8 @@ def _row(rule: str, difference: Difference, margin: float, policy: GatePolicy, *
         return GateRow(rule, difference, margin, unknown, None, required, note)
     if difference.scenes < policy.least_scenes:
         needed = math.ceil(difference.frames * policy.least_scenes / max(1, difference.scenes))
+        if lower <= margin <= upper:
+            needed = max(needed, _frames_needed(difference, margin, policy) or 0)
         note = f"{difference.scenes} independent scenes, {policy.least_scenes} are the least to conclude from"
         return GateRow(rule, difference, margin, unknown, needed, required, note)
     if upper < margin:

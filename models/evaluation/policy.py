@@ -18,7 +18,7 @@ class GatePolicy:
     Attributes:
         hard_margin_points: AP50 that may be lost on the hard cases as a whole.
         condition_margin_points: AP50 that may be lost in each condition category of the validation set.
-        least_scenes: independent scenes below which nothing is concluded.
+        least_scenes: independent scenes below which nothing is concluded: bounds from fewer promise too much.
         conditions_required: whether the categories decide; otherwise they are reported only.
         confidence: of each one-sided bound.
         resamples: of the bootstrap.
@@ -30,7 +30,7 @@ class GatePolicy:
 
     hard_margin_points: float = 5.0
     condition_margin_points: float = 1.8
-    least_scenes: int = 10
+    least_scenes: int = 20
     conditions_required: bool = True
     confidence: float = 0.95
     resamples: int = 1000

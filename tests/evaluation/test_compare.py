@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from models.captures import CaptureSet, Conditions, ObjectClass, TruthObject
 from models.errors import DataError, RecipeError
 from models.evaluation.cells import CriticalCell, cell_scores, load_cells
-from models.evaluation.compare import _student, compare, scene_weights
+from models.evaluation.compare import compare, scene_weights
 from models.evaluation.explain import worst_frames
 from models.evaluation.flips import flips
+from models.evaluation.interval import bounds, student
 from models.evaluation.metrics import evaluate
 from models.heads import Detections
 from tests.evaluation.synthetic import captures_of, detections_of, without
@@ -64,7 +65,27 @@ def test_students_quantile_is_scipys() -> None:
     for probability in (0.9, 0.95, 0.99):
         for freedom in (2, 3, 5, 9, 30, 1000):
             expected = float(t.ppf(probability, freedom))
-            assert _student(probability, freedom) == pytest.approx(expected, rel=0.04 if freedom < 5 else 2e-3)
+            assert student(probability, freedom) == pytest.approx(expected, rel=0.04 if freedom < 5 else 2e-3)
+
+
+def test_the_bounds_of_a_mean_are_those_of_student() -> None:
+    values = np.random.default_rng(0).normal(3, 2, 25)
+    drawn = values[np.random.default_rng(1).integers(0, 25, (20_000, 25))].mean(axis=1)
+    left_out = (values.sum() - values) / 24
+    lower, upper = bounds(float(values.mean()), drawn, left_out, 0.95)
+    half = 1.7109 * values.std(ddof=1) / 5  # t of 24 degrees
+    assert (lower, upper) == pytest.approx((values.mean() - half, values.mean() + half), rel=0.06)
+
+
+def test_the_bounds_of_a_skewed_figure_reach_farther_to_its_long_side() -> None:
+    values = np.random.default_rng(3).exponential(1, 40)
+    drawn = values[np.random.default_rng(1).integers(0, 40, (20_000, 40))].mean(axis=1)
+    lower, upper = bounds(float(values.mean()), drawn, (values.sum() - values) / 39, 0.95)
+    assert upper - values.mean() > 1.15 * (values.mean() - lower)
+
+
+def test_one_scene_has_no_bounds() -> None:
+    assert bounds(1.0, np.ones(100), np.array([math.nan]), 0.95) == (-math.inf, math.inf)
 
 
 def scene_of_two() -> tuple[CaptureSet, Detections]:

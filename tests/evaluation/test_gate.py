@@ -174,7 +174,7 @@ def repeated(captures: CaptureSet, detections: list[Detections], times: int) -> 
 
 
 def test_the_frames_said_to_settle_it_settle_it_if_the_drop_stays() -> None:
-    captures = captures_of(60, 3, ignore_share=0)
+    captures = captures_of(80, 3, ignore_share=0)
     models = detections_of(captures), detections_of(captures, seed=5)
     policy = GatePolicy(power=0.5)  # the bound that just touches the margin
 
@@ -187,12 +187,12 @@ def test_the_frames_said_to_settle_it_settle_it_if_the_drop_stays() -> None:
     verdict, needed = row_of(1)
     assert verdict is GateVerdict.INCONCLUSIVE
     assert needed is not None
-    assert row_of(max(1, int(0.6 * needed / 60)))[0] is GateVerdict.INCONCLUSIVE
-    assert row_of(int(1.4 * needed / 60) + 1)[0] is not GateVerdict.INCONCLUSIVE
+    assert row_of(max(1, int(0.6 * needed / 80)))[0] is GateVerdict.INCONCLUSIVE
+    assert row_of(int(1.4 * needed / 80) + 1)[0] is not GateVerdict.INCONCLUSIVE
 
 
 def test_a_higher_power_asks_for_more_frames() -> None:
-    captures = captures_of(60, 3)
+    captures = captures_of(80, 3)
     both = PairedEvaluations(*(evaluate(captures, detections_of(captures, seed), "m") for seed in (1, 5)))
     asked = [judge(both, None, GatePolicy(power=power)).rows[0].frames_needed for power in (0.5, 0.8, 0.9)]
     assert asked == sorted(asked)
