@@ -10,6 +10,7 @@ Only parses; `firmware_bridge.host.open` connects.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -39,15 +40,15 @@ class LinkKind(Enum):
     SERIAL = "serial"
 
 
-class BoardAddress:
+class BoardAddress(ABC):
     """Base of the four kinds of address."""
 
     __slots__ = ()
 
     @property
+    @abstractmethod
     def url(self) -> str:
         """The address as text; ``BoardAddress.parse(a.url) == a``."""
-        raise NotImplementedError
 
     def __str__(self) -> str:
         return self.url
