@@ -141,8 +141,9 @@ def judge(hard: PairedEvaluations, validation: PairedEvaluations | None, policy:
     """
     if validation is not None:
         _check_same_models(hard, validation)
-    rows = [_row("hard", _compare(hard, policy)[0], policy.hard_margin_points, policy, required=True)]
-    for difference in _compare(validation or hard, policy)[1:]:
+    found = _compare(hard, policy)
+    rows = [_row("hard", found[0], policy.hard_margin_points, policy, required=True)]
+    for difference in (found if validation is None else _compare(validation, policy))[1:]:
         if difference.objects:
             required = policy.conditions_required
             rows.append(_row("condition", difference, policy.condition_margin_points, policy, required=required))
