@@ -2,8 +2,9 @@
 
 BCa (Efron, JASA 82, 1987; Davison and Hinkley 1997, section 5.3.2) corrects bias and follows the skew that a drop has
 when few scenes carry most of it. Plain percentiles pass twice as many candidates as promised that fall short by just
-the margin, BCa a few more than promised (docs/evaluation.md has the figures). The bootstrap of a mean over k clusters is narrow by sqrt((k - 1) / k)
-and knows no t (Hesterberg, The American Statistician 69, 2015, section 5.3): both are put right.
+the margin, BCa a few more than promised (docs/evaluation.md has the figures). The bootstrap of a mean over k clusters
+is narrow by sqrt((k - 1) / k) and knows no t (Hesterberg, The American Statistician 69, 2015, section 5.3): both are
+put right.
 """
 
 from __future__ import annotations
