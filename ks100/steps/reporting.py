@@ -88,7 +88,9 @@ def _results(run: Path) -> HilResults | None:
     if not (run / HIL / RESULTS_FILE).is_file():
         return None
     results = HilResults.load(run / HIL)
-    return replace(results, rejections=(*read_rejections(run / "pushes"), *results.rejections))
+    tried = {item.case for item in results.rejections}
+    earlier = tuple(item for item in read_rejections(run / "pushes") if item.case not in tried)
+    return replace(results, rejections=(*earlier, *results.rejections))
 
 
 def _group(name: str) -> str:
