@@ -77,11 +77,19 @@ def test_the_bounds_of_a_mean_are_those_of_student() -> None:
     assert (lower, upper) == pytest.approx((values.mean() - half, values.mean() + half), rel=0.06)
 
 
-def test_the_bounds_of_a_skewed_figure_reach_farther_to_its_long_side() -> None:
+def test_the_bounds_of_a_skewed_figure_are_scipys_bca() -> None:
+    from scipy.stats import bootstrap
+
     values = np.random.default_rng(3).exponential(1, 40)
-    drawn = values[np.random.default_rng(1).integers(0, 40, (20_000, 40))].mean(axis=1)
-    lower, upper = bounds(float(values.mean()), drawn, (values.sum() - values) / 39, 0.95)
-    assert upper - values.mean() > 1.15 * (values.mean() - lower)
+    drawn = values[np.random.default_rng(1).integers(0, 40, (50_000, 40))].mean(axis=1)
+    mean = float(values.mean())
+    lower, upper = bounds(mean, drawn, (values.sum() - values) / 39, 0.95)
+    oracle = bootstrap(
+        (values,), np.mean, n_resamples=50_000, confidence_level=0.9, method="BCa", rng=np.random.default_rng(2)
+    ).confidence_interval
+    wider = student(0.95, 39) / 1.6448536 * math.sqrt(40 / 39)
+    assert lower == pytest.approx(mean + wider * (oracle.low - mean), abs=4e-3)
+    assert upper == pytest.approx(mean + wider * (oracle.high - mean), abs=4e-3)
 
 
 def test_one_scene_has_no_bounds() -> None:
@@ -148,6 +156,8 @@ def test_a_critical_cell_counts_its_own_objects() -> None:
                                CriticalCell("far", over_range_m=100)],
     )  # fmt: skip
     assert [(s.frames, s.objects, s.found) for s in scores] == [(1, 1, 0), (1, 2, 1), (0, 0, 0), (1, 1, 0)]
+    (missing_car,) = cell_scores(captures, evaluate(captures, [only(both, 1)], "m"), [small_person])
+    assert (missing_car.objects, missing_car.found) == (1, 1)
     assert scores[0].low == 0
     assert scores[0].high == pytest.approx(0.7935, abs=1e-4)  # Wilson, 0 of 1
     assert math.isnan(scores[2].recall)
