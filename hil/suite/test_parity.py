@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from models.evaluation.predict import predict
 from numpy.typing import NDArray
 
 from firmware_bridge.errors import BenchError
@@ -21,6 +20,7 @@ from hil.board_session import BoardSession, Comparison
 from hil.measurement import Limit, Source
 from hil.recorder import Recorder
 from models.captures import CaptureSet
+from models.evaluation.predict import predict
 
 _FRAMES = 4
 _SEED = 20

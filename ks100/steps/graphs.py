@@ -98,10 +98,9 @@ def trained(network: Path, plan: str | Path, calibration: Path, out: Path, *, ru
         QuantizationError: as for `post_training`.
     """
     quiet_tensorflow()
-    from models.training.qat import load_ranges
-
     from models.quant.fidelity import fidelity, refuse_collapse
     from models.quant.produce import produce
+    from models.training.qat import load_ranges
 
     captures, _ = load_captures(calibration)
     chosen = load_plan(plan)
