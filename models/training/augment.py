@@ -91,7 +91,10 @@ def _move(batch: TrainingBatch, policy: Augmentation, seed: tf.Tensor) -> Traini
     b = centre - a * size / 2
     boxes, state = _move_boxes(batch.boxes, batch.state, a, b, size)
     frames = tf.concat([batch.eo, batch.lwir], axis=-1)
-    moved = _warp(frames, a, b)
+    if policy.zoom or policy.shift:
+        moved = _warp(frames, a, b)
+    else:  # resampling costs an eighth of a training step
+        moved = tf.where(mirror[:, None, None, None] < 0, tf.reverse(frames, [2]), frames)
     # What grows nearer looks like what is nearer: zooming by s divides the apparent range by s.
     nearer = tf.math.log(scale)[:, None] / (tf.math.log(2.0) * RANGE_LOG2_SCALE)
     kinematics = tf.stack([batch.kinematics[..., 0] - nearer, batch.kinematics[..., 1]], axis=-1)

@@ -167,3 +167,11 @@ def test_at_most_one_band_is_lost():
     gone = [[float(tf.math.reduce_std(band[i])) < 1e-6 for band in (lost.eo, lost.lwir)] for i in range(8)]
     assert all(sum(pair) == 1 for pair in gone)
     assert {tuple(pair) for pair in gone} == {(True, False), (False, True)}
+
+
+def test_a_plain_mirror_is_the_warped_one():
+    policy = Augmentation(flip=1.0, zoom=0.0, shift=0.0, exposure=0.0, noise=0.0, band_loss=0.0)
+    plain = augment(marked_batch(), policy, tf.constant([1, 1]))
+    x0, y0, x1, y1 = CAR
+    np.testing.assert_allclose(plain.boxes[0, 0], (WIDTH - x1, y0, WIDTH - x0, y1), atol=1e-4)
+    np.testing.assert_array_equal(plain.eo, marked_batch().eo.numpy()[:, :, ::-1])
