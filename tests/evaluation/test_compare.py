@@ -48,7 +48,7 @@ def test_frames_of_a_scene_are_drawn_together() -> None:
     assert weights.mean() == pytest.approx(1)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 1000), frames=st.integers(4, 40))
 def test_a_model_is_never_worse_than_itself(seed: int, frames: int) -> None:
     captures = captures_of(frames, seed)

@@ -86,7 +86,7 @@ def plain_ap(evaluation: Evaluation, weights: np.ndarray) -> float:
     return float(np.mean(classes))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10_000), frames=st.integers(2, 25), data=st.data())
 def test_weighted_average_precision_is_that_by_the_book(seed: int, frames: int, data: st.DataObject) -> None:
     captures = captures_of(frames, seed)

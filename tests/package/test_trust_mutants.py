@@ -94,7 +94,7 @@ def test_a_forgery_is_refused_from_header_and_envelope_alone(shop, store, contex
     assert refused.value.reason is R.LENGTH
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(data=st.data())
 def test_bytes_from_anywhere_are_refused_and_never_crash(package, store, context, data):
     start = data.draw(st.integers(0, len(package) - 1))
@@ -105,7 +105,7 @@ def test_bytes_from_anywhere_are_refused_and_never_crash(package, store, context
             trust.verify_package(mutant, store, context)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(manifest=st.binary(max_size=300))
 def test_a_manifest_of_any_bytes_is_refused_even_when_it_is_signed(shop, store, context, manifest):
     with pytest.raises(RejectedError) as refused:
@@ -113,7 +113,7 @@ def test_a_manifest_of_any_bytes_is_refused_even_when_it_is_signed(shop, store, 
     assert refused.value.reason in {R.CBOR, R.SCHEMA}
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(data=st.data())
 def test_a_graph_of_any_bytes_is_refused_or_is_the_declared_one_even_when_it_is_signed(shop, data):
     graph = bytearray(shop.graph)

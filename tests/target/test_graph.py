@@ -93,7 +93,7 @@ def test_broken_words_are_refused_as_input(small_graph: bytes) -> None:
             _refused_or_read(small_graph[:position] + word + small_graph[position + 4 :])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.binary(max_size=400))
 def test_arbitrary_bytes_behind_the_identifier_are_refused_as_input(tail: bytes) -> None:
     with pytest.raises(InputError):
