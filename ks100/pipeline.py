@@ -10,7 +10,10 @@ from pathlib import Path
 
 from ks100.run import Progress, Step
 
-__all__ = ["BOARDS", "CANDIDATE", "GRAPHS", "POOLS", "DemoOptions", "build_steps", "detections_file", "evaluation_file"]
+__all__ = [
+    "BOARDS", "CANDIDATE", "CAPTURES", "GRAPHS", "POOLS", "DemoOptions", "build_steps", "detections_file",
+    "evaluation_file",
+]  # fmt: skip
 
 GRAPHS = {
     "FP32": "network/float.tflite",
@@ -19,11 +22,14 @@ GRAPHS = {
 }
 """The graphs that are compared, by the name that tables and reports give them."""
 CANDIDATE = "mixed QAT"
-POOLS = ("validation", "hard")
+CAPTURES = ("train", "calibration", "validation", "hard-dev", "hard-holdout")
+"""The pools that are generated (`models.pools.Pool`)."""
+POOLS = ("validation", "hard-holdout")
+"""The pools that every graph is evaluated on: conditions in the first, the verdict on the sealed second."""
 BOARDS = {"ssh": "board-1", "serial": "board-2"}
 """The demo's boards, by the link that the package is pushed over: two, since a board takes the same bytes only once."""
 
-_DATA_CODE = ("models/scenes", "models/pools.py", "models/captures.py")
+_DATA_CODE = ("models/scenes", "models/pools", "models/captures.py")
 _INPUT_CODE = ("models/preprocess.py", "models/heads.py")
 _TRAINING_CODE = ("models/networks", "models/training", *_INPUT_CODE)
 _QUANT_CODE = ("models/quant", "firmware_bridge/target/graph.py", *_INPUT_CODE)
@@ -47,7 +53,7 @@ class DemoOptions:
     seed: int = 1
     recipe: str = "fusion-small-demo"
     program: str = "demo"
-    frames: tuple[tuple[str, int], ...] = (("hard", 400), ("validation", 400))
+    frames: tuple[tuple[str, int], ...] = (("hard-holdout", 400), ("validation", 400))
     policy: Path | None = None
     waiver: str = ""
 
@@ -105,7 +111,8 @@ def _captures(options: DemoOptions) -> Step:
         )
 
     return Step(
-        "captures", "Generate EO + thermal captures", work, outputs=("captures",), code=_DATA_CODE,
+        "captures", "Generate EO + thermal captures", work, code=_DATA_CODE,
+        outputs=tuple(f"captures/{pool}" for pool in CAPTURES),
         parameters={"seed": options.seed, "frames": dict(options.frames)},
     )  # fmt: skip
 
@@ -201,7 +208,7 @@ def _gate(options: DemoOptions) -> Step:
 
         progress(0.0, "paired bootstrap over scenes")
         policy = GatePolicy(conditions_required=False) if options.policy is None else GatePolicy.load(options.policy)
-        hard, validation = ((run / a, run / b) for a, b in (pairs["hard"], pairs["validation"]))
+        hard, validation = ((run / a, run / b) for a, b in (pairs["hard-holdout"], pairs["validation"]))
         judge_candidate(hard, validation, policy).save(run / "gate.json")
 
     policy = "" if options.policy is None else options.policy.read_text()

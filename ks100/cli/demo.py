@@ -15,7 +15,7 @@ from ks100.cli.demo_table import print_demo_table
 from ks100.cli.gate import GATE_CODES, print_gate
 from ks100.cli.progress import progress_bar
 from ks100.errors import ExitCode, UsageError
-from ks100.pipeline import BOARDS, POOLS, DemoOptions, build_steps
+from ks100.pipeline import BOARDS, CAPTURES, DemoOptions, build_steps
 from ks100.run import Outcome, Progress, Run, Step
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ class _Walk:
 
         def work(run: Path, progress: Progress) -> None:
             run_suite(
-                board.ssh_url, run / PACKAGE, run / "trust.ksr", run / "captures/hard", run / HIL,
+                board.ssh_url, run / PACKAGE, run / "trust.ksr", run / "captures/hard-holdout", run / HIL,
                 progress=lambda event: progress(event.share, event.text),
             )  # fmt: skip
 
@@ -194,7 +194,7 @@ def _frames(pairs: tuple[str, ...]) -> dict[str, int]:
     found = {}
     for pair in pairs:
         name, _, count = pair.partition("=")
-        if name not in ("train", "calibration", *POOLS) or not count.isdecimal() or int(count) < 1:
-            raise UsageError(f"--frames {pair}: give POOL=N with a pool of train, calibration, {', '.join(POOLS)}")
+        if name not in CAPTURES or not count.isdecimal() or int(count) < 1:
+            raise UsageError(f"--frames {pair}: give POOL=N with a pool of {', '.join(CAPTURES)}")
         found[name] = int(count)
     return found

@@ -41,7 +41,7 @@ def generate(seed: int, count: int, size: tuple[int, int], hardness: float, name
 @click.option("--seed", type=int, default=1, show_default=True, help="Everything follows from it.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder to write.")
 def pools(seed: int, out: Path) -> None:
-    """Generate train, calibration, validation and hard pools that share no scene."""
+    """Generate the pools train, calibration, validation, hard-dev and hard-holdout, which share no scene."""
     from models.pools import generate_pools
 
     with progress_bar("pools") as progress:

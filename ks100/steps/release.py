@@ -35,13 +35,13 @@ def release(run: Path, program: str, waiver: str = "") -> PackageFile:
     chronicle = Chronicle(run / CUSTODY, ring.signer(LOG))
     parent, graph = _artefact(run, GRAPHS["FP32"]), _artefact(run, GRAPHS[CANDIDATE])
     plan = Artefact("plan.json", PrecisionPlan.load(run / "plan.json").digest)
-    sets = {name: _captures(run, name) for name in ("train", "calibration", "validation", "hard")}
+    sets = {name: _captures(run, name) for name in ("train", "calibration", "validation", "hard-holdout")}
     gate = GateResult.load(run / "gate.json")
     evidence = Artefact("gate.json", gate.digest)
     recipe = _artefact(run, "network/recipe.toml")
     chronicle.state(Act.TRAIN, [parent], [sets["train"], sets["validation"], recipe])
     chronicle.state(Act.QUANTIZE, [graph], [parent, plan, sets["calibration"], sets["train"]], {"method": "QAT"})
-    judged = [graph, parent, sets["hard"], sets["validation"]]
+    judged = [graph, parent, sets["hard-holdout"], sets["validation"]]
     chronicle.state(Act.GATE, [evidence], judged, {"verdict": gate.verdict.value, "reason": gate.reason})
     origin = Origin(plan.sha256, sets["calibration"].sha256, parent.sha256, run / "gate.json", waiver, CUSTODY)
     what = Release(program, "fusion-small", "0.1.0", runtimes=("litert",))

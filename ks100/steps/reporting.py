@@ -35,6 +35,7 @@ __all__ = ["HIL", "build_report", "save_outcomes", "write_report"]
 HIL = "hil"
 _OUTCOMES = "steps.json"
 _PICTURES = 6
+_HARD = "hard-holdout"
 
 
 def save_outcomes(run: Path, outcomes: Sequence[Outcome]) -> None:
@@ -111,12 +112,12 @@ def _steps(run: Path) -> tuple[StepRow, ...]:
 
 def _pictures(run: Path) -> tuple[DetectionPicture, ...]:
     """Return hard cases with what FP32 found on the host and the candidate on the board."""
-    if not ((run / HIL / DETECTIONS_FILE).is_file() and (run / detections_file("FP32", "hard")).is_file()):
+    if not ((run / HIL / DETECTIONS_FILE).is_file() and (run / detections_file("FP32", _HARD)).is_file()):
         return ()
-    hard = CaptureSet.load(run / "captures/hard")
+    hard = CaptureSet.load(run / "captures" / _HARD)
     position = {capture.id: index for index, capture in enumerate(hard.captures)}
     ids, on_board = load_detections(run / HIL / DETECTIONS_FILE)
-    host_ids, on_host = load_detections(run / detections_file("FP32", "hard"))
+    host_ids, on_host = load_detections(run / detections_file("FP32", _HARD))
     board = dict(zip(ids, on_board["board"], strict=True))
     host = dict(zip(host_ids, on_host["FP32"], strict=True))
     known = [position[name] for name in ids if name in position and name in host]

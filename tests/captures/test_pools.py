@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from models.errors import DataError
-from models.pools import POOLS, check_disjoint, generate_pools, load_pools
+from models.pools import POOLS, Pool, check_disjoint, generate_pools, load_pools
 
-_SIZES = {"train": 16, "calibration": 8, "validation": 8, "hard": 8}
+_SIZES = {"train": 16, "calibration": 8, "validation": 8, "hard-dev": 4, "hard-holdout": 8}
 
 
 def test_pools_share_no_scene_and_come_back_from_disk(tmp_path: Path) -> None:
@@ -22,12 +22,12 @@ def test_pools_share_no_scene_and_come_back_from_disk(tmp_path: Path) -> None:
 def test_progress_counts_over_all_pools() -> None:
     seen: list[tuple[int, int]] = []
     generate_pools(3, {**_SIZES, "train": 0}, progress=lambda done, total: seen.append((done, total)))
-    assert seen[-1] == (24, 24)
+    assert seen[-1] == (28, 28)
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
 
 
 def test_a_scene_in_two_pools_is_refused() -> None:
-    made = generate_pools(3, {**_SIZES, "train": 4, "calibration": 0, "validation": 0, "hard": 4})
+    made = generate_pools(3, {**_SIZES, "train": 4, "calibration": 0, "validation": 0, "hard-dev": 0})
     with pytest.raises(DataError, match="split by scene"):
         check_disjoint({"a": made["train"], "b": made["train"]})
 
@@ -40,5 +40,7 @@ def test_an_unknown_pool_and_an_empty_folder_are_named(tmp_path: Path) -> None:
 
 
 def test_the_hard_pool_is_the_hardest() -> None:
-    hardness = {pool.name: pool.hardness for pool in POOLS}
-    assert hardness["hard"] == max(hardness.values()) > hardness["validation"] == hardness["train"]
+    hardness = {spec.pool: spec.hardness for spec in POOLS}
+    assert set(hardness) == set(Pool)
+    assert hardness[Pool.HARD_HOLDOUT] == hardness[Pool.HARD_DEV] == max(hardness.values())
+    assert hardness[Pool.VALIDATION] == hardness[Pool.TRAIN] < hardness[Pool.HARD_DEV]

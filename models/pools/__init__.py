@@ -1,0 +1,7 @@
+"""Pools: what each set of captures may be used for, kept apart by scene; the holdout is sealed."""
+
+from models.pools.generated import POOLS, PoolSpec, generate_pools
+from models.pools.purpose import Pool
+from models.pools.stored import check_disjoint, load_pools
+
+__all__ = ["POOLS", "Pool", "PoolSpec", "check_disjoint", "generate_pools", "load_pools"]

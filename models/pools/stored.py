@@ -1,0 +1,38 @@
+"""Pools on disk: a folder with one stored set for each, checked to share no scene."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from models.captures import CaptureSet
+from models.errors import DataError
+from models.pools.purpose import Pool
+
+__all__ = ["check_disjoint", "load_pools"]
+
+
+def load_pools(folder: Path) -> dict[str, CaptureSet]:
+    """Load the stored pools in ``folder``.
+
+    Raises:
+        DataError: none is there, one is damaged, or two share a scene.
+    """
+    found = {pool.value: CaptureSet.load(folder / pool) for pool in Pool if (folder / pool / "captures.json").is_file()}
+    if not found:
+        raise DataError(f"{folder} holds no pool; generate them first")
+    check_disjoint(found)
+    return found
+
+
+def check_disjoint(pools: Mapping[str, CaptureSet]) -> None:
+    """Check that no scene is in two pools.
+
+    Raises:
+        DataError: names the scene and both pools.
+    """
+    owner: dict[str, str] = {}
+    for name, captures in pools.items():
+        for capture in captures.captures:
+            if owner.setdefault(capture.scene, name) != name:
+                raise DataError(f"scene {capture.scene} is in pools {owner[capture.scene]} and {name}; split by scene")
