@@ -7,7 +7,6 @@ when its standard input does, so that a board never outlives the program that st
 from __future__ import annotations
 
 import argparse
-import fcntl
 import json
 import os
 import secrets
@@ -21,16 +20,11 @@ import time
 from pathlib import Path
 
 from firmware_bridge.errors import BenchError, BridgeError
+from hil.virtual.handle import ENDPOINTS, LOCK, lock_state, say, serial_number
 from hil.virtual.line import PacedLine
 from hil.virtual.sshd import SshServer
 
-__all__ = ["ENDPOINTS", "LOCK", "main"]
-
-ENDPOINTS = "running.json"
-"""Where a running board says how it is reached, in its state's folder."""
-
-LOCK = "lock"
-"""The file whose lock a running board holds, in its state's folder."""
+__all__ = ["main"]
 
 _BAUD = 921600
 _RESTART_S = 0.3  # between an agent's end and the next one, so that one that cannot start does not spin
@@ -45,13 +39,13 @@ def main(arguments: list[str]) -> int:
     try:
         board = _Board(options)
     except (BridgeError, OSError) as error:
-        _say({"error": str(error)})
+        say({"error": str(error)})
         return 3
     try:
-        _say(board.start())
+        say(board.start())
         board.run()
     except (BridgeError, OSError) as error:
-        _say({"error": str(error)})
+        say({"error": str(error)})
         return 3
     finally:
         board.close()
@@ -77,12 +71,13 @@ class _Board:
         self._options = options
         self._state: Path = options.state
         self._state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._lock = _locked(self._state / LOCK)
+        self._lock = lock_state(self._state / LOCK)
         self._work = self._state / "run"
         shutil.rmtree(self._work, ignore_errors=True)  # a board that was killed has left it
         self._work.mkdir(mode=0o700)
         self._socket = str(self._work / "agent.sock")
-        self._serial_number = _serial_number(self._state / "serial", options.serial_number)
+        factory = options.serial_number or f"EMU-{secrets.token_hex(4).upper()}"
+        self._serial_number = serial_number(self._state / "serial", factory)
         self._line = PacedLine(_BAUD, byte_error_rate=options.byte_error_rate, seed=options.seed)
         self._ssh: SshServer | None = None
         self._agent: subprocess.Popen[bytes] | None = None
@@ -182,34 +177,7 @@ class _Board:
         _close_pipes(agent)
 
 
-def _locked(path: Path) -> int:
-    """Lock the state: two boards with one disk would tear it apart."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
-        raise BenchError(
-            f"the emulated board in {path.parent} is running already; stop it, or use another folder"
-        ) from error
-    return descriptor
-
-
-def _serial_number(path: Path, wanted: str | None) -> str:
-    """Return the board's serial number, made in its factory: at its first start."""
-    if not path.exists():
-        path.write_text((wanted or f"EMU-{secrets.token_hex(4).upper()}") + "\n")
-    return path.read_text().strip()
-
-
 def _close_pipes(process: subprocess.Popen[bytes]) -> None:
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
             pipe.close()
-
-
-def _say(item: dict[str, object]) -> None:
-    try:
-        os.write(1, json.dumps(item).encode() + b"\n")
-    except BrokenPipeError:
-        return  # the parent has gone; standard input ends, too
