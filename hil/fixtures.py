@@ -107,7 +107,7 @@ def ks_captures(ks_request: SuiteRequest) -> CaptureSet:
 
     if ks_request.captures is None:
         pytest.skip("no captures: give a folder of hard cases with --ks-captures (ks100 scenes makes one)")
-    return CaptureSet.load(ks_request.captures)
+    return CaptureSet.load(ks_request.captures, "hardware-in-the-loop suite")
 
 
 @pytest.fixture(scope="session")

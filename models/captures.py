@@ -2,7 +2,7 @@
 
 A stored set is a folder: ``captures.json`` (what is in the frames), ``eo.npy`` uint8 [N, H, W, 3] and
 ``lwir.npy`` uint16 [N, H, W] (the frames, memory-mapped when read). A set read from a dataset in place has the
-same type and another frame source.
+same type and another frame source. A stored set may be sealed: opening it is then checked and logged (`models.seal`).
 """
 
 from __future__ import annotations
@@ -19,9 +19,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from models import seal
 from models.errors import DataError
 
-__all__ = ["AXES", "Capture", "CaptureSet", "Conditions", "FrameSource", "ObjectClass", "TruthObject"]
+__all__ = [
+    "AXES", "Capture", "CaptureSet", "Conditions", "FrameSource", "ObjectClass", "TruthObject", "stored_length",
+]  # fmt: skip
 
 _SCHEMA = 1
 AXES = ("background", "atmosphere", "thermal")
@@ -63,6 +66,7 @@ class TruthObject:
         aspect_deg: heading against the line of sight, 0 is seen from the rear, None if unknown.
         contrast: camouflage contrast ratio, 1 is none, None if unknown.
         ignore: it counts neither as found nor as missed (too small, or of no class of ours).
+        pixels_on_target: area of the frame that shows it, in pixels, what hides it taken off; None if unknown.
     """
 
     object_class: ObjectClass
@@ -73,6 +77,7 @@ class TruthObject:
     aspect_deg: float | None = None
     contrast: float | None = None
     ignore: bool = False
+    pixels_on_target: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +152,8 @@ class CaptureSet:
         if len({(c.width, c.height) for c in self.captures}) > 1 or any(e is None or t is None for e, t in pairs):
             raise DataError(f"capture set {self.name!r} cannot be stored: it needs both bands at one size")
         folder.mkdir(parents=True, exist_ok=True)
+        # Without its index a folder is no set: one that was written halfway is never taken for whole.
+        (folder / "captures.json").unlink(missing_ok=True)
         np.save(folder / "eo.npy", np.stack([e for e, _ in pairs if e is not None]))
         np.save(folder / "lwir.npy", np.stack([t for _, t in pairs if t is not None]))
         index = {
@@ -158,11 +165,15 @@ class CaptureSet:
         (folder / "captures.json").write_text(json.dumps(index, indent=1) + "\n")
 
     @classmethod
-    def load(cls, folder: Path) -> CaptureSet:
+    def load(cls, folder: Path, purpose: str = "") -> CaptureSet:
         """Read a stored set; frames are memory-mapped.
 
+        Args:
+            folder: of the stored set.
+            purpose: what it is opened for; goes into the log of a sealed set.
+
         Raises:
-            DataError: the folder is not a stored set, or its parts disagree.
+            DataError: the folder is not a stored set, its parts disagree, or it is not what was sealed.
         """
         try:
             index = json.loads((folder / "captures.json").read_text())
@@ -175,7 +186,10 @@ class CaptureSet:
             raise DataError(f"{folder} is not a stored capture set: {error}") from error
         if not len(captures) == len(source.eo_frames) == len(source.lwir_frames):
             raise DataError(f"{folder}: captures.json, eo.npy and lwir.npy differ in length")
-        return cls(name, captures, source)
+        loaded = cls(name, captures, source)
+        if seal.is_sealed(folder):
+            seal.record_access(folder, loaded.digest, purpose)
+        return loaded
 
     @classmethod
     def from_arrays(
@@ -183,6 +197,18 @@ class CaptureSet:
     ) -> CaptureSet:
         """Return a set over frames in memory: ``eo`` uint8 [N, H, W, 3], ``lwir`` uint16 [N, H, W]."""
         return cls(name, tuple(captures), _Stored(eo, lwir))
+
+
+def stored_length(folder: Path) -> int:
+    """Return the number of captures of a stored set, without opening its frames or its seal.
+
+    Raises:
+        DataError: the folder is not a stored set.
+    """
+    try:
+        return len(json.loads((folder / "captures.json").read_text())["captures"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{folder} is not a stored capture set: {error}") from error
 
 
 @dataclass(frozen=True)

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import click
+
 from models.captures import CaptureSet
 
 __all__ = ["load_captures"]
 
 
-def load_captures(path: Path) -> tuple[CaptureSet, tuple[str, ...]]:
+def load_captures(path: Path, purpose: str = "") -> tuple[CaptureSet, tuple[str, ...]]:
     """Return the captures at ``path``, and lines on what could not be read of them.
 
     Args:
-        path: a stored set's folder, or a dataset's annotation file or folder.
+        path: a stored set's folder, or a dataset's annotation file, description or folder.
+        purpose: what for: the log of a sealed set records it; the running command's name if empty.
 
     Raises:
         DataError: it is neither.
     """
+    context = click.get_current_context(silent=True)
+    if not purpose and context is not None:
+        purpose = context.command_path
     if (path / "captures.json").is_file():
-        return CaptureSet.load(path), ()
+        return CaptureSet.load(path, purpose), ()
     from models.readers import read_dataset
 
-    captures, report = read_dataset(path)
+    captures, report = read_dataset(path, purpose=purpose)
     return captures, tuple(report.lines())

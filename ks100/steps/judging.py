@@ -56,7 +56,9 @@ def evaluate_graph(
     from models.evaluation.predict import predict
 
     data = read_graph(graph)
-    chosen = captures if isinstance(captures, CaptureSet) else load_captures(captures)[0]
+    chosen = (
+        captures if isinstance(captures, CaptureSet) else load_captures(captures, f"evaluate {model or graph.stem}")[0]
+    )
     session = default_runtime(runtime).load(data)
     detections = predict(session, chosen, lambda done, total: progress(done / total, f"{done}/{total} frames"))
     if detections_out is not None:

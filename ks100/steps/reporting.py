@@ -26,7 +26,7 @@ from ks100.pipeline import CANDIDATE, GRAPHS, POOLS, detections_file, evaluation
 from ks100.run import Outcome
 from ks100.steps.bench import read_pushes, read_rejections
 from ks100.steps.release import CUSTODY, PACKAGE, verify_custody
-from models.captures import CaptureSet
+from models.captures import CaptureSet, stored_length
 from models.evaluation.gate import GateResult
 from models.evaluation.metrics import Evaluation
 
@@ -114,7 +114,7 @@ def _pictures(run: Path) -> tuple[DetectionPicture, ...]:
     """Return hard cases with what FP32 found on the host and the candidate on the board."""
     if not ((run / HIL / DETECTIONS_FILE).is_file() and (run / detections_file("FP32", _HARD)).is_file()):
         return ()
-    hard = CaptureSet.load(run / "captures" / _HARD)
+    hard = CaptureSet.load(run / "captures" / _HARD, "pictures of the report")
     position = {capture.id: index for index, capture in enumerate(hard.captures)}
     ids, on_board = load_detections(run / HIL / DETECTIONS_FILE)
     host_ids, on_host = load_detections(run / detections_file("FP32", _HARD))
@@ -156,6 +156,6 @@ def _notes(run: Path) -> tuple[str, ...]:
 
 def _facts(run: Path) -> tuple[tuple[str, str], ...]:
     pools = ", ".join(
-        f"{path.name} {len(CaptureSet.load(path))}" for path in sorted((run / "captures").iterdir()) if path.is_dir()
+        f"{path.name} {stored_length(path)}" for path in sorted((run / "captures").iterdir()) if path.is_dir()
     )
     return (("captures", pools), ("run folder", run.name))

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from models.captures import CaptureSet
 from models.errors import DataError
-from models.pools.purpose import Pool
+from models.pools.purpose import SEALED, Pool
 from models.pools.stored import check_disjoint
 from models.scenes import SceneSpec, generate
+from models.seal import seal
 
 __all__ = ["POOLS", "PoolSpec", "generate_pools"]
 
@@ -54,7 +55,7 @@ def generate_pools(
     height: int = 128,
     workers: int | None = None,
 ) -> dict[str, CaptureSet]:
-    """Generate every pool of `POOLS`; write each to ``folder/<name>`` when a folder is given.
+    """Generate every pool of `POOLS`; write each to ``folder/<name>`` when a folder is given, the holdout sealed.
 
     Args:
         seed: everything follows from it.
@@ -82,9 +83,15 @@ def generate_pools(
         made[name] = generate(spec, _shifted(progress, before, total), workers=workers)
         before += counts[name]
         if folder is not None:
-            made[name].save(folder / name)
+            _store(made[name], folder / name, item.pool)
     check_disjoint(made)
     return made
+
+
+def _store(captures: CaptureSet, folder: Path, pool: Pool) -> None:
+    captures.save(folder)
+    if pool in SEALED:
+        seal(folder, captures.digest, "generated")
 
 
 def _shifted(progress: Callable[[int, int], None] | None, before: int, total: int) -> Callable[[int, int], None] | None:

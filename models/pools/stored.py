@@ -12,13 +12,18 @@ from models.pools.purpose import Pool
 __all__ = ["check_disjoint", "load_pools"]
 
 
-def load_pools(folder: Path) -> dict[str, CaptureSet]:
+def load_pools(folder: Path, purpose: str = "") -> dict[str, CaptureSet]:
     """Load the stored pools in ``folder``.
+
+    Args:
+        folder: with a folder for each pool.
+        purpose: what for; goes into the log of the sealed one.
 
     Raises:
         DataError: none is there, one is damaged, or two share a scene.
     """
-    found = {pool.value: CaptureSet.load(folder / pool) for pool in Pool if (folder / pool / "captures.json").is_file()}
+    present = [pool for pool in Pool if (folder / pool / "captures.json").is_file()]
+    found = {pool.value: CaptureSet.load(folder / pool, purpose) for pool in present}
     if not found:
         raise DataError(f"{folder} holds no pool; generate them first")
     check_disjoint(found)

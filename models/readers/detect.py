@@ -20,12 +20,13 @@ __all__ = ["read_dataset"]
 _Reader = Callable[[Path, Options | None], tuple[CaptureSet, ReadReport]]
 
 
-def read_dataset(path: Path, *, options: Options | None = None) -> tuple[CaptureSet, ReadReport]:
+def read_dataset(path: Path, *, options: Options | None = None, purpose: str = "") -> tuple[CaptureSet, ReadReport]:
     """Read the dataset at ``path``, in whichever layout it has; frames stay in place.
 
     Args:
         path: an annotation file (COCO JSON), a dataset's folder, or the folder of a stored capture set.
         options: class map and checks; the defaults if None.
+        purpose: what for; goes into the log of a sealed stored set.
 
     Raises:
         DataError: there is nothing, no layout fits, or no frame is usable.
@@ -37,7 +38,7 @@ def read_dataset(path: Path, *, options: Options | None = None) -> tuple[Capture
             return read_coco(path, options=options)
         raise DataError(f"{path}: no reader knows this file; give a COCO JSON or a dataset's folder")
     if (path / "captures.json").is_file():
-        captures = CaptureSet.load(path)
+        captures = CaptureSet.load(path, purpose)
         boxes = sum(len(capture.objects) for capture in captures.captures)
         return captures, ReadReport("stored captures", len(captures), boxes)
     for fits, reader in _READERS:

@@ -87,6 +87,8 @@ def _colours(kind: ObjectClass, rng: np.random.Generator) -> dict[Part, tuple[fl
 
 def _kelvins(kind: ObjectClass, place: Place, running: bool, rng: np.random.Generator) -> dict[Part, float]:
     """Return the parts' temperatures: passive skin by the hour, hot parts above it, people by their skin."""
+    # Rolling warms a car's tyre by some kelvin (its hysteresis loss); a bicycle's load and speed leave next to none.
+    rolling_k = 1.0 if kind is ObjectClass.BICYCLE else 7.0
     metal, rubber, cloth = place.surface_k("metal"), place.surface_k("rubber"), place.surface_k("cloth")
     air, skin = place.heating.air_k, skin_temperature_k(place.heating.air_k)
     warm = 1.0 if running else float(rng.uniform(0.0, 0.12))
@@ -97,8 +99,8 @@ def _kelvins(kind: ObjectClass, place: Place, running: bool, rng: np.random.Gene
     insulation = float(rng.uniform(0.30, 0.50))
     return {
         Part.PAINT: metal + rng.uniform(-0.4, 0.4), Part.PAINT2: metal + rng.uniform(-0.5, 0.5),
-        Part.GLASS: metal - 2.5 * place.heating.sky + 1.5 * warm, Part.RUBBER: rubber + 7 * warm,
-        Part.RIM: metal + 5 * warm, Part.LAMP: metal + 3 * warm, Part.TAIL_LAMP: metal + 1.5 * warm,
+        Part.GLASS: metal - 2.5 * place.heating.sky + 1.5 * warm, Part.RUBBER: rubber + rolling_k * warm,
+        Part.RIM: metal + 0.7 * rolling_k * warm, Part.LAMP: metal + 3 * warm, Part.TAIL_LAMP: metal + 1.5 * warm,
         Part.ENGINE: metal + hood, Part.EXHAUST: metal + pipe, Part.UNDERBODY: metal - 1.5 + 6 * warm,
         Part.LOUVRE: metal + 0.8 * hood, Part.FRAME: metal, Part.TRIM: metal - 0.3,
         Part.SKIN: skin, Part.HAIR: air + 0.55 * (skin - air) + worn,

@@ -172,7 +172,7 @@ def _truth(
     return TruthObject(
         actor.kind, box, round(actor.range_m, 2), round(actor.velocity_mps, 3), round(occlusion, 3),
         round(float(np.degrees(actor.aspect_rad)), 1), round(actor.contrast, 3),
-        ignore=bool(small or faint or occlusion > _HIDDEN_SHARE),
+        ignore=bool(small or faint or occlusion > _HIDDEN_SHARE), pixels_on_target=round(seen, 1),
     )  # fmt: skip
 
 

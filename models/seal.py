@@ -1,0 +1,181 @@
+"""Seals of stored capture sets: the digest that was sealed, and a log of each time the set was opened.
+
+A sealed set judges releases; every look at it wears it out, since choices made after a look are fitted to it (Dwork et
+al., "The reusable holdout", Science 349, 2015). So opening one goes through `record_access`, and how often and for what
+it was opened is on record. ``seal.json`` lies in the set's folder; the log lies beside the folder
+(``hard-holdout.access.jsonl``), for the folder's own digest must not change when it is read. Each line holds the
+SHA-256 of the line before it: an edited or dropped line shows, a log deleted whole shows only by its absence.
+
+Knows files and digests, and nothing of captures.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import getpass
+import hashlib
+import json
+import os
+import socket
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+
+from models.errors import DataError
+
+__all__ = ["Access", "Event", "is_sealed", "log_path", "read_accesses", "record_access", "seal", "sealed_digest"]
+
+_SCHEMA = 1
+_SEAL = "seal.json"
+_NONE = "0" * 64
+
+
+class Event(StrEnum):
+    """What a line of the log records."""
+
+    SEALED = "sealed"
+    OPENED = "opened"
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """One line of the log.
+
+    Attributes:
+        event: sealed or opened.
+        time: UTC, ISO 8601, seconds.
+        purpose: what for, in the words of who opened it.
+        by: user and host.
+        digest: of the set, SHA-256 hex.
+        previous: SHA-256 hex of the line before; zeros in the first.
+    """
+
+    event: Event
+    time: str
+    purpose: str
+    by: str
+    digest: str
+    previous: str
+
+
+def is_sealed(folder: Path) -> bool:
+    """Return whether the stored set in ``folder`` is sealed."""
+    return (folder / _SEAL).is_file()
+
+
+def log_path(folder: Path) -> Path:
+    """Return where the accesses to the set in ``folder`` are logged."""
+    folder = folder.resolve()
+    return folder.with_name(f"{folder.name}.access.jsonl")
+
+
+def seal(folder: Path, digest: str, purpose: str = "") -> None:
+    """Seal the stored set in ``folder``; a set sealed before gets a new seal, and its log goes on.
+
+    Args:
+        folder: of the stored set.
+        digest: of the set.
+        purpose: why, for the log.
+
+    Raises:
+        DataError: the seal or its log cannot be written.
+    """
+    if is_sealed(folder) and sealed_digest(folder) == digest:
+        return
+    try:
+        (folder / _SEAL).write_text(json.dumps({"schema": _SCHEMA, "digest": digest}) + "\n")
+    except OSError as error:
+        raise DataError(f"{folder} cannot be sealed: {error.strerror}") from error
+    _append(folder, Event.SEALED, digest, purpose)
+
+
+def sealed_digest(folder: Path) -> str:
+    """Return the digest that was sealed.
+
+    Raises:
+        DataError: the seal is missing or damaged.
+    """
+    try:
+        item = json.loads((folder / _SEAL).read_text())
+        if item["schema"] != _SCHEMA:
+            raise DataError(f"{folder / _SEAL}: schema {item['schema']} is not {_SCHEMA}; seal the set again")
+        return str(item["digest"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{folder / _SEAL} is no seal ({error}); restore it, or seal the set again") from error
+
+
+def record_access(folder: Path, digest: str, purpose: str) -> None:
+    """Check that the set in ``folder`` is the sealed one, and log that it is opened.
+
+    Args:
+        folder: of the stored set, which is sealed.
+        digest: of the set as it was read.
+        purpose: what for.
+
+    Raises:
+        DataError: the set is not what was sealed, or the access cannot be logged.
+    """
+    sealed = sealed_digest(folder)
+    if digest != sealed:
+        raise DataError(
+            f"{folder} has changed since it was sealed (digest {digest[:12]}, sealed {sealed[:12]}); restore it, or "
+            "seal it again"
+        )
+    _append(folder, Event.OPENED, digest, purpose)
+
+
+def read_accesses(folder: Path) -> tuple[Access, ...]:
+    """Return the log of the set in ``folder``, oldest first; () when it was never sealed or opened.
+
+    Raises:
+        DataError: a line is damaged, or does not follow from the one before it.
+    """
+    path = log_path(folder)
+    try:
+        lines = path.read_bytes().splitlines() if path.is_file() else []
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from error
+    accesses, previous = [], _NONE
+    for number, line in enumerate(lines, start=1):
+        try:
+            item = json.loads(line)
+            access = Access(**{**item, "event": Event(item["event"])})
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(f"{path}:{number} is no access record ({error}); the log was damaged") from error
+        if access.previous != previous:
+            raise DataError(f"{path}:{number} does not follow from the line before; the log was edited")
+        accesses.append(access)
+        previous = hashlib.sha256(line).hexdigest()
+    return tuple(accesses)
+
+
+def _append(folder: Path, event: Event, digest: str, purpose: str) -> None:
+    path = log_path(folder)
+    try:
+        with path.open("a+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            file.seek(0)
+            lines = file.read().splitlines()
+            access = Access(
+                event=event,
+                time=datetime.now(UTC).isoformat(timespec="seconds"),
+                purpose=" ".join(purpose.split()) or "not stated",
+                by=f"{_user()}@{socket.gethostname()}",
+                digest=digest,
+                previous=hashlib.sha256(lines[-1]).hexdigest() if lines else _NONE,
+            )
+            file.write(json.dumps(asdict(access)).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise DataError(
+            f"the access to the sealed set {folder} cannot be logged in {path}: {error.strerror}; make it writable"
+        ) from error
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # no name for this user id, as in some containers
+        return str(os.getuid())
