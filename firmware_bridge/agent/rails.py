@@ -10,8 +10,10 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 __all__ = ["HWMON", "HwmonRails", "NoRails", "Rails"]
@@ -70,12 +72,17 @@ class _Channel:
 class HwmonRails:
     """The power channels of all hwmon chips under a folder. Their files stay open: reading is then ten times faster."""
 
-    def __init__(self, root: Path = HWMON) -> None:
-        """Find the channels, in the order of the chips' numbers; those that appear later are not seen."""
+    def __init__(self, root: Path = HWMON, labels: Mapping[str, str] = MappingProxyType({})) -> None:
+        """Find the channels, in the order of the chips' numbers; those that appear later are not seen.
+
+        Args:
+            root: the folder of the chips.
+            labels: a rail by its chip's device, e.g. ``0-0040``, where the driver gives no label.
+        """
         self._channels: list[_Channel] = []
         periods_s = []
         for chip in sorted(root.glob("hwmon*"), key=lambda path: _number(path.name)):
-            found = _channels(chip)
+            found = _channels(chip, labels)
             self._channels += found
             if found:
                 periods_s.append(_period_s(chip))
@@ -103,8 +110,9 @@ class HwmonRails:
         self._channels = []
 
 
-def _channels(chip: Path) -> list[_Channel]:
+def _channels(chip: Path, given: Mapping[str, str]) -> list[_Channel]:
     name = _text(chip / "name") or chip.name
+    by_device = given.get((chip / "device").resolve().name)
     numbers = sorted({_number(path.name) for kind in ("power", "curr") for path in chip.glob(f"{kind}*_input")})
     found = []
     for number in numbers:
@@ -113,7 +121,7 @@ def _channels(chip: Path) -> list[_Channel]:
             files = [chip / f"in{number}_input", chip / f"curr{number}_input"]
         if not all(file.exists() for file in files):
             continue
-        labels = [_text(chip / f"{kind}{number}_label") for kind in ("power", "in", "curr")]
+        labels = [_text(chip / f"{kind}{number}_label") for kind in ("power", "in", "curr")] + [by_device]
         label = next(filter(None, labels), f"{name}/{chip.name}/{number}")
         found.append(_Channel(label, tuple(os.open(file, os.O_RDONLY | os.O_CLOEXEC) for file in files)))
     return found

@@ -1,6 +1,6 @@
-"""The process of an emulated board's agent: the real agent, with a modelled NPU and modelled power sensors.
+"""The process of a virtual board's agent: the real agent, with a modelled NPU and sensors of modelled power.
 
-    python -m hil.virtual.firmware --state D --socket S [--tty T --baud B] ...
+    python -m hil.virtual.firmware --state D --socket S [--tty T --baud B] [--i2c BUS] ...
 
 Ends when its standard input does, so that it never outlives the board. Prints one line when hosts can connect.
 """
@@ -27,7 +27,8 @@ from firmware_bridge.target.profile import BoardProfile
 from firmware_bridge.target.runtime import default_runtime
 from hil.virtual.clock import ModelledClock
 from hil.virtual.engine import ModelledEngine
-from hil.virtual.power import ModelledPower
+from hil.virtual.ina226 import ina226_chips
+from hil.virtual.power import ModelledPower, Sensor, hwmon_files
 
 __all__ = ["READY", "main"]
 
@@ -57,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     options.add_argument("--baud", type=int, default=921600)
     options.add_argument("--profile", default="ks100")
     options.add_argument("--runtime")
+    options.add_argument("--i2c", type=Path, help="bus of INA226 chips that a kernel driver reads; else files stand in")
     options.add_argument("--serial-number", required=True)
     return options
 
@@ -64,8 +66,8 @@ def _parser() -> argparse.ArgumentParser:
 def _service(options: argparse.Namespace) -> BoardService:
     profile = BoardProfile.load(options.profile)
     clock = ModelledClock()
-    hwmon = options.state / "hwmon"
-    power = ModelledPower(hwmon, profile, clock)
+    sensors, rails = _power_sensors(options, profile)
+    power = ModelledPower(sensors, profile, clock)
     engine = ModelledEngine(default_runtime(options.runtime or profile.runtime), profile, clock, power)
     return BoardService(
         BoardParts(
@@ -74,10 +76,20 @@ def _service(options: argparse.Namespace) -> BoardService:
             storage=LocalStorage(options.state / "board"),
             engine=engine,
             clock=clock,
-            rails=HwmonRails(hwmon),
+            rails=rails,
             wall_s=time.time,
         )
     )
+
+
+def _power_sensors(options: argparse.Namespace, profile: BoardProfile) -> tuple[list[Sensor], HwmonRails]:
+    """Return what the model writes to, and the reader that a real board has."""
+    if options.i2c is not None:
+        chips = ina226_chips(options.i2c, profile)
+        return list(chips), HwmonRails(labels={chip.device: chip.label for chip in chips})
+    hwmon = options.state / "hwmon"
+    sensors = hwmon_files(hwmon, profile)  # the files, before the reader looks for them
+    return sensors, HwmonRails(hwmon)
 
 
 def _stop_with_input(stop: threading.Event) -> None:

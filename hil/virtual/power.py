@@ -1,25 +1,40 @@
-"""An emulated board's power sensors: files of the Linux hwmon layout, written by the power model.
+"""A virtual board's power: what the model says goes to sensors, which the reader of a real board reads.
 
 Each value is the modelled mean over the time since the last one, as an averaging sensor (INA226) gives it. So the sum
-of value times window is the modelled energy, exactly, and the reader of a real board reads it.
+of value times window is the modelled energy, exactly. The emulated board's sensors are files of the Linux hwmon layout.
 """
 
 from __future__ import annotations
 
 import os
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from firmware_bridge.agent.clock import Clock
 from firmware_bridge.target.profile import BoardProfile, Rail
 
-__all__ = ["PERIOD_S", "ModelledPower"]
+__all__ = ["PERIOD_S", "ModelledPower", "Sensor", "hwmon_files"]
 
 PERIOD_S = 0.002
 """The sensors' update interval: the shortest that an INA226 has with both conversions at 1.1 ms, rounded."""
 
 _LONGEST_WINDOW_S = 0.1  # after a rest, the first value is about now, not about the rest
+
+
+class Sensor(Protocol):
+    """What a rail's modelled power is written to."""
+
+    @property
+    def label(self) -> str:
+        """The rail's label."""
+        ...
+
+    def write(self, power_mw: float) -> None:
+        """Show this power, milliwatts, from now on."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +45,15 @@ class _Busy:
 
 
 class ModelledPower:
-    """The rails of one board, under ``folder/hwmonN``."""
+    """The rails of one board."""
 
-    def __init__(self, folder: Path, profile: BoardProfile, clock: Clock) -> None:
-        """Create the files, and write them every `PERIOD_S` of ``clock`` from now on."""
+    def __init__(self, sensors: Sequence[Sensor], profile: BoardProfile, clock: Clock) -> None:
+        """Write to the sensors now, and every `PERIOD_S` of ``clock`` from now on."""
         self._profile = profile
         self._clock = clock
         self._busy: deque[_Busy] = deque()
         self._last_s = clock.now_s()
-        self._sensors = [_Sensor(folder / f"hwmon{n}", rail) for n, rail in enumerate(profile.rails)]
+        self._sensors = tuple(sensors)
         self._write(0.0)
         clock.every(PERIOD_S, self._update)
 
@@ -66,7 +81,12 @@ class ModelledPower:
             sensor.write(rails_mw[sensor.label])
 
 
-class _Sensor:
+def hwmon_files(folder: Path, profile: BoardProfile) -> list[Sensor]:
+    """Create a chip's files for each rail, under ``folder/hwmonN``."""
+    return [_HwmonFiles(folder / f"hwmon{n}", rail) for n, rail in enumerate(profile.rails)]
+
+
+class _HwmonFiles:
     """One chip with one channel."""
 
     def __init__(self, folder: Path, rail: Rail) -> None:
