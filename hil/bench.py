@@ -2,6 +2,7 @@
 
 emu:          a factory-new emulated board, for the duration
 emu:DIR       the emulated board whose state is in DIR: the running one, or one that runs for the duration
+qemu:         the same for the QEMU board, also with a folder
 ssh:, serial: a board that is there
 """
 
@@ -13,7 +14,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from firmware_bridge.errors import BenchError, TransferError
@@ -21,6 +22,8 @@ from firmware_bridge.host.address import BoardAddress, EmulatedAddress, LinkKind
 from firmware_bridge.host.board import Board
 from firmware_bridge.host.open import open_link
 from hil.virtual.emulated import EmulatedBoard
+from hil.virtual.handle import VirtualBoard
+from hil.virtual.qemu.board import QemuBoard
 
 __all__ = ["connect", "host_name", "open_board", "reachable"]
 
@@ -31,7 +34,7 @@ def open_board(url: str | BoardAddress, *, trust: bytes | None = None, host: str
 
     Args:
         url: its address.
-        trust: a signed trust store for an emulated board that has none; real boards are provisioned on purpose only.
+        trust: a signed trust store for a virtual board that has none; real boards are provisioned on purpose only.
         host: who is speaking; shown to others while this program holds the board.
 
     Raises:
@@ -42,7 +45,7 @@ def open_board(url: str | BoardAddress, *, trust: bytes | None = None, host: str
     """
     address = BoardAddress.parse(url) if isinstance(url, str) else url
     with reachable(address) as real, connect(real, host=host) as board:
-        if trust is not None and isinstance(address, EmulatedAddress) and not board.trust():
+        if trust is not None and isinstance(address, (EmulatedAddress, QemuAddress)) and not board.trust():
             board.provision(trust)
         yield board
 
@@ -65,7 +68,10 @@ def reachable(address: BoardAddress | str) -> Iterator[BoardAddress]:
             with _running_or_started(address.path, address.link) as board:
                 yield _endpoint(board, address.link)
         case QemuAddress():
-            raise BenchError(f"{address.url}: this version has no QEMU board; use emu:")
+            with ExitStack() as stack:
+                folder = address.path or stack.enter_context(_fresh_folder())
+                machine = QemuBoard.find(folder) or stack.enter_context(QemuBoard.start(folder))
+                yield _endpoint(machine, address.link)
         case _:
             yield address
 
@@ -117,7 +123,7 @@ def _start(folder: Path, link: LinkKind) -> EmulatedBoard:
     return EmulatedBoard.start(folder, ssh=link is LinkKind.SSH)
 
 
-def _endpoint(board: EmulatedBoard, link: LinkKind) -> BoardAddress:
+def _endpoint(board: VirtualBoard, link: LinkKind) -> BoardAddress:
     return BoardAddress.parse(board.ssh_url if link is LinkKind.SSH else board.serial_url)
 
 

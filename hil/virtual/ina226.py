@@ -77,9 +77,8 @@ class Ina226:
 
     def _set(self, register: int, steps: float) -> None:
         value = min(_REGISTER_LARGEST, round(steps))
-        word = ctypes.c_uint16(
-            (value & 0xFF) << 8 | value >> 8
-        )  # the chip sends the high byte first, SMBus the low one
+        swapped = (value & 0xFF) << 8 | value >> 8  # the chip sends the high byte first, SMBus the low one
+        word = ctypes.c_uint16(swapped)
         transfer = _Transfer(_SMBUS_WRITE, register, _SMBUS_WORD_DATA, ctypes.pointer(word))
         fcntl.ioctl(self._bus, _I2C_SMBUS, transfer)
 

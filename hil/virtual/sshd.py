@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from firmware_bridge.errors import BenchError
 
-__all__ = ["SshServer", "find_sshd"]
+__all__ = ["SshServer", "find_sshd", "login_url"]
 
 _ADDRESS = "127.0.0.1"
 _BACKLOG = 64
@@ -88,16 +88,10 @@ class SshServer:
         """
         self._sshd = find_sshd()
         self._children: list[subprocess.Popen[bytes]] = []
-        keys.mkdir(mode=0o700, parents=True, exist_ok=True)
-        host_key, identity = _key(keys / "host_ed25519"), _key(keys / "id_ed25519")
-        _private(keys / "authorized_keys", f"restrict {identity}\n")
         self._config = work / "sshd_config"
-        self._write_config(keys, work, attach)
         self.listener = socket.create_server((_ADDRESS, 0), backlog=_BACKLOG)
-        port = self.listener.getsockname()[1]
-        _private(keys / "known_hosts", f"[{_ADDRESS}]:{port} {host_key}\n")
-        options = urlencode({"identity": keys / "id_ed25519", "known_hosts": keys / "known_hosts"}, safe="/")
-        self.url = f"ssh://{quote(_user())}@{_ADDRESS}:{port}?{options}"
+        self.url = login_url(keys, _user(), self.listener.getsockname()[1])
+        self._write_config(keys, work, attach)
 
     def accept(self) -> None:
         """Take one connection, and hand it to a server process of its own."""
@@ -136,6 +130,22 @@ class SshServer:
         _private(self._config, text)
         if os.geteuid() == 0:
             _SEPARATION.mkdir(mode=0o755, parents=True, exist_ok=True)
+
+
+def login_url(keys: Path, user: str, port: int) -> str:
+    """Return the address of a board behind a loopback port; the keys in ``keys`` are made at the first call.
+
+    These are ``host_ed25519`` and ``authorized_keys`` for the server, ``id_ed25519`` and ``known_hosts`` for hosts.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+    keys.mkdir(mode=0o700, parents=True, exist_ok=True)
+    host_key, identity = _key(keys / "host_ed25519"), _key(keys / "id_ed25519")
+    _private(keys / "authorized_keys", f"restrict {identity}\n")
+    _private(keys / "known_hosts", f"[{_ADDRESS}]:{port} {host_key}\n")
+    options = urlencode({"identity": keys / "id_ed25519", "known_hosts": keys / "known_hosts"}, safe="/")
+    return f"ssh://{quote(user)}@{_ADDRESS}:{port}?{options}"
 
 
 def _key(path: Path) -> str:

@@ -1,0 +1,70 @@
+"""What a start of the QEMU board brings besides its disks: the project's board floor, keys, settings; as one tar."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import io
+import tarfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import firmware_bridge
+import hil
+from firmware_bridge.target.profile import BoardProfile
+from hil.virtual.ina226 import ADDRESSES, SHUNT_UOHM
+
+__all__ = ["AGENT_TTY", "write_start"]
+
+AGENT_TTY = "/dev/ttyS0"
+_GUEST_FILES = Path(__file__).parent / "guest"
+_VIRTUAL = ("__init__", "clock", "engine", "firmware", "ina226", "power")
+_BLOCK_BYTES = 512
+
+
+def write_start(out: Path, profile: BoardProfile, agent: Mapping[str, str], keys: Path) -> None:
+    """Write the tar, padded to whole blocks of a disk.
+
+    Args:
+        out: where it goes.
+        profile: kind of board.
+        agent: further options of its agent, by name.
+        keys: folder with the server's host key and the keys that may log in.
+    """
+    options = {"state": "/data", "socket": "/run/ks100/agent.sock", "i2c": "/dev/i2c-0", "tty": AGENT_TTY, **agent}
+    settings = {
+        "NOW_S": str(int(time.time())),
+        "RAIL_ADDRESSES": ",".join(f"0x{a:x}" for a in ADDRESSES[: len(profile.rails)]),
+        "SHUNT_UOHM": str(SHUNT_UOHM),
+        "AGENT_OPTIONS": " ".join(f"--{name} {value}" for name, value in options.items()),
+    }
+    version = importlib.metadata.version("ks100")
+    with tarfile.open(out, "w") as tar:
+        _add_text(tar, "settings", "".join(f"{name}='{value}'\n" for name, value in settings.items()))
+        metadata = f"Metadata-Version: 2.1\nName: ks100\nVersion: {version}\n"
+        _add_text(tar, f"project/ks100-{version}.dist-info/METADATA", metadata)
+        tar.add(_GUEST_FILES / "sshd_config", "sshd_config")
+        tar.add(_GUEST_FILES / "attach.sh", "attach")
+        for name in ("host_ed25519", "authorized_keys"):
+            tar.add(keys / name, f"ssh/{name}")
+        _add_source(tar, Path(firmware_bridge.__file__).parent, "project/firmware_bridge")
+        floor = Path(hil.__file__).parent
+        tar.add(floor / "__init__.py", "project/hil/__init__.py")
+        for name in _VIRTUAL:
+            tar.add(floor / f"virtual/{name}.py", f"project/hil/virtual/{name}.py")
+    with out.open("ab") as disk:
+        disk.truncate(-(-disk.tell() // _BLOCK_BYTES) * _BLOCK_BYTES)
+
+
+def _add_text(tar: tarfile.TarFile, name: str, text: str) -> None:
+    data = text.encode()
+    item = tarfile.TarInfo(name)
+    item.size = len(data)
+    tar.addfile(item, io.BytesIO(data))
+
+
+def _add_source(tar: tarfile.TarFile, folder: Path, name: str) -> None:
+    def kept(item: tarfile.TarInfo) -> tarfile.TarInfo | None:
+        return None if "__pycache__" in item.name else item
+
+    tar.add(folder, name, filter=kept)
