@@ -1,15 +1,16 @@
 """Captures: registered pairs of EO and LWIR frames with truth and conditions, and sets of them on disk.
 
 A stored set is a folder: ``captures.json`` (what is in the frames), ``eo.npy`` uint8 [N, H, W, 3] and
-``lwir.npy`` uint16 [N, H, W] (the frames, memory-mapped when read). A set read from a dataset in place has the
-same type and another frame source. A stored set may be sealed: opening it is then checked and logged (`models.seal`).
+``lwir.npy`` uint16 [N, H, W] (the frames, memory-mapped when read; a band that the set lacks has no file). A set read
+from a dataset in place has the same type and another frame source. A stored set may be sealed: opening it is then
+checked and logged (`models.seal`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from enum import IntEnum
 from functools import cached_property
@@ -143,19 +144,19 @@ class CaptureSet:
         )
 
     def save(self, folder: Path) -> None:
-        """Write the set; ``load(folder)`` gives an equal one. All frames must have one size and both bands.
+        """Write the set; ``load(folder)`` gives an equal one. All frames must have one size and the same bands.
 
         Raises:
-            DataError: the frames differ in size, or a band is missing.
+            DataError: the set is empty, its frames differ in size, or some lack a band that others have.
+            OSError: the folder cannot be written.
         """
-        pairs = [(self.frames.eo(i), self.frames.lwir(i)) for i in range(len(self))]
-        if len({(c.width, c.height) for c in self.captures}) > 1 or any(e is None or t is None for e, t in pairs):
-            raise DataError(f"capture set {self.name!r} cannot be stored: it needs both bands at one size")
+        if len({(c.width, c.height) for c in self.captures}) != 1:
+            raise DataError(f"capture set {self.name!r} cannot be stored: it needs frames, all of one size")
         folder.mkdir(parents=True, exist_ok=True)
         # Without its index a folder is no set: one that was written halfway is never taken for whole.
         (folder / "captures.json").unlink(missing_ok=True)
-        np.save(folder / "eo.npy", np.stack([e for e, _ in pairs if e is not None]))
-        np.save(folder / "lwir.npy", np.stack([t for _, t in pairs if t is not None]))
+        _write_band(folder / "eo.npy", self.name, len(self), self.frames.eo)
+        _write_band(folder / "lwir.npy", self.name, len(self), self.frames.lwir)
         index = {
             "schema": _SCHEMA,
             "name": self.name,
@@ -177,15 +178,15 @@ class CaptureSet:
         """
         try:
             index = json.loads((folder / "captures.json").read_text())
-            source = _Stored(np.load(folder / "eo.npy", mmap_mode="r"), np.load(folder / "lwir.npy", mmap_mode="r"))
+            source = _Stored(_read_band(folder / "eo.npy"), _read_band(folder / "lwir.npy"))
             if index["schema"] != _SCHEMA:
                 raise DataError(f"{folder}: schema {index['schema']} is not {_SCHEMA}; generate the set again")
             captures = tuple(_from_json(item) for item in index["captures"])
             name = str(index["name"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
             raise DataError(f"{folder} is not a stored capture set: {error}") from error
-        if not len(captures) == len(source.eo_frames) == len(source.lwir_frames):
-            raise DataError(f"{folder}: captures.json, eo.npy and lwir.npy differ in length")
+        if source.lengths != {len(captures)}:
+            raise DataError(f"{folder}: captures.json, eo.npy and lwir.npy differ in length, or are not there")
         loaded = cls(name, captures, source)
         if seal.is_sealed(folder):
             seal.record_access(folder, loaded.digest, purpose)
@@ -213,16 +214,36 @@ def stored_length(folder: Path) -> int:
 
 @dataclass(frozen=True)
 class _Stored:
-    eo_frames: NDArray[np.uint8]
-    lwir_frames: NDArray[np.uint16]
+    eo_frames: NDArray[np.uint8] | None
+    lwir_frames: NDArray[np.uint16] | None
 
-    def eo(self, index: int) -> NDArray[np.uint8]:
-        frame: NDArray[np.uint8] = self.eo_frames[index]
-        return frame
+    @property
+    def lengths(self) -> set[int]:
+        return {len(frames) for frames in (self.eo_frames, self.lwir_frames) if frames is not None}
 
-    def lwir(self, index: int) -> NDArray[np.uint16]:
-        frame: NDArray[np.uint16] = self.lwir_frames[index]
-        return frame
+    def eo(self, index: int) -> NDArray[np.uint8] | None:
+        return None if self.eo_frames is None else np.asarray(self.eo_frames[index])
+
+    def lwir(self, index: int) -> NDArray[np.uint16] | None:
+        return None if self.lwir_frames is None else np.asarray(self.lwir_frames[index])
+
+
+def _read_band(path: Path) -> NDArray[Any] | None:
+    return np.load(path, mmap_mode="r") if path.is_file() else None
+
+
+def _write_band(path: Path, name: str, count: int, frame: Callable[[int], NDArray[Any] | None]) -> None:
+    """Write one band frame by frame, so that a set may be larger than memory; remove the file if there is no band."""
+    path.unlink(missing_ok=True)
+    first = frame(0)
+    create = np.lib.format.open_memmap
+    file = None if first is None else create(path, "w+", first.dtype, (count, *first.shape))  # type: ignore[no-untyped-call]
+    for index in range(count):
+        found = frame(index)
+        if (found is None) != (file is None):
+            raise DataError(f"capture set {name!r} cannot be stored: some of its frames lack a band that others have")
+        if file is not None:
+            file[index] = found
 
 
 @dataclass(frozen=True)

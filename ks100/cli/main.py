@@ -28,7 +28,9 @@ class _Entry(NamedTuple):
 _COMMANDS = {
     "demo": _Entry("Everything", "Walk the whole way on the emulated board: captures to a measured, signed model."),
     "scenes": _Entry("Data", "Generate captures; look at them."),
-    "dataset": _Entry("Data", "Inspect a real dataset and what could not be read of it."),
+    "dataset": _Entry("Data", "Inspect, split and compare real datasets."),
+    "hard": _Entry("Data", "Mine hard cases with earlier versions; seal a holdout, show who opened it."),
+    "calibration": _Entry("Data", "Draw a calibration set that covers every condition; check one."),
     "train": _Entry("Model", "Train a float network."),
     "quantize": _Entry("Model", "Produce one mixed-precision graph: QAT of a trained network, or PTQ of a .tflite."),
     "evaluate": _Entry("Model", "Measure a graph on captures, by condition."),

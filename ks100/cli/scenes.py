@@ -54,12 +54,16 @@ def pools(seed: int, out: Path) -> None:
 @click.argument("captures", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), default=Path("sheet.png"), show_default=True)
 @click.option("--count", type=click.IntRange(1), default=24, show_default=True, help="How many pairs to show.")
-def sheet(captures: Path, out: Path, count: int) -> None:
-    """Draw a contact sheet: EO above LWIR, with boxes."""
-    from models.captures import CaptureSet
+@click.option("--columns", type=click.IntRange(1), default=6, show_default=True, help="Pairs in a row.")
+@click.option("--width", type=click.IntRange(32, 4000), default=320, show_default=True, help="Of a frame, pixels.")
+@click.option("--boxes/--no-boxes", default=True, show_default=True, help="Draw the true boxes.")
+def sheet(captures: Path, out: Path, count: int, columns: int, width: int, boxes: bool) -> None:
+    """Draw a contact sheet of a stored set or a dataset: EO above LWIR (its 8-bit AGC view), with boxes."""
+    from ks100.steps.captures import load_captures
     from models.scenes import sheet
 
-    loaded = CaptureSet.load(captures)
+    loaded, _ = load_captures(captures, "contact sheet")
     step = max(1, len(loaded) // count)
-    sheet(loaded.subset(list(range(0, len(loaded), step))[:count]), out)
-    click.echo(f"{out}")
+    shown = list(range(0, len(loaded), step))[:count]
+    sheet(loaded.subset(shown), out, columns, tile_width=width, boxes=boxes)
+    click.echo(f"{out}: {len(shown)} of {len(loaded)} captures")

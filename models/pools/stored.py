@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import combinations
 from pathlib import Path
 
 from models.captures import CaptureSet
 from models.errors import DataError
 from models.pools.purpose import Pool
 
-__all__ = ["check_disjoint", "load_pools"]
+__all__ = ["check_disjoint", "load_pools", "shared_scenes"]
 
 
 def load_pools(folder: Path, purpose: str = "") -> dict[str, CaptureSet]:
@@ -36,8 +37,12 @@ def check_disjoint(pools: Mapping[str, CaptureSet]) -> None:
     Raises:
         DataError: names the scene and both pools.
     """
-    owner: dict[str, str] = {}
-    for name, captures in pools.items():
-        for capture in captures.captures:
-            if owner.setdefault(capture.scene, name) != name:
-                raise DataError(f"scene {capture.scene} is in pools {owner[capture.scene]} and {name}; split by scene")
+    for (one, other), scenes in shared_scenes(pools).items():
+        raise DataError(f"scene {scenes[0]} is in pools {one} and {other}; split by scene")
+
+
+def shared_scenes(pools: Mapping[str, CaptureSet]) -> dict[tuple[str, str], tuple[str, ...]]:
+    """Return the scenes that two pools share, by the pools' names; {} when there are none."""
+    scenes = {name: {capture.scene for capture in captures.captures} for name, captures in pools.items()}
+    shared = {(a, b): tuple(sorted(scenes[a] & scenes[b])) for a, b in combinations(pools, 2)}
+    return {names: found for names, found in shared.items() if found}

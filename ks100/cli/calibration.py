@@ -1,0 +1,107 @@
+"""``ks100 calibration``: draw the set that ranges are measured on, and check that it is like what a graph will meet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ks100.cli.progress import progress_bar
+from ks100.cli.tables import print_table
+from ks100.errors import ExitCode
+
+if TYPE_CHECKING:
+    from models.calibration import ActivationReport, Coverage, TensorReport
+
+__all__ = ["command"]
+
+_SET = click.Path(path_type=Path)
+_SHOWN = 8
+
+
+@click.group(name="calibration")
+def command() -> None:
+    """Draw a calibration set that covers every condition; check one against what a graph will meet."""
+
+
+@command.command()
+@click.argument("captures", type=_SET)
+@click.option("--count", type=click.IntRange(1), default=128, show_default=True, help="Captures to draw.")
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Breaks ties.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder to write.")
+def build(captures: Path, count: int, seed: int, out: Path) -> None:
+    """Draw from CAPTURES so that the categories of each condition, and the classes, have equal parts."""
+    from ks100.steps.calibration import build_calibration
+    from models.calibration import coverage
+
+    made = build_calibration(captures, count, seed, out)
+    _print_coverage(coverage(made), with_evaluation=False)
+    click.echo(f"{out}: {len(made)} captures of {len({c.scene for c in made.captures})} scenes, digest {made.digest}")
+
+
+@command.command()
+@click.argument("calibration", type=_SET)
+@click.option("--evaluation", type=_SET, required=True, help="Captures like those that the graph will meet.")
+@click.option("--graph", type=_SET, help="The float .tflite: compare its activations too.")
+@click.option("--frames", type=click.IntRange(1), default=128, show_default=True,
+              help="Evaluation captures to run the graph on, spread over the set.")  # fmt: skip
+@click.option("--json", "out", type=click.Path(path_type=Path, dir_okay=False), help="Also write everything here.")
+@click.option("--strict", is_flag=True, help="Fail on warnings too.")
+def check(calibration: Path, evaluation: Path, graph: Path | None, frames: int, out: Path | None, strict: bool) -> int:
+    """Show how CALIBRATION covers the conditions of another set, and how far its activations are from that set's.
+
+    Exit code 1 when a category is missing or the sets share a scene. Warnings: thinly covered categories; activations
+    that differ from the other set's, clip there, need more data, or have a range that one condition alone sets.
+    """
+    from ks100.steps.calibration import check_calibration
+
+    with progress_bar("activations") as progress:
+        result = check_calibration(calibration, evaluation, graph, frames, progress)
+    if out is not None:
+        result.save(out)
+    _print_coverage(result.coverage, with_evaluation=True)
+    if result.activations is not None:
+        _print_activations(result.activations)
+    for line in result.failures:
+        click.echo(f"failed: {line}")
+    for line in result.warnings:
+        click.echo(f"warning: {line}")
+    if not result.failures and not result.warnings:
+        click.echo("nothing to object to")
+    return ExitCode.LIMIT_FAILED if result.failures or (strict and result.warnings) else ExitCode.PASS
+
+
+def _print_coverage(found: Coverage, *, with_evaluation: bool) -> None:
+    columns = ["axis", "category", ">calibration"] + [">evaluation"] * with_evaluation + [""]
+    rows = [
+        [item.axis, item.category, str(item.calibration), *([str(item.evaluation)] if with_evaluation else []),
+         "missing" if item.missing else "few" if item.thin else ""]
+        for item in found.categories
+    ]  # fmt: skip
+    print_table(columns, rows, title=f"Coverage: {found.frames} captures of {found.scenes} scenes")
+
+
+def _print_activations(report: ActivationReport) -> None:
+    """Print the tensors that differ most, whether or not they differ too much."""
+    far = sorted(report.tensors, key=lambda t: -t.distance)[:_SHOWN]
+    columns = ("activation", ">calibration range", ">distance", ">by chance", ">clipped %", "range set by")
+    rows = [
+        (
+            t.name,
+            f"{t.low:.3g} … {t.high:.3g}",
+            f"{t.distance:.3f}",
+            f"{t.chance:.3f}",
+            f"{100 * t.clipped:.3f}",
+            _setter(t),
+        )
+        for t in far
+    ]
+    print_table(columns, rows, title=f"The {len(far)} of {len(report.tensors)} activations that differ most")
+    click.echo(
+        "distance: W1 to the evaluation's values in standard deviations; by chance: between the set's own halves"
+    )
+
+
+def _setter(tensor: TensorReport) -> str:
+    return "" if tensor.sole is None else f"{tensor.sole.axis} {tensor.sole.category} ({100 * tensor.sole.share:.0f} %)"

@@ -1,0 +1,117 @@
+"""Mining hard cases: earlier versions run over a set (or their evaluations read), the chosen frames stored as pools."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ks100.errors import UsageError
+from ks100.run import Progress
+from ks100.steps.captures import load_captures
+from ks100.steps.judging import evaluate_graph, read_graph
+from models.captures import CaptureSet
+from models.evaluation.record import Evaluation
+from models.mining import Mined, MiningPolicy, MiningRecord, mine
+from models.readers import split_by_scene
+from models.seal import seal
+
+__all__ = ["MiningOutputs", "check_judges", "mine_hard_cases"]
+
+
+@dataclass(frozen=True, slots=True)
+class MiningOutputs:
+    """Where the result goes.
+
+    Attributes:
+        dev: folder of the hard cases, or of the half to develop with.
+        holdout: folder of the other half of the scenes, to be sealed; None leaves all in ``dev``.
+        rest: folder of what is left of the source: every scene that nothing was chosen from; None keeps none.
+    """
+
+    dev: Path
+    holdout: Path | None = None
+    rest: Path | None = None
+
+
+def mine_hard_cases(
+    source: Path,
+    previous: Sequence[Path],
+    judged: Sequence[Path],
+    apart_from: Sequence[Path],
+    policy: MiningPolicy,
+    outputs: MiningOutputs,
+    progress: Progress,
+) -> tuple[Mined, dict[Path, CaptureSet]]:
+    """Choose hard cases of ``source`` and store them.
+
+    Args:
+        source: captures to mine.
+        previous: earlier versions: graphs, packages, or evaluations on the source (JSON).
+        judged: graphs that will be judged on the result; none of them may be among the earlier versions.
+        apart_from: sets whose scenes nothing is chosen from.
+        policy: how to choose.
+        outputs: where the result goes.
+        progress: told how far it is.
+
+    Returns:
+        What was chosen, and what was stored where.
+
+    Raises:
+        UsageError: a graph cannot be read, or an output is also an input.
+        DataError: the earlier versions are too few, judged themselves, or failed nowhere.
+    """
+    targets = [p.resolve() for p in (outputs.dev, outputs.holdout, outputs.rest) if p is not None]
+    taken = {p.resolve() for p in (source, *apart_from)}
+    if len(set(targets)) < len(targets) or taken & set(targets):
+        raise UsageError("each set that is written needs a folder of its own, which is none of the sets that are read")
+    captures, _ = load_captures(source)
+    scenes = {c.scene for path in apart_from for c in load_captures(path, "keep mined scenes apart")[0].captures}
+    evaluations = [_evaluation(path, captures, _part(progress, k, len(previous))) for k, path in enumerate(previous)]
+    mined = mine(captures, evaluations, policy, judged=_digests(judged), apart_from=scenes)
+    return mined, _store(mined, captures, outputs)
+
+
+def check_judges(folder: Path, graphs: Sequence[Path]) -> MiningRecord:
+    """Check that none of the graphs chose the hard cases in ``folder``; return how they were mined.
+
+    Raises:
+        DataError: one did, or the folder holds no record.
+    """
+    record = MiningRecord.load(folder)
+    record.check_judges(_digests(graphs))
+    return record
+
+
+def _digests(graphs: Sequence[Path]) -> dict[str, str]:
+    return {hashlib.sha256(read_graph(path)).hexdigest(): str(path) for path in graphs}
+
+
+def _evaluation(path: Path, captures: CaptureSet, progress: Progress) -> Evaluation:
+    if path.suffix == ".json":
+        return Evaluation.load(path)
+    return evaluate_graph(path, captures, progress, model=path.stem)
+
+
+def _part(progress: Progress, index: int, count: int) -> Progress:
+    return lambda share, text: progress((index + share) / count, text)
+
+
+def _store(mined: Mined, source: CaptureSet, outputs: MiningOutputs) -> dict[Path, CaptureSet]:
+    parts = {outputs.dev: mined.captures}
+    if outputs.holdout is not None:
+        halves = split_by_scene(mined.captures, {"dev": 0.5, "holdout": 0.5}, mined.record.seed)
+        parts = {outputs.dev: halves["dev"], outputs.holdout: halves["holdout"]}
+    parts = {folder: replace(part, name=folder.name) for folder, part in parts.items()}
+    for folder, part in parts.items():
+        part.save(folder)
+        chosen = {capture.id for capture in part.captures}
+        frames = tuple(frame for frame in mined.record.frames if frame.id in chosen)
+        replace(mined.record, frames=frames).save(folder)
+        if folder == outputs.holdout:
+            seal(folder, part.digest, "mined")
+    if outputs.rest is not None:
+        parts[outputs.rest] = source.subset(mined.rest, outputs.rest.name)
+        parts[outputs.rest].save(outputs.rest)
+    return parts

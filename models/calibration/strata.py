@@ -1,0 +1,35 @@
+"""What a calibration set must cover: each category of each condition axis, and each class of object."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.captures import Capture
+
+__all__ = ["CLASS_AXIS", "Stratum", "strata", "strata_of"]
+
+CLASS_AXIS = "object"
+"""The axis whose categories are the classes that a frame shows."""
+
+Stratum = tuple[str, str]
+"""An axis and one of its categories."""
+
+
+def strata_of(capture: Capture) -> frozenset[Stratum]:
+    """Return the strata that a capture belongs to: its conditions, and the classes of its objects that count."""
+    seen = {(CLASS_AXIS, item.object_class.name.lower()) for item in capture.objects if not item.ignore}
+    return frozenset(seen | set(capture.conditions.items))
+
+
+def strata(captures: Sequence[Capture]) -> tuple[tuple[Stratum, ...], NDArray[np.bool_]]:
+    """Return all strata, sorted, and which capture is in which, bool [captures, strata]."""
+    each = [strata_of(capture) for capture in captures]
+    names = tuple(sorted(frozenset().union(*each)))
+    column = {name: k for k, name in enumerate(names)}
+    member = np.zeros((len(captures), len(names)), bool)
+    for row, found in enumerate(each):
+        member[row, [column[name] for name in found]] = True
+    return names, member

@@ -1,0 +1,137 @@
+"""How hard cases were mined: by which models, from what, and why each frame is among them. A JSON file in their folder.
+
+It lets anyone check later that neither a candidate nor its float parent chose the cases that they are judged on: cases
+chosen by the parent's failures hide a loss (the parent is already bad there), by the candidate's they inflate it.
+Round-trip law: ``MiningRecord.from_json(r.to_json()) == r``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from models.errors import DataError
+
+__all__ = ["ARM_AXIS", "MINING_FILE", "Arm", "MinedFrame", "MiningRecord"]
+
+_SCHEMA = 1
+MINING_FILE = "mining.json"
+ARM_AXIS = "arm"
+"""The condition axis that says how a frame came into the set, so that evaluations show both arms."""
+
+
+class Arm(StrEnum):
+    """How a frame was chosen."""
+
+    MINED = "mined"
+    RANDOM = "random"
+
+
+@dataclass(frozen=True, slots=True)
+class MinedFrame:
+    """Why a frame is in the set.
+
+    Attributes:
+        id: the capture's id.
+        arm: mined, or drawn at random whatever the models did.
+        agreed: objects that several models missed.
+        by_all: objects that every model missed: look at these annotations first.
+        missed: objects missed, mean over the models.
+        false_alarms: false alarms, mean over the models.
+    """
+
+    id: str
+    arm: Arm
+    agreed: int
+    by_all: int
+    missed: float
+    false_alarms: float
+
+
+@dataclass(frozen=True)
+class MiningRecord:
+    """The record of one mining.
+
+    Attributes:
+        source: digest of the captures that were mined.
+        models: names of the earlier versions by the SHA-256 of their graphs.
+        seed: of the random arm.
+        frames: one for each frame of the set.
+    """
+
+    source: str
+    models: Mapping[str, str]
+    seed: int
+    frames: tuple[MinedFrame, ...]
+
+    def check_judges(self, graphs: Mapping[str, str]) -> None:
+        """Check that the graphs may be judged on the set.
+
+        Args:
+            graphs: names by SHA-256 (hex).
+
+        Raises:
+            DataError: one of them chose the cases.
+        """
+        check_apart(self.models, graphs)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {
+            "schema": _SCHEMA,
+            "source": self.source,
+            "models": dict(self.models),
+            "seed": self.seed,
+            "frames": [asdict(frame) for frame in self.frames],
+        }
+
+    @classmethod
+    def from_json(cls, item: Any) -> MiningRecord:
+        """Restore what `to_json` gave.
+
+        Raises:
+            DataError: it is no such record.
+        """
+        try:
+            if item["schema"] != _SCHEMA:
+                raise DataError(f"a mining record of schema {item['schema']}, this release reads {_SCHEMA}; mine again")
+            frames = tuple(MinedFrame(**{**frame, "arm": Arm(frame["arm"])}) for frame in item["frames"])
+            models = {str(digest): str(name) for digest, name in item["models"].items()}
+            return cls(str(item["source"]), models, int(item["seed"]), frames)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise DataError(f"not a mining record: {type(error).__name__} {error}") from error
+
+    def save(self, folder: Path) -> None:
+        """Write the record into the set's folder."""
+        (folder / MINING_FILE).write_text(json.dumps(self.to_json(), indent=1) + "\n")
+
+    @classmethod
+    def load(cls, folder: Path) -> MiningRecord:
+        """Read the record of the set in ``folder``.
+
+        Raises:
+            DataError: there is none, or it is damaged.
+        """
+        try:
+            item = json.loads((folder / MINING_FILE).read_text())
+        except (OSError, ValueError) as error:
+            raise DataError(f"{folder} holds no record of how it was mined ({error})") from error
+        return cls.from_json(item)
+
+
+def check_apart(miners: Mapping[str, str], judged: Mapping[str, str]) -> None:
+    """Check that no graph is both a miner and judged; both are names by SHA-256.
+
+    Raises:
+        DataError: names the graph.
+    """
+    for digest in miners:
+        if digest in judged:
+            raise DataError(
+                f"{judged[digest]} is the earlier version {miners[digest]} (SHA-256 {digest[:12]}): a candidate or its "
+                "parent must not choose the cases that it is judged on; mine with other versions"
+            )
