@@ -72,8 +72,9 @@ def split(path: Path, parts: tuple[str, ...], seed: int, out: Path) -> None:
     """Split the dataset at PATH by scene or sequence, so that no scene is in two parts, and store the parts."""
     from models.readers import read_dataset, split_by_scene
 
+    shares = _shares(parts)
     captures, _ = read_dataset(path, purpose="split")
-    for name, part in split_by_scene(captures, _shares(parts), seed).items():
+    for name, part in split_by_scene(captures, shares, seed).items():
         part.save(out / name)
         click.echo(f"{out / name}: {len(part)} frames of {len({c.scene for c in part.captures})} scenes")
 

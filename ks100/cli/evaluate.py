@@ -11,9 +11,13 @@ from ks100.cli.progress import progress_bar
 from ks100.cli.tables import print_table, share_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from models.captures import CaptureSet
+    from models.evaluation.cells import CriticalCell
     from models.evaluation.metrics import Evaluation
 
-__all__ = ["command"]
+__all__ = ["command", "print_cells", "print_worst"]
 
 
 @click.command(name="evaluate")
@@ -24,11 +28,19 @@ __all__ = ["command"]
 @click.option("--model", default="", help="What to call the model; the file's name otherwise.")
 @click.option("--runtime", type=click.Choice(["litert", "tflite-runtime"]), help="The preferred one otherwise.")
 @click.option("--limit", type=click.IntRange(1), help="Use so many captures, spread over the set.")
-def command(graph: Path, captures: Path, out: Path | None, model: str, runtime: str | None, limit: int | None) -> None:
+@click.option("--cells", type=click.Path(path_type=Path), help="Critical cells (TOML, see docs/evaluation.md).")
+@click.option("--worst", type=click.IntRange(0), default=5, show_default=True,
+              help="Show so many of the frames with the most missed objects.")  # fmt: skip
+def command(
+    graph: Path, captures: Path, out: Path | None, model: str, runtime: str | None, limit: int | None,
+    cells: Path | None, worst: int,
+) -> None:  # fmt: skip
     """Run GRAPH (a .tflite or a .ksm) over captures on this host; print AP50, recall, range and velocity error."""
     from ks100.steps.captures import load_captures
     from ks100.steps.judging import evaluate_graph
+    from models.evaluation.cells import DEFAULT_CELLS, load_cells
 
+    watched = DEFAULT_CELLS if cells is None else load_cells(cells)
     chosen, remarks = load_captures(captures)
     if limit is not None and limit < len(chosen):
         chosen = chosen.subset([round(i * len(chosen) / limit) for i in range(limit)])
@@ -37,6 +49,8 @@ def command(graph: Path, captures: Path, out: Path | None, model: str, runtime: 
     for remark in remarks:
         click.echo(f"{captures}: {remark}")
     _print(result)
+    print_cells(chosen, (result,), watched)
+    print_worst(chosen, result, None, worst)
     if out is not None:
         result.save(out)
 
@@ -56,3 +70,35 @@ def _print(result: Evaluation) -> None:
         f"AP {share_of(result.ap)}, AP small {share_of(result.ap_small)}; recall and errors at 1 false alarm a frame "
         f"(score {result.score:.2f}); measured on this host"
     )
+
+
+def print_cells(captures: CaptureSet, evaluations: Sequence[Evaluation], cells: Sequence[CriticalCell]) -> None:
+    """Print the recall of each evaluation in the critical cells that these captures have objects of."""
+    from models.evaluation.cells import cell_scores
+
+    rows = []
+    for scores in zip(*(cell_scores(captures, one, cells) for one in evaluations), strict=True):
+        if scores[0].objects:
+            shown = [f"{share_of(s.recall)} ({share_of(s.low)} … {share_of(s.high)})" for s in scores]
+            rows.append((scores[0].name, str(scores[0].frames), str(scores[0].objects), *shown))
+    if rows:
+        columns = [f">{one.model}" for one in evaluations]
+        print_table(("cell", ">frames", ">objects", *columns), rows, title="Recall % in critical cells (95 % interval)")
+
+
+def print_worst(captures: CaptureSet, candidate: Evaluation, parent: Evaluation | None, count: int) -> None:
+    """Print the frames on which the candidate fails most, and what it misses in them."""
+    from models.evaluation.explain import worst_frames
+
+    frames = worst_frames(captures, candidate, parent, count) if count else ()
+    if not frames:
+        return
+    rows = [
+        (
+            frame.id, ", ".join(category for _, category in frame.conditions),
+            f"{len(frame.missed)} of {frame.objects}",
+            "; ".join(str(item) for item in frame.missed[:2]) + ("; ..." if len(frame.missed) > 2 else ""),
+        )
+        for frame in frames
+    ]  # fmt: skip
+    print_table(("frame", "conditions", ">missed", "what"), rows, title=f"Worst frames of {candidate.model}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ks100.cli.tables import print_table, share_of
-from ks100.errors import ExitCode
+from ks100.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from models.evaluation.gate import GateResult
@@ -20,28 +20,55 @@ GATE_CODES = {"PASS": ExitCode.PASS, "FAIL": ExitCode.LIMIT_FAILED, "INCONCLUSIV
 
 
 @click.command(name="gate")
-@click.argument("parent", type=_FILE)
-@click.argument("candidate", type=_FILE)
+@click.argument("parent", type=_FILE, metavar="PARENT|EVIDENCE")
+@click.argument("candidate", type=_FILE, required=False)
 @click.option("--validation", type=(_FILE, _FILE), metavar="PARENT CANDIDATE",
               help="Evaluations on the validation set, for the condition categories.")  # fmt: skip
 @click.option("--policy", type=_FILE, help="Margins (TOML); 5 points on hard cases, 1.8 in each condition otherwise.")
+@click.option("--captures", type=click.Path(path_type=Path, exists=True),
+              help="The hard cases themselves: also show critical cells and the worst frames.")  # fmt: skip
+@click.option("--cells", type=_FILE, help="Critical cells (TOML, see docs/evaluation.md).")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the evidence as JSON.")
 def command(
-    parent: Path, candidate: Path, validation: tuple[Path, Path] | None, policy: Path | None, out: Path | None
-) -> int:
+    parent: Path, candidate: Path | None, validation: tuple[Path, Path] | None, policy: Path | None,
+    captures: Path | None, cells: Path | None, out: Path | None,
+) -> int:  # fmt: skip
     """Judge CANDIDATE against PARENT: two evaluations on the same hard cases (from ks100 evaluate --out).
+
+    With one file, the evidence of an earlier verdict (--out): compute it again from its own records; evidence that says
+    something else than they give is refused.
 
     Exit codes: 0 pass, 1 fail, 6 inconclusive.
     """
     from ks100.steps.judging import judge_candidate
-    from models.evaluation.gate import GatePolicy
+    from models.evaluation.gate import GatePolicy, GateResult
 
-    rules = GatePolicy() if policy is None else GatePolicy.load(policy)
-    result = judge_candidate((parent, candidate), validation, rules)
+    if candidate is None:
+        if validation or policy or out:
+            raise UsageError("evidence holds its own policy and evaluations; give PARENT and CANDIDATE to judge anew")
+        result = GateResult.load(parent)
+        click.echo(f"{parent}: computed again from its records, with the same result (digest {result.digest[:16]})")
+    else:
+        rules = GatePolicy() if policy is None else GatePolicy.load(policy)
+        result = judge_candidate((parent, candidate), validation, rules)
     if out is not None:
         result.save(out)
     print_gate(result)
+    if captures is not None:
+        _explain(result, captures, cells)
     return GATE_CODES[result.verdict.value]
+
+
+def _explain(result: GateResult, captures: Path, cells: Path | None) -> None:
+    """Print what the verdict does not depend on: critical cells and the worst frames among the hard cases."""
+    from ks100.cli.evaluate import print_cells, print_worst
+    from ks100.steps.captures import load_captures
+    from models.evaluation.cells import DEFAULT_CELLS, load_cells
+
+    watched = DEFAULT_CELLS if cells is None else load_cells(cells)
+    chosen, _ = load_captures(captures, "explain the gate")
+    print_cells(chosen, (result.hard.parent, result.hard.candidate), watched)
+    print_worst(chosen, result.hard.candidate, result.hard.parent, 5)
 
 
 def print_gate(result: GateResult) -> None:
@@ -52,10 +79,21 @@ def print_gate(result: GateResult) -> None:
         rows.append((
             row.name, str(d.frames), str(d.objects), share_of(d.parent_ap50), share_of(d.candidate_ap50),
             f"{d.drop_points:+.1f}", f"{d.lower_points:+.1f} … {d.upper_points:+.1f}", f"{row.margin_points:g}",
-            row.verdict.value + ("" if row.required else " (for information)"),
+            f"{d.lost} / {d.gained}", row.verdict.value + ("" if row.required else " (for information)"),
         ))  # fmt: skip
     print_table(
-        ("", ">frames", ">objects", ">parent", ">candidate", ">drop", ">95 % bounds", ">margin", "verdict"),
+        (
+            "",
+            ">frames",
+            ">objects",
+            ">parent",
+            ">candidate",
+            ">drop",
+            ">95 % bounds",
+            ">margin",
+            ">lost / gained",
+            "verdict",
+        ),
         rows,
         title="AP50 in points, candidate against parent",
     )

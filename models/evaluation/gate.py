@@ -80,12 +80,14 @@ class GateResult:
         verdict: the worst of the rows that decide.
         rows: every comparison, the hard cases first.
         policy: the policy that was applied.
+        hard: the evaluations on the hard cases.
         evidence: everything needed to compute it again, as plain JSON values.
     """
 
     verdict: GateVerdict
     rows: tuple[GateRow, ...]
     policy: GatePolicy
+    hard: PairedEvaluations
     evidence: dict[str, Any]
 
     @property
@@ -157,7 +159,7 @@ def judge(hard: PairedEvaluations, validation: PairedEvaluations | None, policy:
         "hard": _pair_to_json(hard),
         "validation": None if validation is None else _pair_to_json(validation),
     }
-    return GateResult(verdict, tuple(rows), policy, evidence)
+    return GateResult(verdict, tuple(rows), policy, hard, evidence)
 
 
 def recompute(evidence: dict[str, Any]) -> GateResult:
@@ -180,7 +182,7 @@ def recompute(evidence: dict[str, Any]) -> GateResult:
         raise DataError(f"not the gate's evidence: {type(error).__name__} {error}") from error
     if not same:
         raise DataError("the gate's evidence does not say what its own records give: it was edited, or made otherwise")
-    return GateResult(result.verdict, result.rows, policy, evidence)
+    return GateResult(result.verdict, result.rows, policy, hard, evidence)
 
 
 def _compare(pair: PairedEvaluations, policy: GatePolicy) -> tuple[Difference, ...]:

@@ -11,11 +11,12 @@ import keras
 from models.errors import RecipeError
 from models.networks.attention import AttentionSpec
 from models.networks.fold import fold_into
-from models.networks.fusion import FUSION_SMALL, PARTS, FusionSpec, build_fusion
+from models.networks.fusion import FUSION_SMALL, PARTS, THERMAL_SMALL, FusionSpec, build_fusion
+from models.networks.inputs import feed, frame_size
 
-__all__ = ["NETWORKS", "AttentionSpec", "FusionSpec", "build", "fold", "groups"]
+__all__ = ["NETWORKS", "AttentionSpec", "FusionSpec", "build", "feed", "fold", "frame_size", "groups"]
 
-NETWORKS: dict[str, FusionSpec] = {"fusion-small": FUSION_SMALL}
+NETWORKS: dict[str, FusionSpec] = {"fusion-small": FUSION_SMALL, "thermal-small": THERMAL_SMALL}
 """Every network that `build` knows, by name."""
 
 

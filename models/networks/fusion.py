@@ -1,11 +1,13 @@
-"""The fusion detectors: two encoders, a cross-modal attention layer at each scale, a top-down neck, heads by stride.
+"""The detectors: an encoder a band, a cross-modal attention layer at each scale, a top-down neck, heads by stride.
 
 Owns the sizes of each named network and how the parts join; layers are named by part (`PARTS`), so that a precision
-plan can say ``fusion*`` or ``head*``. Inputs and outputs are those of `models.heads`.
+plan can say ``fusion*`` or ``head*``. Inputs and outputs are those of `models.heads`. With one band alone, nothing is
+fused: its features go to the neck as they are.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +20,7 @@ from models.networks.attention import AttentionSpec, cross_attention
 from models.networks.blocks import Blocks
 from models.networks.layers import Upsample
 
-__all__ = ["FUSION_SMALL", "PARTS", "FusionSpec", "build_fusion"]
+__all__ = ["FUSION_SMALL", "PARTS", "THERMAL_SMALL", "FusionSpec", "build_fusion"]
 
 PARTS = ("eo", "lwir", "fusion", "neck", "head")
 """A layer's name begins with its part; the heads' outputs (cls_4, box_4, kin_4 ...) belong to ``head``."""
@@ -36,9 +38,10 @@ class FusionSpec:
         stem: channels at stride 2.
         channels: channels of each encoder at strides 4, 8, 16, ...
         depths: residual units of each encoder at those strides.
-        attention: one cross-modal attention layer at each of those strides.
+        attention: one cross-modal attention layer at each of those strides; none for a single band.
         neck: channels of the neck and the heads' trunks.
         strides: strides that have a head.
+        bands: what the network sees: both, or one of them.
     """
 
     height: int
@@ -49,6 +52,7 @@ class FusionSpec:
     attention: tuple[AttentionSpec, ...]
     neck: int
     strides: tuple[int, ...]
+    bands: tuple[str, ...] = (INPUT_EO, INPUT_LWIR)
 
     def check(self) -> None:
         """Check that the sizes fit together.
@@ -56,15 +60,19 @@ class FusionSpec:
         Raises:
             ValueError: says what does not.
         """
+        if self.bands not in {(INPUT_EO, INPUT_LWIR), (INPUT_EO,), (INPUT_LWIR,)}:
+            raise ValueError(f"bands {self.bands} are not {INPUT_EO!r}, {INPUT_LWIR!r} or both in this order")
         levels = len(self.channels)
-        if not levels or {len(self.depths), len(self.attention)} != {levels}:
-            raise ValueError("channels, depths and attention need one entry for each stride, and at least one")
+        if not levels or len(self.depths) != levels:
+            raise ValueError("channels and depths need one entry for each stride, and at least one")
+        if len(self.attention) != (levels if len(self.bands) == 2 else 0):
+            raise ValueError("attention needs one entry for each stride, and none for a single band")
         scales = [4 << level for level in range(levels)]
         if not self.strides or not set(self.strides) <= set(scales):
             raise ValueError(f"strides {self.strides} need to be among {tuple(scales)}")
         if self.height % scales[-1] or self.width % scales[-1]:
             raise ValueError(f"an input of {self.width}x{self.height} is not a multiple of stride {scales[-1]}")
-        for scale, spec in zip(scales, self.attention, strict=True):
+        for scale, spec in zip(scales, self.attention, strict=False):
             spec.check(self.height // scale, self.width // scale)
 
 
@@ -80,6 +88,11 @@ FUSION_SMALL = FusionSpec(
 )
 """Trains in minutes on two cores."""
 
+THERMAL_SMALL = dataclasses.replace(FUSION_SMALL, height=256, width=320, attention=(), bands=(INPUT_LWIR,))
+"""The thermal stream of fusion-small alone, for cameras without a visible twin; at twice its resolution."""
+
+_CHANNELS = {INPUT_EO: 3, INPUT_LWIR: 1}
+
 
 def build_fusion(spec: FusionSpec, name: str, *, folded: bool) -> keras.Model:
     """Build a fusion detector.
@@ -90,22 +103,23 @@ def build_fusion(spec: FusionSpec, name: str, *, folded: bool) -> keras.Model:
         folded: without batch normalization, one layer per quantized tensor (see `models.networks.fold`).
 
     Returns:
-        A functional model from ``{"eo": [B, H, W, 3], "lwir": [B, H, W, 1]}``, float32 in [0, 1], to
+        A functional model from ``{"eo": [B, H, W, 3], "lwir": [B, H, W, 1]}`` (or one), float32 in [0, 1], to
         ``{"cls_s": ..., "box_s": ..., "kin_s": ...}`` for each stride of the spec.
     """
     blocks = Blocks(folded)
-    eo = keras.Input((spec.height, spec.width, 3), name=INPUT_EO)
-    lwir = keras.Input((spec.height, spec.width, 1), name=INPUT_LWIR)
-    eo_scales = _encoder(blocks, eo, spec, "eo")
-    lwir_scales = _encoder(blocks, lwir, spec, "lwir")
-    fused = {
-        4 << i: cross_attention(blocks, eo_scales[i], lwir_scales[i], spec.attention[i], f"fusion_{4 << i}")
-        for i in range(len(spec.channels))
-    }
+    frames = {band: keras.Input((spec.height, spec.width, _CHANNELS[band]), name=band) for band in spec.bands}
+    scales = [_encoder(blocks, frames[band], spec, band) for band in spec.bands]
+    if len(scales) == 1:
+        fused = {4 << i: features for i, features in enumerate(scales[0])}
+    else:
+        fused = {
+            4 << i: cross_attention(blocks, eo, lwir, spec.attention[i], f"fusion_{4 << i}")
+            for i, (eo, lwir) in enumerate(zip(*scales, strict=True))
+        }
     outputs: dict[str, Any] = {}
     for stride, features in _neck(blocks, fused, spec).items():
         outputs |= _head(blocks, features, stride, spec)
-    return keras.Model({INPUT_EO: eo, INPUT_LWIR: lwir}, outputs, name=name)
+    return keras.Model(frames, outputs, name=name)
 
 
 def _encoder(blocks: Blocks, x: Any, spec: FusionSpec, band: str) -> list[Any]:

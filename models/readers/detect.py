@@ -9,6 +9,7 @@ from models.captures import CaptureSet
 from models.errors import DataError
 from models.readers.assemble import Options
 from models.readers.coco import read_coco
+from models.readers.described import read_described
 from models.readers.flir import read_flir
 from models.readers.paired import find_folder, read_drone_vehicle, read_kaist, read_llvip, read_m3fd
 from models.readers.report import ReadReport
@@ -24,7 +25,7 @@ def read_dataset(path: Path, *, options: Options | None = None, purpose: str = "
     """Read the dataset at ``path``, in whichever layout it has; frames stay in place.
 
     Args:
-        path: an annotation file (COCO JSON), a dataset's folder, or the folder of a stored capture set.
+        path: an annotation file (COCO JSON), a description (TOML), a dataset's folder, or a stored capture set's.
         options: class map and checks; the defaults if None.
         purpose: what for; goes into the log of a sealed stored set.
 
@@ -36,7 +37,11 @@ def read_dataset(path: Path, *, options: Options | None = None, purpose: str = "
     if path.is_file():
         if path.suffix.lower() == ".json":
             return read_coco(path, options=options)
-        raise DataError(f"{path}: no reader knows this file; give a COCO JSON or a dataset's folder")
+        if path.suffix.lower() == ".toml":
+            return read_described(path, options)
+        raise DataError(
+            f"{path}: no reader knows this file; give a COCO JSON, a description (TOML) or a dataset's folder"
+        )
     if (path / "captures.json").is_file():
         captures = CaptureSet.load(path, purpose)
         boxes = sum(len(capture.objects) for capture in captures.captures)

@@ -18,6 +18,7 @@ class ProblemKind(Enum):
     BROKEN_IMAGE = "images that cannot be decoded (left out)"
     BROKEN_ANNOTATION = "annotation files or entries that cannot be understood (left out)"
     NO_ANNOTATION = "frames without an annotation file (kept, as empty)"
+    NO_CONDITION = "frames that the names or the table give no condition (kept without)"
     SIZE_DIFFERS = "images whose size is not the annotated one (the image's own was taken)"
     BOX_CLIPPED = "boxes reaching out of the frame (clipped)"
     BOX_OUTSIDE = "boxes wholly outside of the frame or without area (left out)"

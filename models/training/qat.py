@@ -19,8 +19,7 @@ import tensorflow as tf
 from firmware_bridge.target.graph import Graph
 from models.captures import CaptureSet
 from models.errors import TrainingError
-from models.heads import INPUT_EO, INPUT_LWIR
-from models.networks import build
+from models.networks import build, feed
 from models.quant.calibrate import CalibrationMethod, calibrate
 from models.quant.layers import tensor_names
 from models.quant.plan import Precision, PrecisionPlan
@@ -209,7 +208,7 @@ def _objective(model: keras.Model, teacher: keras.Model | None, weight: float) -
     loss = detection_loss(model)
 
     def objective(batch: TrainingBatch) -> LossParts:
-        frames = {INPUT_EO: batch.eo, INPUT_LWIR: batch.lwir}
+        frames = feed(model, batch.eo, batch.lwir)
         outputs = model(frames, training=True)
         parts = loss(outputs, batch)
         if teacher is None:

@@ -9,8 +9,8 @@ from pathlib import Path
 import keras
 
 from models.captures import CaptureSet
-from models.heads import INPUT_EO, INPUT_LWIR, output_strides
-from models.networks import build
+from models.heads import output_strides
+from models.networks import build, feed, frame_size
 from models.training.augment import TrainingBatch
 from models.training.data import TrainingArrays, load_arrays
 from models.training.events import Progress, Stage, TrainingEvent
@@ -63,7 +63,7 @@ def train(
     loss = detection_loss(model)
 
     def objective(batch: TrainingBatch) -> LossParts:
-        return loss(model({INPUT_EO: batch.eo, INPUT_LWIR: batch.lwir}, training=True), batch)
+        return loss(model(feed(model, batch.eo, batch.lwir), training=True), batch)
 
     fit = recipe.fit
     settings = LoopSettings(
@@ -82,7 +82,7 @@ def train(
 
 def arrays_for(model: keras.Model, captures: CaptureSet, progress: Progress | None) -> TrainingArrays:
     """Load ``captures`` at the model's input size, telling progress."""
-    _, height, width, _ = model.input[INPUT_EO].shape
+    height, width = frame_size(model)
 
     def told(done: int, total: int) -> None:
         if progress is not None:
@@ -93,7 +93,7 @@ def arrays_for(model: keras.Model, captures: CaptureSet, progress: Progress | No
 
 def detection_loss(model: keras.Model) -> DetectionLoss:
     """Return the loss that fits the model's input size and strides."""
-    _, height, width, _ = model.input[INPUT_EO].shape
+    height, width = frame_size(model)
     return DetectionLoss(height, width, output_strides(tuple(model.output)))
 
 

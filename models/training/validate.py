@@ -10,7 +10,8 @@ import tensorflow as tf
 
 from models.captures import CaptureSet
 from models.evaluation.metrics import evaluate
-from models.heads import INPUT_EO, INPUT_LWIR, DecodePolicy, Detections, decode
+from models.heads import DecodePolicy, Detections, decode
+from models.networks import feed, frame_size
 from models.preprocess import batch, to_unit
 
 __all__ = ["ap50_of", "detect"]
@@ -32,12 +33,12 @@ def detect(
         progress: called with (captures done, captures in all).
         policy: thresholds; the default if None.
     """
-    _, height, width, _ = model.input[INPUT_EO].shape
+    height, width = frame_size(model)
     run = tf.function(lambda frames: model(frames, training=False), autograph=False)
     found: list[Detections] = []
     for first in range(0, len(captures), _BATCH):
         frames = batch(captures, range(first, min(first + _BATCH, len(captures))), height, width)
-        outputs = run({INPUT_EO: to_unit(frames.eo), INPUT_LWIR: to_unit(frames.lwir)})
+        outputs = run(feed(model, to_unit(frames.eo), to_unit(frames.lwir)))
         arrays = {name: np.asarray(value) for name, value in outputs.items()}
         for row, transform in enumerate(frames.transforms):
             seen = decode({name: value[row] for name, value in arrays.items()}, policy)

@@ -71,6 +71,22 @@ def test_both_bands_reach_every_output(small):
         assert all(np.abs(after[name] - before[name]).max() > 1e-6 for name in before)
 
 
+def test_a_thermal_network_takes_the_thermal_band_alone_and_folds_to_the_same_function():
+    import keras
+
+    from models.networks import build, feed, fold, frame_size, groups
+
+    sizes = {**SMALL, "attention": []}
+    keras.utils.set_random_seed(3)
+    model = build("thermal-small", **sizes)
+    given = feed(model, **frames(1))
+    assert (list(given), frame_size(model)) == (["lwir"], (64, 80))
+    assert set(groups(model)) == {"lwir", "neck", "head"}
+    folded = fold(model, "thermal-small", **sizes)(given)
+    for name, value in model(given, training=False).items():
+        np.testing.assert_allclose(folded[name], value, atol=2e-5)
+
+
 def test_every_layer_belongs_to_one_group_and_attention_layers_are_their_own(small):
     from models.networks import groups
 
@@ -131,6 +147,8 @@ def test_each_operation_of_the_graph_can_be_called_by_the_name_of_its_layer(grap
         ({"attention": [[8, 2, 5], [8, 2, 2]]}, "cannot be pooled by 5"),
         ({"depths": [1]}, "one entry for each stride"),
         ({"strides": [32]}, "need to be among"),
+        ({"attention": []}, "attention needs one entry for each stride"),
+        ({"bands": ["radar"]}, "bands \\('radar',\\) are not"),
         ({"colour": 3}, "no option 'colour'"),
     ],
 )

@@ -1,0 +1,259 @@
+"""A dataset's description: a TOML file that says where its frames, boxes and conditions are. Parses; reads no frame.
+
+scene = "{sequence}"                      # frames of one scene stay together; the whole key if left out
+[eo]
+files = "rgb/{sequence}/{frame}.jpg"      # {field} stands for any part of a name; equal fields make a pair
+[lwir]
+files = "thermal/{sequence}/{frame}.tiff"
+kelvin_per_count = 0.04                   # of 16-bit files
+[pairs]
+file = "pairs.csv"                        # columns eo, lwir; or a JSON map of EO names to LWIR names
+[boxes]
+format = "voc"                            # voc, yolo (with names) or coco (with file instead of files)
+files = "labels/{sequence}/{frame}.xml"
+band = "lwir"                             # whose pixels the boxes are in
+[classes]
+pram = "ignore"                           # a class of ours, "ignore", or "ignore bicycle" (resembles it)
+[conditions]
+name = '/(?P<thermal>day|night)_'         # a regular expression on the frame's path, an axis for each named group
+file = "conditions.csv"                   # a column "frame", an axis for each other column; or a JSON map of maps
+[geometry]
+crop_px = 0
+eo_to_lwir = [1, 0, 0, 0, 1, 0, 0, 0, 1]  # 3x3 homography, row by row
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import tomllib
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from models.captures import ObjectClass
+from models.errors import DataError
+from models.readers.assemble import Options
+from models.readers.classes import ClassMap, MappedClass
+from models.readers.frames import Band
+
+__all__ = ["BoxFormat", "BoxSource", "Description", "FilePattern"]
+
+_FIELD = re.compile(r"\{(\w+)\}")
+_TABLES: dict[str, set[str] | None] = {
+    "eo": {"files"}, "lwir": {"files", "kelvin_per_count"}, "pairs": {"file"}, "conditions": {"name", "file"},
+    "boxes": {"format", "files", "file", "names", "band"}, "geometry": {"crop_px", "eo_to_lwir"}, "classes": None,
+}  # fmt: skip
+_PLAIN = {"name", "scene"}
+
+
+class BoxFormat(Enum):
+    """Forms of annotations."""
+
+    VOC = "voc"
+    YOLO = "yolo"
+    COCO = "coco"
+
+
+@dataclass(frozen=True)
+class FilePattern:
+    """A path below the dataset's folder with fields, e.g. ``rgb/{sequence}/{frame}.jpg``."""
+
+    text: str
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Names of the fields, in order."""
+        return tuple(dict.fromkeys(_FIELD.findall(self.text)))
+
+    def find(self, root: Path) -> list[tuple[dict[str, str], Path]]:
+        """Return each file that fits, with the fields' values, in order of the paths."""
+        pieces, seen = [], set()
+        for number, part in enumerate(_FIELD.split(self.text)):
+            if number % 2 == 0:
+                pieces.append(re.escape(part))
+            else:
+                pieces.append(f"(?P={part})" if part in seen else f"(?P<{part}>[^/]+)")
+                seen.add(part)
+        whole = re.compile("".join(pieces))
+        found = []
+        for path in sorted(root.glob(_FIELD.sub("*", self.text))):
+            match = whole.fullmatch(path.relative_to(root).as_posix())
+            if match is not None and path.is_file():
+                found.append((match.groupdict(), path))
+        return found
+
+    def fill(self, values: dict[str, str]) -> str:
+        """Return the path for the fields' values.
+
+        Raises:
+            KeyError: a field has no value.
+        """
+        return _FIELD.sub(lambda match: values[match[1]], self.text)
+
+
+@dataclass(frozen=True)
+class BoxSource:
+    """Where boxes come from.
+
+    Attributes:
+        format: of the files.
+        files: one for each frame (VOC, YOLO).
+        file: one for all frames (COCO).
+        names: class names by YOLO index.
+        band: whose pixels they are in.
+    """
+
+    format: BoxFormat
+    files: FilePattern | None
+    file: Path | None
+    names: tuple[str, ...]
+    band: Band
+
+
+@dataclass(frozen=True)
+class Description:
+    """A described dataset.
+
+    Attributes:
+        name: what to call the set.
+        root: folder that all paths are relative to: the description's own.
+        eo: visible files, or None.
+        lwir: thermal files, or None.
+        scene: template of the scene over the fields, or None for the frame's own key.
+        pairs: table of pairs where fields do not tell.
+        boxes: annotations, or None.
+        condition_name: expression on a frame's path.
+        condition_file: table of conditions.
+        options: class map, crop and homography.
+    """
+
+    name: str
+    root: Path
+    eo: FilePattern | None
+    lwir: FilePattern | None
+    scene: FilePattern | None = None
+    pairs: Path | None = None
+    boxes: BoxSource | None = None
+    condition_name: re.Pattern[str] | None = None
+    condition_file: Path | None = None
+    options: Options = field(default_factory=Options)
+
+    @classmethod
+    def load(cls, path: Path) -> Description:
+        """Read a description.
+
+        Raises:
+            DataError: it is not TOML, has an unknown key, or a value of the wrong kind.
+        """
+        try:
+            data = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path}: cannot be read as TOML ({error})") from error
+        try:
+            return _parse(data, path)
+        except (TypeError, ValueError, AttributeError, re.error) as error:
+            raise DataError(f"{path}: {error}") from error
+
+
+def _parse(data: dict[str, Any], path: Path) -> Description:
+    _check_keys(data)
+    root = path.parent
+    tables = {name: data.get(name, {}) for name in _TABLES}
+    eo, lwir = _pattern(tables["eo"], "eo"), _pattern(tables["lwir"], "lwir")
+    if eo is None and lwir is None:
+        raise ValueError("name the frames: [eo] files, [lwir] files, or both")
+    pairs = _path(root, tables["pairs"], "pairs")
+    if eo is not None and lwir is not None and pairs is None and not set(eo.fields) & set(lwir.fields):
+        raise ValueError("the patterns of [eo] and [lwir] share no field; name a table with [pairs] file")
+    scene, name = data.get("scene"), tables["conditions"].get("name")
+    return Description(
+        _text(data.get("name", path.stem), "name"), root, eo, lwir,
+        scene=None if scene is None else FilePattern(_text(scene, "scene")),
+        pairs=pairs,
+        boxes=_boxes(root, tables["boxes"]) if tables["boxes"] else None,
+        condition_name=None if name is None else re.compile(_text(name, "[conditions] name")),
+        condition_file=_path(root, tables["conditions"], "conditions"),
+        options=_options(tables),
+    )  # fmt: skip
+
+
+def _check_keys(data: dict[str, Any]) -> None:
+    for key, value in data.items():
+        if key in _PLAIN:
+            continue
+        if key not in _TABLES:
+            raise ValueError(f"unknown key {key!r}; known are {', '.join((*sorted(_PLAIN), *_TABLES))}")
+        if not isinstance(value, dict):
+            raise TypeError(f"[{key}] must be a table")
+        known = _TABLES[key]
+        unknown = [] if known is None else [inner for inner in value if inner not in known]
+        if known is not None and unknown:
+            raise ValueError(f"unknown key {unknown[0]!r} in [{key}]; known are {', '.join(sorted(known))}")
+
+
+def _text(value: object, where: str) -> str:
+    if not isinstance(value, str) or not value:
+        raise TypeError(f"{where} must be a text")
+    return value
+
+
+def _pattern(table: dict[str, Any], where: str) -> FilePattern | None:
+    if "files" not in table:
+        return None
+    text = _text(table["files"], f"[{where}] files")
+    if text.startswith("/") or ".." in Path(text).parts or not _FIELD.search(text):
+        raise ValueError(f"[{where}] files = {text!r}: give a path below the dataset with at least one {{field}}")
+    return FilePattern(text)
+
+
+def _path(root: Path, table: dict[str, Any], where: str) -> Path | None:
+    return root / _text(table["file"], f"[{where}] file") if "file" in table else None
+
+
+def _boxes(root: Path, table: dict[str, Any]) -> BoxSource:
+    kinds = {kind.value: kind for kind in BoxFormat}
+    if table.get("format") not in kinds:
+        raise ValueError(f"[boxes] format must be one of {', '.join(kinds)}")
+    kind, files, file = kinds[table["format"]], _pattern(table, "boxes"), _path(root, table, "boxes")
+    names = table.get("names", [])
+    if (file if kind is BoxFormat.COCO else files) is None:
+        raise ValueError(f"[boxes] of the format {kind.value} needs {'file' if kind is BoxFormat.COCO else 'files'}")
+    if kind is BoxFormat.YOLO and not names:
+        raise ValueError("[boxes] of the format yolo needs names, in the order of their indices")
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise TypeError("[boxes] names must be a list of texts")
+    return BoxSource(kind, files, file, tuple(names), Band(table.get("band", "lwir")))
+
+
+def _options(tables: dict[str, dict[str, Any]]) -> Options:
+    geometry, kelvin = tables["geometry"], tables["lwir"].get("kelvin_per_count")
+    homography = geometry.get("eo_to_lwir")
+    if homography is not None:
+        homography = tuple(float(value) for value in homography)
+        if len(homography) != 9 or not all(map(math.isfinite, homography)) or not homography[8]:
+            raise ValueError("[geometry] eo_to_lwir must be 9 numbers, the last of them not 0")
+    crop_px = geometry.get("crop_px", 0)
+    if not isinstance(crop_px, int) or crop_px < 0:
+        raise ValueError("[geometry] crop_px must be a number of pixels from 0")
+    if kelvin is not None and not (isinstance(kelvin, int | float) and kelvin > 0):
+        raise ValueError("[lwir] kelvin_per_count must be a number over 0")
+    return Options(
+        ClassMap().with_names({name: _class(name, target) for name, target in tables["classes"].items()}),
+        reference=Band(tables["boxes"].get("band", "lwir")),
+        crop_px=crop_px,
+        kelvin_per_count=kelvin,
+        eo_to_lwir=homography,
+    )
+
+
+def _class(name: str, target: object) -> MappedClass:
+    words = _text(target, f"[classes] {name!r}").lower().split()
+    ignore = words[0] == "ignore"
+    wanted = words[1:] if ignore else words
+    label = wanted[0].upper() if wanted else "PERSON"
+    if len(wanted) > 1 or (not wanted and not ignore) or label not in ObjectClass.__members__:
+        known = ", ".join(label.name.lower() for label in ObjectClass)
+        raise ValueError(f"[classes] {name!r} = {target!r}: give one of {known}, 'ignore', or 'ignore' and one of them")
+    return MappedClass(ObjectClass[label], ignore)
