@@ -53,6 +53,7 @@ class Benchmark:
 
     name: str
     rows: list[Row] = field(default_factory=list)
+    options: argparse.Namespace = field(default_factory=argparse.Namespace)
 
     def row(
         self,
@@ -89,12 +90,18 @@ class Benchmark:
         return {"benchmark": self.name, "environment": environment, "rows": [asdict(row) for row in self.rows]}
 
 
-def run(name: str, measure: Callable[[Benchmark], None]) -> None:
-    """Parse ``--json F``, measure, print the table, write F; exit 1 when a target is missed."""
+def run(
+    name: str,
+    measure: Callable[[Benchmark], None],
+    add_options: Callable[[argparse.ArgumentParser], None] | None = None,
+) -> None:
+    """Parse ``--json F`` and the benchmark's own options, measure, print, write F; exit 1 when a target is missed."""
     parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}")
     parser.add_argument("--json", type=Path, metavar="F", help="also write the rows to this file")
+    if add_options is not None:
+        add_options(parser)
     arguments = parser.parse_args()
-    bench = Benchmark(name)
+    bench = Benchmark(name, options=arguments)
     try:
         measure(bench)
     finally:

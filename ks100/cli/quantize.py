@@ -18,8 +18,8 @@ __all__ = ["command"]
 @click.option("--captures", type=click.Path(path_type=Path, exists=True, file_okay=False),
               help="Folder of pools, to fine-tune a trained network (QAT).")  # fmt: skip
 @click.option("--calibration", type=click.Path(path_type=Path, exists=True), help="Captures to calibrate with.")
-@click.option("--method", type=click.Choice(["minmax", "percentile", "mse", "worst-condition"]),
-              default="worst-condition", show_default=True, help="How PTQ chooses ranges.")  # fmt: skip
+@click.option("--method", type=click.Choice(["auto", "minmax", "percentile", "mse", "worst-condition"]),
+              default="auto", show_default=True, help="How PTQ chooses ranges; auto tries each.")  # fmt: skip
 @click.option("--runtime", type=click.Choice(["litert", "tflite-runtime"]), default="litert", show_default=True)
 @click.option("--allow-float", is_flag=True, help="Leave float what cannot be quantized.")
 @click.option(

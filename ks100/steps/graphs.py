@@ -63,7 +63,7 @@ def post_training(
     progress: Progress,
     *,
     runtime: str = "litert",
-    method: str = "worst-condition",
+    method: str = "auto",
     allow_float: bool = False,
     allow_collapse: bool = False,
 ) -> GraphSummary:
@@ -82,7 +82,7 @@ def post_training(
         read_graph(source),
         chosen,
         captures,
-        method=CalibrationMethod(method),
+        method=None if method == "auto" else CalibrationMethod(method),
         target_runtime=runtime,
         allow_float=allow_float,
         allow_collapse=allow_collapse,

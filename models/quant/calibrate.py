@@ -26,7 +26,7 @@ from models.quant import clipping, editing
 from models.quant.feeds import Sample, samples_of
 from models.quant.ranges import FIXED, Ranges, TensorRange
 
-__all__ = ["CalibrationMethod", "calibrate"]
+__all__ = ["CalibrationMethod", "calibrate", "calibrate_each"]
 
 Progress = Callable[[int, int], None]
 """Called with (steps done, steps in all)."""
@@ -60,16 +60,27 @@ def calibrate(
     method: CalibrationMethod = CalibrationMethod.WORST_CONDITION,
     progress: Progress | None = None,
 ) -> Ranges:
-    """Measure ranges.
+    """Measure ranges; see `calibrate_each`, of which this is one method.
+
+    Returns:
+        A range for every float activation, under the tensor's name.
+    """
+    return calibrate_each(float_tflite, captures, (method,), progress)[method]
+
+
+def calibrate_each(
+    float_tflite: bytes,
+    captures: CaptureSet | Sequence[Sample],
+    methods: Sequence[CalibrationMethod] = tuple(CalibrationMethod),
+    progress: Progress | None = None,
+) -> dict[CalibrationMethod, Ranges]:
+    """Measure once, and choose ranges by several methods.
 
     Args:
         float_tflite: the float graph; foreign graphs are made fit first, as `models.quant.produce` does.
         captures: a capture set, or samples for graphs with other inputs.
-        method: how the ends are chosen.
+        methods: how the ends are chosen; at least one.
         progress: told of each sample.
-
-    Returns:
-        A range for every float activation, under the tensor's name.
 
     Raises:
         DataError: there are no samples, one does not fit or is not finite, or the graph cannot be read, or gives NaN.
@@ -80,15 +91,18 @@ def calibrate(
     except InputError as error:
         raise DataError(f"the float graph cannot be read: {error}") from error
     samples = samples_of(captures, probe.graph)
-    passes = 1 if method is CalibrationMethod.MINMAX else 2
+    passes = 1 if set(methods) == {CalibrationMethod.MINMAX} else 2
     told = _Counter(progress, passes * len(samples))
     found = _extremes(probe, samples, told)
     if passes == 2:
         _histograms(probe, samples, found, told)
-    ranges = {name: _range(name, seen, method) for name, seen in found.items()}
-    _fix(probe.graph, ranges)
     data = captures.digest if isinstance(captures, CaptureSet) else _digest(samples)
-    return Ranges(ranges, f"{method.value} over {len(samples)} samples", data)
+    chosen = {}
+    for method in methods:
+        ranges = {name: _range(name, seen, method) for name, seen in found.items()}
+        _fix(probe.graph, ranges)
+        chosen[method] = Ranges(ranges, f"{method.value} over {len(samples)} samples", data)
+    return chosen
 
 
 @dataclass

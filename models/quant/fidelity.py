@@ -16,7 +16,7 @@ from models.captures import CaptureSet
 from models.errors import QuantizationError
 from models.quant.feeds import Sample, dequantized, evenly, quantized, samples_of
 
-__all__ = ["COLLAPSE_COSINE", "OutputFidelity", "fidelity", "refuse_collapse"]
+__all__ = ["COLLAPSE_COSINE", "OutputFidelity", "fidelity", "refuse_collapse", "worst_condition_error"]
 
 COLLAPSE_COSINE = 0.9
 """Below this an output no longer resembles the float one: some graphs collapse under static INT8."""
@@ -71,6 +71,42 @@ def fidelity(
             found.append((expected[name].ravel(), got[name].ravel()))
     return tuple(
         _compare(name, *(np.concatenate(side) for side in zip(*found, strict=True))) for name, found in pairs.items()
+    )
+
+
+def worst_condition_error(
+    float_tflite: bytes, produced: bytes, captures: CaptureSet | Sequence[Sample], *, limit: int = 128
+) -> float:
+    """Return how far the outputs are from the float ones in the condition category where they are farthest.
+
+    Args:
+        float_tflite: the float graph.
+        produced: the graph made from it.
+        captures: what to run on; at most ``limit`` of them, evenly spread.
+        limit: most samples.
+
+    Returns:
+        The mean over the outputs of mean |f - q| in standard deviations of f, largest over the categories.
+
+    Raises:
+        DataError: the samples do not fit.
+    """
+    runtime = default_runtime()
+    plain, integer = runtime.load(float_tflite), runtime.load(produced)
+    errors: dict[str, dict[str, list[float]]] = {}
+    values: dict[str, list[np.ndarray]] = {tensor.name: [] for tensor in plain.graph.outputs}
+    for sample in evenly(samples_of(captures, plain.graph), limit):
+        expected = plain.run({name: np.asarray(value, np.float32) for name, value in sample.feed.items()})
+        got = dequantized(integer.run(quantized(sample.feed, integer.graph)), integer.graph)
+        for name, kept in values.items():
+            kept.append(expected[name].ravel())
+            error = float(np.abs(expected[name] - got[name]).mean())
+            for group in sample.groups or ("",):
+                errors.setdefault(group, {}).setdefault(name, []).append(error)
+    sigma = {name: max(float(np.concatenate(kept).std()), 1e-12) for name, kept in values.items()}
+    return max(
+        float(np.mean([np.mean(seen) / sigma[name] for name, seen in by_output.items()]))
+        for by_output in errors.values()
     )
 
 

@@ -1,4 +1,9 @@
-"""Post-training quantization in one call: calibrate, produce, compare with the float graph, refuse a collapse."""
+"""Post-training quantization in one call: calibrate, produce, compare with the float graph, refuse a collapse.
+
+Which way of choosing ranges is best depends on the network: a clip that is best for a tensor's own error need not be
+for the outputs. So each is tried, and the graph is kept whose outputs are nearest to the float ones where they are
+farthest: in their worst condition.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from models.captures import CaptureSet
-from models.quant.calibrate import CalibrationMethod, Progress, calibrate
+from models.quant.calibrate import CalibrationMethod, Progress, calibrate_each
 from models.quant.feeds import Sample
-from models.quant.fidelity import OutputFidelity, fidelity, refuse_collapse
+from models.quant.fidelity import OutputFidelity, fidelity, refuse_collapse, worst_condition_error
 from models.quant.plan import PrecisionPlan
 from models.quant.produce import produce
 from models.quant.ranges import Ranges
@@ -38,7 +43,7 @@ def quantize_ptq(
     plan: PrecisionPlan,
     captures: CaptureSet | Sequence[Sample],
     *,
-    method: CalibrationMethod = CalibrationMethod.WORST_CONDITION,
+    method: CalibrationMethod | None = None,
     target_runtime: str = "litert",
     allow_float: bool = False,
     allow_collapse: bool = False,
@@ -50,7 +55,7 @@ def quantize_ptq(
         float_tflite: the float graph.
         plan: which layer computes in what.
         captures: calibration data, over all conditions.
-        method: how INT8 ranges are chosen.
+        method: how INT8 ranges are chosen; None tries each and keeps the best on the calibration data.
         target_runtime: the runtime of the board.
         allow_float: leave operations float that cannot have the planned type.
         allow_collapse: return a graph even if an output no longer resembles the float one.
@@ -61,8 +66,13 @@ def quantize_ptq(
         RecipeError: the plan names no layer.
         QuantizationError: the graph cannot be produced as planned, or collapsed.
     """
-    ranges = calibrate(float_tflite, captures, method, progress)
-    model = produce(float_tflite, plan, ranges, target_runtime, allow_float=allow_float)
+    methods = tuple(CalibrationMethod) if method is None else (method,)
+    found = calibrate_each(float_tflite, captures, methods, progress)
+    made = [(produce(float_tflite, plan, ranges, target_runtime, allow_float=allow_float), ranges)
+            for ranges in found.values()]  # fmt: skip
+    if len(made) > 1:
+        made.sort(key=lambda pair: worst_condition_error(float_tflite, pair[0], captures))
+    model, ranges = made[0]
     outputs = fidelity(float_tflite, model, captures)
     if not allow_collapse:
         refuse_collapse(outputs)

@@ -9,6 +9,7 @@ from firmware_bridge.target.graph import Graph
 from models.captures import Capture, CaptureSet, Conditions
 from models.errors import DataError
 from models.quant.calibrate import CalibrationMethod, calibrate
+from models.quant.fidelity import worst_condition_error
 from models.quant.plan import Precision, PrecisionPlan, Rule
 from models.quant.ptq import quantize_ptq
 
@@ -34,6 +35,19 @@ def test_every_method_gives_a_faithful_mixed_graph_from_captures(float_graph: by
     assert all(output.cosine > 0.99 and output.sqnr_db > 20 for output in result.outputs)
     assert told[-1][0] == told[-1][1] == len(told)
     assert method.value in result.ranges.source
+
+
+def test_without_a_method_the_graph_is_the_best_of_all_in_its_worst_condition(float_graph: bytes) -> None:
+    captures = _captures()
+    errors = {
+        method: worst_condition_error(
+            float_graph, quantize_ptq(float_graph, MIXED, captures, method=method).model, captures
+        )
+        for method in CalibrationMethod
+    }
+    chosen = quantize_ptq(float_graph, MIXED, captures)
+    assert worst_condition_error(float_graph, chosen.model, captures) == min(errors.values())
+    assert min(errors.values()) < max(errors.values())
 
 
 def test_ranges_record_the_digest_of_their_data_and_do_not_depend_on_its_order(float_graph: bytes) -> None:

@@ -1,0 +1,62 @@
+"""The quantizers that people use today, with the settings that their documentation begins with: INT8, after training.
+
+Both get the same float network and the same calibration captures as ours. They give a ``.tflite`` that runs as ours do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, cast
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from models.captures import CaptureSet
+from models.networks import feed, frame_size
+from models.preprocess import network_frames, to_unit
+
+__all__ = ["converter_int8", "edge_quantizer_int8"]
+
+
+def converter_int8(folded: keras.Model, calibration: CaptureSet) -> bytes:
+    """Quantize by TensorFlow's own converter: full integer, a representative dataset, INT8 inputs and outputs."""
+    import tensorflow as tf
+
+    signature = {n: tf.TensorSpec((1, *t.shape[1:]), tf.float32, name=n) for n, t in folded.input.items()}
+
+    def run(frames: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        return cast("dict[str, tf.Tensor]", folded(frames, training=False))
+
+    serve = tf.function(run, input_signature=[signature], autograph=False)
+    module = tf.Module()
+    module.held = [variable.value for variable in folded.variables]
+    module.serve = serve
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([serve.get_concrete_function()], module)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: _feeds(folded, calibration)
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = converter.inference_output_type = tf.int8
+    return bytes(converter.convert())
+
+
+def edge_quantizer_int8(float_tflite: bytes, folded: keras.Model, calibration: CaptureSet) -> bytes:
+    """Quantize by ai-edge-quantizer: its static INT8 recipe and its own calibration (a moving average)."""
+    from ai_edge_quantizer import quantizer, recipe
+
+    work = quantizer.Quantizer(float_tflite)
+    work.load_quantization_recipe(recipe.static_wi8_ai8())
+    statistics = work.calibrate({"serving_default": list(_feeds(folded, calibration))})
+    made = work.quantize(statistics).quantized_model
+    assert made is not None
+    return bytes(made)
+
+
+def _feeds(folded: keras.Model, calibration: CaptureSet) -> Iterator[dict[str, NDArray[Any]]]:
+    height, width = frame_size(folded)
+    for index in range(len(calibration)):
+        eo, lwir, _ = network_frames(calibration, index, height, width)
+        yield {
+            name: np.asarray(value)
+            for name, value in feed(folded, to_unit(eo)[None], to_unit(lwir)[None, ..., None]).items()
+        }
