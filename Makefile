@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ks100-installed
 RUN    ?= runs/demo
 
-.PHONY: help setup debian check test qemu demo clean
+.PHONY: help setup debian check test powercut qemu demo clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -31,6 +31,9 @@ check: setup  ## format, lint, types, import direction
 
 test: setup debian  ## the default tests: no root needed, under 10 minutes on 2 cores
 	$(BIN)/pytest -n 2 --dist loadfile
+
+powercut: setup  ## cut a board's power at every operation of its storage, and again while it recovers
+	$(BIN)/python -m hil.powercut
 
 qemu: setup  ## the slower tests on the QEMU board, a real aarch64 Linux: under 10 minutes
 	@sh .ci/debian qemu-system-arm:qemu-system-aarch64 gcc-12-aarch64-linux-gnu:aarch64-linux-gnu-gcc-12 kmod:depmod cpio:cpio fakeroot:fakeroot

@@ -90,6 +90,31 @@ class SimulatedDisk:
             for file in folder.names.values():
                 file.safe = file.content
 
+    def copy(self, seed: int = 0) -> SimulatedDisk:
+        """Return a disk in the same state, without a cut to come; ``seed`` decides its own chances."""
+        twin = SimulatedDisk(seed)
+        twin.take_over(self)
+        return twin
+
+    def take_over(self, other: SimulatedDisk) -> None:
+        """Become equal to another disk, in what is safe and in what is not."""
+        files: dict[int, _File] = {}
+        for name, folder in other._folders.items():
+            for file in (*folder.names.values(), *folder.safe.values()):
+                files.setdefault(id(file), _File(file.content, file.safe))
+            self._folders[name] = _Folder(
+                {key: files[id(file)] for key, file in folder.names.items()},
+                {key: files[id(file)] for key, file in folder.safe.items()},
+            )
+
+    def contents(self) -> frozenset[tuple[str, bytes]]:
+        """Return every file's name and content: after `power_up` that is all that a board can know."""
+        return frozenset(
+            (f"{name}/{key}", file.content)
+            for name, folder in self._folders.items()
+            for key, file in folder.names.items()
+        )
+
     def flip_bit(self, name: str, bit: int) -> None:
         """Damage a file where it lies."""
         file = self._file(name)

@@ -1,0 +1,52 @@
+"""The power-cut campaign: it counts every point, finds nothing on the real storage, and finds what is broken."""
+
+from __future__ import annotations
+
+import pytest
+
+from hil.powercut.broken import BROKEN
+from hil.powercut.campaign import run_scenario
+from hil.powercut.parallel import check_broken
+from hil.powercut.scenarios import scenarios
+from hil.powercut.workshop import Workshop
+from hil.virtual.disk import Moment
+
+
+@pytest.fixture(scope="module")
+def by_name():
+    return {scenario.name: scenario for scenario in scenarios(Workshop())}
+
+
+def test_every_act_that_changes_the_storage_is_a_scenario(by_name):
+    acts = ("install", "confirm", "fall back", "floor raise", "trust update", "chunk collection")
+    assert all(any(act in name for name in by_name) for act in acts)
+
+
+@pytest.mark.parametrize("name", ["first install", "floor raise", "chunk collection", "fall back: damaged slot"])
+def test_a_cut_anywhere_harms_no_board(by_name, name):
+    result = run_scenario(by_name[name], second_cuts=False)
+    assert result.findings == []
+    assert result.single >= 8 * result.operations, "before and after each operation, with four fates"
+
+
+def test_a_second_cut_while_the_board_recovers_harms_it_no_more(by_name):
+    result = run_scenario(by_name["trust update"])
+    assert result.findings == []
+    assert result.double > 10_000
+
+
+@pytest.mark.parametrize("fault", BROKEN)
+def test_a_store_that_is_broken_on_purpose_is_caught(fault):
+    assert check_broken(fault).caught, fault
+
+
+def test_a_write_is_torn_at_more_than_one_place(by_name):
+    from hil.powercut.board import boot
+    from hil.powercut.recording import RecordingDisk
+    from hil.virtual.disk import SimulatedDisk
+
+    disk = RecordingDisk(SimulatedDisk())
+    boot(disk)
+    torn = [point for point in disk.points if point.moment is Moment.WITHIN and "audit/log" in point.operation]
+    lengths = {len(dict(point.disk.contents())["audit/log"]) for point in torn}
+    assert len(torn) == len(lengths) == 3
