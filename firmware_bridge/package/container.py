@@ -1,31 +1,34 @@
-"""The .ksm container: fixed header, COSE envelope, chunk table, payload, and nothing after it.
+"""The .ksm container: writing and reading files of fixed header, COSE envelope, chunk table and payload.
 
-Owns: the layout, and writing and reading files of it. Judges nothing beyond lengths: see
-`firmware_bridge.package.trust`.
-
-    offset 0    8 bytes  magic
-           8    4 bytes  format version, big-endian, 1
-          12    4 bytes  length of the envelope
-          16    4 bytes  length of the chunk table: 32 bytes a chunk
-          20    4 bytes  length of the payload
-          24    envelope, chunk table, payload
+Owns: packages as files and as bytes in memory. The lengths are `firmware_bridge.package.layout`'s; whether a package
+is accepted is `firmware_bridge.package.trust`'s.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import struct
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from firmware_bridge.errors import InputError, RejectedError
+from firmware_bridge.errors import InputError
 from firmware_bridge.package import cose
 from firmware_bridge.package import manifest as manifests
 from firmware_bridge.package.ecdsa import Algorithm, PublicKey
+from firmware_bridge.package.layout import (
+    CONTENT_TYPE,
+    DOMAIN,
+    ENVELOPE_LIMIT_BYTES,
+    HEADER_BYTES,
+    MAGIC,
+    Header,
+    check_length,
+    chunk_count,
+    chunk_table,
+    head_length,
+)
 from firmware_bridge.package.manifest import CHUNK_BYTES, PAYLOAD_LIMIT_BYTES, Manifest
-from firmware_bridge.package.reasons import RejectReason
 from firmware_bridge.package.signing import Signer
 
 __all__ = [
@@ -45,74 +48,6 @@ __all__ = [
     "write",
     "write_atomically",
 ]
-
-MAGIC = b"\x89KSM\r\n\x1a\n"
-"""As PNG's: the first byte is not text, and a transfer that rewrites line ends breaks it visibly."""
-
-HEADER_BYTES = 24
-ENVELOPE_LIMIT_BYTES = 16 * 1024
-CONTENT_TYPE = "application/vnd.ks100.manifest+cbor"
-DOMAIN = b"KS-100 package v1"
-"""external_aad: a signature over a trust store, a log or anything else is never one over a package."""
-
-_FORMAT = 1
-_DIGEST_BYTES = 32
-_LAYOUT = struct.Struct(">8sIIII")
-assert _LAYOUT.size == HEADER_BYTES
-
-
-@dataclass(frozen=True, slots=True)
-class Header:
-    """The lengths of a package, checked against their caps and one another.
-
-    Attributes:
-        envelope_bytes: length of the COSE envelope.
-        table_bytes: length of the chunk table.
-        payload_bytes: length of the payload.
-    """
-
-    envelope_bytes: int
-    table_bytes: int
-    payload_bytes: int
-
-    @property
-    def head_bytes(self) -> int:
-        """Length of header, envelope and chunk table: what is offered to a board first."""
-        return HEADER_BYTES + self.envelope_bytes + self.table_bytes
-
-    @property
-    def total_bytes(self) -> int:
-        """Length of the whole package."""
-        return self.head_bytes + self.payload_bytes
-
-    @classmethod
-    def parse(cls, first: bytes) -> Header:
-        """Read the first 24 bytes; what follows them is not looked at.
-
-        Raises:
-            RejectedError: FRAME or LENGTH.
-        """
-        if len(first) < HEADER_BYTES:
-            raise RejectedError(RejectReason.FRAME, f"{len(first)} bytes, a header has {HEADER_BYTES}")
-        magic, version, envelope, table, payload = _LAYOUT.unpack_from(first)
-        if magic != MAGIC:
-            raise RejectedError(RejectReason.FRAME, "the magic number is not that of a .ksm package")
-        if version != _FORMAT:
-            raise RejectedError(RejectReason.FRAME, f"format version {version}, this verifier knows {_FORMAT}")
-        if not 1 <= envelope <= ENVELOPE_LIMIT_BYTES:
-            raise RejectedError(
-                RejectReason.LENGTH, f"envelope of {envelope} bytes, 1 to {ENVELOPE_LIMIT_BYTES} allowed"
-            )
-        if not 1 <= payload <= PAYLOAD_LIMIT_BYTES:
-            raise RejectedError(RejectReason.LENGTH, f"payload of {payload} bytes, 1 to {PAYLOAD_LIMIT_BYTES} allowed")
-        if table != _DIGEST_BYTES * _chunk_count(payload):
-            expected = _DIGEST_BYTES * _chunk_count(payload)
-            raise RejectedError(RejectReason.LENGTH, f"chunk table of {table} bytes, the payload needs {expected}")
-        return cls(envelope, table, payload)
-
-    def to_bytes(self) -> bytes:
-        """Return the 24 bytes."""
-        return _LAYOUT.pack(MAGIC, _FORMAT, self.envelope_bytes, self.table_bytes, self.payload_bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +157,7 @@ class PackageFile:
     @property
     def chunk_count(self) -> int:
         """Number of chunks."""
-        return _chunk_count(self.header.payload_bytes)
+        return chunk_count(self.header.payload_bytes)
 
     @property
     def digest(self) -> str:
@@ -244,22 +179,6 @@ class PackageFile:
     def payload(self) -> bytes:
         """Return the payload."""
         return self.body
-
-
-def head_length(first: bytes) -> int:
-    """Return the length of the head (header, envelope, chunk table) from a package's first 24 bytes.
-
-    Raises:
-        RejectedError: FRAME or LENGTH.
-    """
-    return Header.parse(first).head_bytes
-
-
-def chunk_table(payload: bytes) -> bytes:
-    """Return the SHA-256 of each chunk of a payload, one after the other."""
-    view = memoryview(payload)
-    starts = range(0, len(payload), CHUNK_BYTES)
-    return b"".join(hashlib.sha256(view[start : start + CHUNK_BYTES]).digest() for start in starts)
 
 
 def prepare(manifest: Manifest, payload: bytes, key_id: bytes, algorithm: Algorithm) -> Unsigned:
@@ -326,22 +245,6 @@ def write_atomically(path: Path, data: bytes) -> None:
         _sync_folder(path.parent)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}") from error
-
-
-def check_length(size: int, declared: int, what: str) -> None:
-    """Refuse a part that is not exactly as long as declared.
-
-    Raises:
-        RejectedError: LENGTH if it is shorter, TRAILING if it is longer.
-    """
-    if size < declared:
-        raise RejectedError(RejectReason.LENGTH, f"the {what} is cut: {size} bytes of {declared}")
-    if size > declared:
-        raise RejectedError(RejectReason.TRAILING, f"the {what} ends at {declared} bytes")
-
-
-def _chunk_count(payload_bytes: int) -> int:
-    return -(-payload_bytes // CHUNK_BYTES)
 
 
 def _sync_folder(folder: Path) -> None:

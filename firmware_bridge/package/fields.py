@@ -15,7 +15,7 @@ from firmware_bridge.errors import RejectedError
 from firmware_bridge.package.cbor import Value
 from firmware_bridge.package.reasons import RejectReason
 
-__all__ = ["LABEL", "NAME", "OP", "TEXT", "VERSION", "Fields", "schema_error"]
+__all__ = ["LABEL", "NAME", "OP", "TEXT", "VERSION", "Fields", "schema_error", "version_numbers"]
 
 U64_MAX = (1 << 64) - 1
 
@@ -27,6 +27,20 @@ VERSION = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6}){0,3}")
 OP = re.compile(r"([A-Z][A-Z0-9_]{0,47}|CUSTOM\([ -'*-9;-~]{1,64}\)):[A-Z0-9_]{1,32}")
 
 T = TypeVar("T")
+
+
+def version_numbers(text: str) -> tuple[int, int, int, int]:
+    """Return the leading numbers of a version; ``2.14`` equals ``2.14.0``, and a suffix counts for nothing."""
+    numbers: list[int] = []
+    for part in text.split(".")[:4]:
+        digits = part[: len(part) - len(part.lstrip("0123456789"))]
+        if not digits:
+            break
+        numbers.append(int(digits))
+        if digits != part:
+            break
+    padded = [*numbers, 0, 0, 0, 0]
+    return padded[0], padded[1], padded[2], padded[3]
 
 
 def schema_error(what: str) -> RejectedError:

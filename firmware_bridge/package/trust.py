@@ -17,7 +17,10 @@ from dataclasses import InitVar, dataclass, field
 from firmware_bridge.errors import InputError, RejectedError
 from firmware_bridge.package import cose
 from firmware_bridge.package import manifest as manifests
-from firmware_bridge.package.container import CONTENT_TYPE, DOMAIN, HEADER_BYTES, Header, PackageFile, check_length
+from firmware_bridge.package.container import PackageFile
+from firmware_bridge.package.context import BoardContext
+from firmware_bridge.package.fields import version_numbers
+from firmware_bridge.package.layout import CONTENT_TYPE, DIGEST_BYTES, DOMAIN, HEADER_BYTES, Header, check_length
 from firmware_bridge.package.manifest import Manifest, TensorSpec
 from firmware_bridge.package.reasons import RejectReason
 from firmware_bridge.package.store import ProgramKey, TrustStore, build_store
@@ -40,34 +43,7 @@ __all__ = [
     "verify_payload",
 ]
 
-_DIGEST_BYTES = 32
 _SEAL = object()
-
-
-@dataclass(frozen=True, slots=True)
-class BoardContext:
-    """The facts of a board that the rules ask for; None where there is no board to ask.
-
-    Attributes:
-        board: kind of board, e.g. ``ks100``.
-        program: the program that the board belongs to.
-        runtime: its runtime and what that runs.
-        floor: lowest security version that it accepts.
-        capacity_bytes: largest payload that it has room for.
-        time_s: the time, seconds since 1970, only where it is trusted; None on a board without a trusted clock.
-    """
-
-    board: str | None
-    program: str | None
-    runtime: RuntimeInfo | None
-    floor: int = 0
-    capacity_bytes: int | None = None
-    time_s: float | None = None
-
-    @classmethod
-    def any_board(cls, program: str | None = None, time_s: float | None = None) -> BoardContext:
-        """Return the context of a host that verifies without a board."""
-        return cls(board=None, program=program, runtime=None, time_s=time_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +174,7 @@ def verify_head(head: bytes, store: TrustStore | None, context: BoardContext) ->
     table = head[HEADER_BYTES + header.envelope_bytes :]
     if hashlib.sha256(table).digest() != manifest.table_sha256:
         raise RejectedError(RejectReason.CHUNK_TABLE, "its digest is not the manifest's")
-    digests = tuple(table[start : start + _DIGEST_BYTES] for start in range(0, len(table), _DIGEST_BYTES))
+    digests = tuple(table[start : start + DIGEST_BYTES] for start in range(0, len(table), DIGEST_BYTES))
     return AcceptedPackage(manifest, key_id, digests, _SEAL)
 
 
@@ -292,25 +268,11 @@ def _check_runtime(manifest: Manifest, runtime: RuntimeInfo | None) -> None:
     if minimum is None:
         named = ", ".join(name for name, _ in manifest.runtimes)
         raise RejectedError(RejectReason.RUNTIME, f"for {named}; the board has {runtime.name}")
-    if _version(runtime.version) < _version(minimum):
+    if version_numbers(runtime.version) < version_numbers(minimum):
         raise RejectedError(RejectReason.RUNTIME, f"{runtime.name} {runtime.version}, at least {minimum} needed")
     missing = sorted(set(manifest.ops) - set(runtime.ops))
     if missing:
         raise RejectedError(RejectReason.RUNTIME, f"{runtime.name} {runtime.version} lacks {', '.join(missing)}")
-
-
-def _version(text: str) -> tuple[int, int, int, int]:
-    """Return the leading numbers of a version; ``2.14`` equals ``2.14.0``, and a suffix counts for nothing."""
-    numbers: list[int] = []
-    for part in text.split(".")[:4]:
-        digits = part[: len(part) - len(part.lstrip("0123456789"))]
-        if not digits:
-            break
-        numbers.append(int(digits))
-        if digits != part:
-            break
-    padded = [*numbers, 0, 0, 0, 0]
-    return padded[0], padded[1], padded[2], padded[3]
 
 
 def _check_validity(manifest: Manifest, key: ProgramKey, time_s: float | None) -> None:
