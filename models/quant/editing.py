@@ -12,7 +12,7 @@ import numpy as np
 
 from models.errors import QuantizationError
 
-__all__ = ["fit_for_quantizing", "integer_outputs", "read_model", "remove_ops", "write_model"]
+__all__ = ["add_constant", "fit_for_quantizing", "integer_outputs", "read_model", "remove_ops", "write_model"]
 
 _SIGNATURE = "serving_default"
 
@@ -68,7 +68,7 @@ def _unfold_weights(model: Any) -> bool:
         if len(stored) % 2:
             raise QuantizationError(f"the 16-bit weights {_text(source.name)!r} have an odd number of bytes")
         target = subgraph.tensors[op.outputs[0]]
-        target.buffer = _add_buffer(model, np.frombuffer(bytes(stored), np.float16).astype(np.float32))
+        target.buffer = add_constant(model, np.frombuffer(bytes(stored), np.float16).astype(np.float32))
         folded.append(position)
     remove_ops(subgraph, folded)
     return bool(folded)
@@ -151,7 +151,8 @@ def _tensor_type(name: str) -> int:
     return int(getattr(schema.TensorType, name))
 
 
-def _add_buffer(model: Any, values: Any) -> int:
+def add_constant(model: Any, values: Any) -> int:
+    """Add the bytes of an array to an object form; returns the buffer's index, for a tensor to refer to."""
     from ai_edge_litert import schema_py_generated as schema
 
     buffer = schema.BufferT()

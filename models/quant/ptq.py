@@ -2,7 +2,7 @@
 
 Which way of choosing ranges is best depends on the network: a clip that is best for a tensor's own error need not be
 for the outputs. So each is tried, and the graph is kept whose outputs are nearest to the float ones where they are
-farthest: in their worst condition.
+farthest: in their worst condition. Biases are corrected if that brings them nearer still.
 """
 
 from __future__ import annotations
@@ -10,12 +10,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from firmware_bridge.target.graph import Graph
 from models.captures import CaptureSet
+from models.quant import editing
 from models.quant.calibrate import CalibrationMethod, Progress, calibrate_each
+from models.quant.correction import correct_biases
 from models.quant.feeds import Sample
 from models.quant.fidelity import OutputFidelity, fidelity, refuse_collapse, worst_condition_error
 from models.quant.plan import PrecisionPlan
-from models.quant.produce import produce
+from models.quant.produce import precisions, produce
 from models.quant.ranges import Ranges
 
 __all__ = ["QuantizedGraph", "quantize_ptq"]
@@ -30,12 +33,14 @@ class QuantizedGraph:
         plan: what it was asked for.
         ranges: what its activations were quantized with.
         outputs: how faithful each output is to the float graph.
+        bias_corrected: whether its biases were corrected for the mean error of quantization.
     """
 
     model: bytes
     plan: PrecisionPlan
     ranges: Ranges
     outputs: tuple[OutputFidelity, ...]
+    bias_corrected: bool = False
 
 
 def quantize_ptq(
@@ -68,12 +73,28 @@ def quantize_ptq(
     """
     methods = tuple(CalibrationMethod) if method is None else (method,)
     found = calibrate_each(float_tflite, captures, methods, progress)
-    made = [(produce(float_tflite, plan, ranges, target_runtime, allow_float=allow_float), ranges)
-            for ranges in found.values()]  # fmt: skip
-    if len(made) > 1:
-        made.sort(key=lambda pair: worst_condition_error(float_tflite, pair[0], captures))
-    model, ranges = made[0]
-    outputs = fidelity(float_tflite, model, captures)
+
+    def make(source: bytes, ranges: Ranges, corrected: bool) -> _Candidate:
+        model = produce(source, plan, ranges, target_runtime, allow_float=allow_float)
+        return _Candidate(model, ranges, corrected, worst_condition_error(float_tflite, model, captures))
+
+    graph = Graph.parse(editing.fit_for_quantizing(float_tflite))
+    wanted = precisions(graph, plan, target_runtime, allow_float=allow_float)
+    made = [make(float_tflite, ranges, False) for ranges in found.values()]
+    if any(precision.integer for precision in wanted.values()):
+        made += [make(correct_biases(float_tflite, wanted, r, captures), r, True) for r in found.values()]
+    best = min(made, key=lambda candidate: candidate.error)
+    outputs = fidelity(float_tflite, best.model, captures)
     if not allow_collapse:
         refuse_collapse(outputs)
-    return QuantizedGraph(model, plan, ranges, outputs)
+    return QuantizedGraph(best.model, plan, best.ranges, outputs, best.corrected)
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A graph and how far it is from the float one in its worst condition."""
+
+    model: bytes
+    ranges: Ranges
+    corrected: bool
+    error: float
