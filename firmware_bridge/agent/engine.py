@@ -1,23 +1,28 @@
 """The seam between the agent and what executes a model: it takes verified packages and nothing else.
 
-On a board it is the inference runtime. A virtual board puts one in its place that also models the NPU's time.
+On a board it is the inference runtime, with the external delegate of the NPU's vendor. A virtual board puts one in its
+place that also models the NPU's time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
 from firmware_bridge.agent.faults import EngineError, UsageError
-from firmware_bridge.errors import BoardError, InputError
+from firmware_bridge.errors import BenchError, BoardError, InputError
 from firmware_bridge.package.trust import VerifiedPackage
 from firmware_bridge.protocol.messages import RuntimeInfo
 from firmware_bridge.target.graph import Graph
 from firmware_bridge.target.runtime import Kernels, Runtime, Session
 
 __all__ = ["Engine", "LoadedModel", "RuntimeEngine", "load_session", "run_session"]
+
+_log = logging.getLogger(__name__)
 
 
 class LoadedModel(Protocol):
@@ -65,24 +70,34 @@ class Engine(Protocol):
 
 
 class RuntimeEngine:
-    """The inference runtime alone: every operation runs on the CPU, and it says so."""
+    """The inference runtime: every operation that its external delegate does not take runs on the CPU."""
 
-    def __init__(self, runtime: Runtime) -> None:
-        """Use ``runtime``."""
+    def __init__(self, runtime: Runtime, delegate: str = "") -> None:
+        """Use ``runtime``; ``delegate`` names the external delegate that it was made with, if there is one."""
         self._runtime = runtime
+        self._delegate = delegate
 
     def info(self) -> RuntimeInfo:
         """See `Engine.info`."""
         return self._runtime.info()
 
     def load(self, package: VerifiedPackage, kernels: Kernels) -> LoadedModel:
-        """See `Engine.load`."""
-        return _CpuModel(load_session(self._runtime, package, kernels))
+        """See `Engine.load`; with a delegate that takes fewer operations than the package plans for, it fails."""
+        model = _SessionModel(load_session(self._runtime, package, kernels))
+        if self._delegate and kernels is Kernels.OPTIMISED:
+            self._check_placement(model, package.manifest.npu_ops)
+        return model
+
+    def _check_placement(self, model: _SessionModel, planned: int) -> None:
+        """Write down which operations the delegate took; refuse fewer than planned, on every load."""
+        taken, left = model.placement()
+        text = f"the delegate {self._delegate} took {model.npu_ops} of {model.npu_ops + model.cpu_ops} operations"
+        _log.info("%s: %s; left to the CPU: %s", text, taken, left)
+        if model.npu_ops < planned:
+            raise EngineError(f"{text}, the package plans for {planned} on the NPU; left to the CPU: {left}")
 
 
-class _CpuModel:
-    npu_ops = 0
-
+class _SessionModel:
     def __init__(self, session: Session) -> None:
         self._session = session
 
@@ -91,11 +106,25 @@ class _CpuModel:
         return self._session.graph
 
     @property
+    def npu_ops(self) -> int:
+        return len(self._session.delegated_ops)
+
+    @property
     def cpu_ops(self) -> int:
-        return len(self._session.graph.ops)
+        return len(self._session.graph.ops) - self.npu_ops
+
+    def placement(self) -> tuple[str, str]:
+        """Return the kinds of operations on the NPU and on the CPU, each with how many there are."""
+        taken = set(self._session.delegated_ops)
+        npu = _kinds(op.type for op in self.graph.ops if op.index in taken)
+        return npu, _kinds(op.type for op in self.graph.ops if op.index not in taken)
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         return run_session(self._session, inputs)
+
+
+def _kinds(types: Iterable[str]) -> str:
+    return ", ".join(f"{count} {kind}" for kind, count in Counter(types).items()) or "none"
 
 
 def load_session(runtime: Runtime, package: VerifiedPackage, kernels: Kernels) -> Session:
@@ -106,7 +135,7 @@ def load_session(runtime: Runtime, package: VerifiedPackage, kernels: Kernels) -
     """
     try:
         return runtime.load(package.payload, kernels)
-    except InputError as error:
+    except (InputError, BenchError) as error:
         raise EngineError(str(error)) from error
 
 

@@ -19,7 +19,7 @@ from firmware_bridge.agent.notify import Supervisor
 from firmware_bridge.agent.rails import HWMON, HwmonRails
 from firmware_bridge.agent.service import BoardParts, BoardService
 from firmware_bridge.agent.storage import LocalStorage
-from firmware_bridge.errors import BridgeError
+from firmware_bridge.errors import BenchError, BridgeError
 from firmware_bridge.target.profile import BoardProfile
 from firmware_bridge.target.runtime import default_runtime
 
@@ -40,6 +40,9 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--board", default="ks100", help="kind of board: a profile's name, default ks100")
     options.add_argument("--serial-number", help="default: the one of the boot firmware")
     options.add_argument("--runtime", help="litert or tflite-runtime; default: what is installed")
+    options.add_argument(
+        "--delegate", type=Path, metavar="LIB", help="external delegate of the NPU, e.g. /usr/lib/libvx_delegate.so"
+    )
     options.add_argument("--hwmon", type=Path, default=HWMON, help=f"folder of the power sensors, default {HWMON}")
     options.add_argument("--trust-time", action="store_true", help="the clock is trusted: check validity periods")
     return options
@@ -56,7 +59,7 @@ def main(arguments: list[str]) -> int:
                 identity=BoardIdentity(profile.name, options.serial_number or device_serial()),
                 capacity_bytes=profile.capacity_bytes,
                 storage=LocalStorage(options.state),
-                engine=RuntimeEngine(default_runtime(options.runtime)),
+                engine=_engine(options),
                 clock=RealClock(),
                 rails=HwmonRails(options.hwmon),
                 wall_s=time.time,
@@ -69,6 +72,13 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write(f"the agent cannot start: {error}\n")
         return 3
     return 0
+
+
+def _engine(options: argparse.Namespace) -> RuntimeEngine:
+    delegate: Path | None = options.delegate
+    if delegate is not None and not delegate.is_file():
+        raise BenchError(f"there is no delegate {delegate}; install the library of the NPU's vendor")
+    return RuntimeEngine(default_runtime(options.runtime, delegate), delegate.name if delegate else "")
 
 
 def serve_until_stopped(

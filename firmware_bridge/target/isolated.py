@@ -72,6 +72,8 @@ class IsolatedSession:
             self.close()
             raise InputError(str(error)) from error
 
+    delegated_ops: tuple[int, ...] = ()
+
     @property
     def graph(self) -> Graph:
         """See `Session.graph`."""

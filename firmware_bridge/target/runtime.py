@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from functools import cache
 from importlib import metadata, resources
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 
 from firmware_bridge.errors import BenchError, BoardError, InputError
 from firmware_bridge.protocol.messages import RuntimeInfo
+from firmware_bridge.target.delegate import delegated_ops, load_external
 from firmware_bridge.target.graph import Graph, GraphTensor
 
 __all__ = [
@@ -50,6 +52,11 @@ class Session(Protocol):
     @property
     def graph(self) -> Graph:
         """The graph that it runs."""
+        ...
+
+    @property
+    def delegated_ops(self) -> tuple[int, ...]:
+        """Indices of the operations that an external delegate runs, sorted."""
         ...
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
@@ -89,13 +96,14 @@ class LiteRt:
 
     name = "litert"
 
-    def __init__(self) -> None:
-        """Find the runtime.
+    def __init__(self, delegate: Path | None = None) -> None:
+        """Find the runtime; ``delegate`` is the library of an NPU, see `default_runtime`.
 
         Raises:
             BenchError: it is not installed.
         """
         self._interpreter = import_runtime("ai_edge_litert.interpreter", "ai-edge-litert", "board")
+        self._delegate = delegate
 
     def info(self) -> RuntimeInfo:
         """See `Runtime.info`."""
@@ -103,7 +111,7 @@ class LiteRt:
 
     def load(self, model: bytes, kernels: Kernels = Kernels.OPTIMISED) -> Session:
         """See `Runtime.load`."""
-        return _TfliteSession(self._interpreter, self.name, model, kernels)
+        return _TfliteSession(self._interpreter, self.name, model, kernels, self._delegate)
 
 
 class TfliteRuntime:
@@ -111,8 +119,8 @@ class TfliteRuntime:
 
     name = "tflite-runtime"
 
-    def __init__(self) -> None:
-        """Find the runtime.
+    def __init__(self, delegate: Path | None = None) -> None:
+        """Find the runtime; ``delegate`` is the library of an NPU, see `default_runtime`.
 
         Raises:
             BenchError: it is not installed, or TensorFlow is in this process: its symbols would silently take the
@@ -121,6 +129,7 @@ class TfliteRuntime:
         if "tensorflow" in sys.modules and "tflite_runtime.interpreter" not in sys.modules:
             raise BenchError("tflite-runtime cannot run in a process that has TensorFlow; start one without it")
         self._interpreter = import_runtime("tflite_runtime.interpreter", "tflite-runtime", "board-tflite")
+        self._delegate = delegate
 
     def info(self) -> RuntimeInfo:
         """See `Runtime.info`."""
@@ -128,25 +137,30 @@ class TfliteRuntime:
 
     def load(self, model: bytes, kernels: Kernels = Kernels.OPTIMISED) -> Session:
         """See `Runtime.load`."""
-        return _TfliteSession(self._interpreter, self.name, model, kernels)
+        return _TfliteSession(self._interpreter, self.name, model, kernels, self._delegate)
 
 
-_RUNTIMES: dict[str, Callable[[], Runtime]] = {LiteRt.name: LiteRt, TfliteRuntime.name: TfliteRuntime}
+_RUNTIMES: dict[str, Callable[[Path | None], Runtime]] = {LiteRt.name: LiteRt, TfliteRuntime.name: TfliteRuntime}
 
 
-def available() -> tuple[Runtime, ...]:
-    """Return the runtimes that can run in this process, the preferred one first."""
+def available(delegate: Path | None = None) -> tuple[Runtime, ...]:
+    """Return the runtimes that can run in this process, the preferred one first; ``delegate`` as `default_runtime`."""
     found = []
     for make in _RUNTIMES.values():
         try:
-            found.append(make())
+            found.append(make(delegate))
         except BenchError:
             continue
     return tuple(found)
 
 
-def default_runtime(name: str | None = None) -> Runtime:
+def default_runtime(name: str | None = None, delegate: Path | None = None) -> Runtime:
     """Return the runtime called ``name``, or the first available one.
+
+    Args:
+        name: ``litert`` or ``tflite-runtime``.
+        delegate: library of an external delegate, which takes what it can of graphs that are loaded with optimised
+            kernels; the rest then runs on the runtime's own kernels, so that no other delegate counts as the NPU.
 
     Raises:
         InputError: no runtime has this name.
@@ -155,8 +169,8 @@ def default_runtime(name: str | None = None) -> Runtime:
     if name is not None:
         if name not in _RUNTIMES:
             raise InputError(f"unknown runtime {name!r}; known are {', '.join(_RUNTIMES)}")
-        return _RUNTIMES[name]()
-    for runtime in available():
+        return _RUNTIMES[name](delegate)
+    for runtime in available(delegate):
         return runtime
     raise BenchError('no inference runtime is installed; install one with: pip install "ks100[board]"')
 
@@ -200,19 +214,27 @@ def import_runtime(module: str, package: str, extra: str) -> Any:
 class _TfliteSession:
     """A session of either runtime: both have the same Python interface."""
 
-    def __init__(self, vendor: Any, runtime: str, model: bytes, kernels: Kernels) -> None:
+    def __init__(self, vendor: Any, runtime: str, model: bytes, kernels: Kernels, delegate: Path | None) -> None:
         self._graph = Graph.parse(model)
         self._model = model  # the interpreter reads it in place
         self._runtime = runtime
-        resolver = vendor.OpResolverType
+        resolver, delegates = vendor.OpResolverType, []
         kind = resolver.BUILTIN_REF if kernels is Kernels.REFERENCE else resolver.AUTO
+        if delegate is not None and kernels is Kernels.OPTIMISED:
+            kind, delegates = resolver.BUILTIN_WITHOUT_DEFAULT_DELEGATES, [load_external(vendor, delegate)]
         try:
             self._interpreter = vendor.Interpreter(
-                model_content=model, num_threads=1, experimental_op_resolver_type=kind
+                model_content=model,
+                num_threads=1,
+                experimental_op_resolver_type=kind,
+                experimental_delegates=delegates,
             )
             self._interpreter.allocate_tensors()
         except (RuntimeError, ValueError) as error:
             raise InputError(f"{runtime} cannot prepare the graph: {_one_line(error)}") from error
+
+        nodes = self._interpreter._get_ops_details() if delegates else ()  # noqa: SLF001 - there is no public list
+        self.delegated_ops = delegated_ops(self._graph, nodes)
 
     @property
     def graph(self) -> Graph:
