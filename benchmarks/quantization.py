@@ -43,7 +43,7 @@ from models.training import QatNetwork, Recipe, TrainedNetwork, TrainingEvent, f
 from models.training.validate import ap50_of
 
 _SEED = 1
-_SIZES = {"train": 6000, "calibration": 128, "validation": 600, "hard-dev": 20, "hard-holdout": 600}
+_SIZES = {"train": 6000, "calibration": 128, "validation": 2000, "hard-dev": 20, "hard-holdout": 1000}
 _PEERS = ("converter INT8", "ai-edge-quantizer INT8")
 # What is published for networks of this kind, in points of AP50; printed beside what is measured here.
 _PUBLISHED_VALIDATION_GAP, _PUBLISHED_HARD_GAP, _PUBLISHED_MIXED_GAIN = 1.5, "4 to 7", 1.1

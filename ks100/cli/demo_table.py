@@ -64,7 +64,8 @@ def _figure(item: Measurement) -> tuple[str, ...]:
 
 
 def _with_unit(value: float, unit: str) -> str:
-    return f"{value:.4g}" if unit == "1" else f"{value:.4g} {unit}"
+    shown = f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
+    return shown if unit == "1" else f"{shown} {unit}"
 
 
 def _rejections(report: Report) -> list[tuple[str, ...]]:
