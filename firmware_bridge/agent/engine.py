@@ -18,7 +18,7 @@ from firmware_bridge.errors import BenchError, BoardError, InputError
 from firmware_bridge.package.trust import VerifiedPackage
 from firmware_bridge.protocol.messages import RuntimeInfo
 from firmware_bridge.target.graph import Graph
-from firmware_bridge.target.runtime import Kernels, Runtime, Session
+from firmware_bridge.target.runtime import Kernels, PlacedSession, Runtime, Session
 
 __all__ = ["Engine", "LoadedModel", "RuntimeEngine", "load_session", "run_session"]
 
@@ -98,7 +98,7 @@ class RuntimeEngine:
 
 
 class _SessionModel:
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: PlacedSession) -> None:
         self._session = session
 
     @property
@@ -127,7 +127,7 @@ def _kinds(types: Iterable[str]) -> str:
     return ", ".join(f"{count} {kind}" for kind, count in Counter(types).items()) or "none"
 
 
-def load_session(runtime: Runtime, package: VerifiedPackage, kernels: Kernels) -> Session:
+def load_session(runtime: Runtime, package: VerifiedPackage, kernels: Kernels) -> PlacedSession:
     """Load a verified package's bytes into a runtime.
 
     Raises:

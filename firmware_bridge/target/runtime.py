@@ -26,6 +26,7 @@ from firmware_bridge.target.graph import Graph, GraphTensor
 __all__ = [
     "Kernels",
     "LiteRt",
+    "PlacedSession",
     "Runtime",
     "Session",
     "TfliteRuntime",
@@ -54,11 +55,6 @@ class Session(Protocol):
         """The graph that it runs."""
         ...
 
-    @property
-    def delegated_ops(self) -> tuple[int, ...]:
-        """Indices of the operations that an external delegate runs, sorted."""
-        ...
-
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Run one inference.
 
@@ -75,6 +71,15 @@ class Session(Protocol):
         ...
 
 
+class PlacedSession(Session, Protocol):
+    """A session that knows where its operations run."""
+
+    @property
+    def delegated_ops(self) -> tuple[int, ...]:
+        """Indices of the operations that an external delegate runs, sorted."""
+        ...
+
+
 class Runtime(Protocol):
     """An inference runtime."""
 
@@ -82,7 +87,7 @@ class Runtime(Protocol):
         """Return its name, its version and the (op, dtype) pairs that it runs."""
         ...
 
-    def load(self, model: bytes, kernels: Kernels = Kernels.OPTIMISED) -> Session:
+    def load(self, model: bytes, kernels: Kernels = Kernels.OPTIMISED) -> PlacedSession:
         """Load a graph; the session runs these very bytes.
 
         Raises:
@@ -109,7 +114,7 @@ class LiteRt:
         """See `Runtime.info`."""
         return RuntimeInfo(self.name, metadata.version("ai-edge-litert"), op_table(self.name))
 
-    def load(self, model: bytes, kernels: Kernels = Kernels.OPTIMISED) -> Session:
+    def load(self, model: bytes, kernels: Kernels = Kernels.OPTIMISED) -> PlacedSession:
         """See `Runtime.load`."""
         return _TfliteSession(self._interpreter, self.name, model, kernels, self._delegate)
 
@@ -135,7 +140,7 @@ class TfliteRuntime:
         """See `Runtime.info`."""
         return RuntimeInfo(self.name, metadata.version("tflite-runtime"), op_table(self.name))
 
-    def load(self, model: bytes, kernels: Kernels = Kernels.OPTIMISED) -> Session:
+    def load(self, model: bytes, kernels: Kernels = Kernels.OPTIMISED) -> PlacedSession:
         """See `Runtime.load`."""
         return _TfliteSession(self._interpreter, self.name, model, kernels, self._delegate)
 

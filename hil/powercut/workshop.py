@@ -50,12 +50,16 @@ class Workshop:
     def package(self, seed: int, security_version: int = 1, noise_bytes: int = _KEEP_WHOLE) -> PackageFile:
         """Return a signed package; ``seed`` is its version, and decides what its payload is."""
         payload = tiny_graph() + random.Random(seed).randbytes(noise_bytes)  # noqa: S311 - noise, no secret
+        return self.sign(payload, str(seed), security_version)
+
+    def sign(self, payload: bytes, version: str = "1", security_version: int = 1) -> PackageFile:
+        """Return any graph as a signed package."""
         graph = Graph.parse(payload)
         manifest = Manifest(
-            package_id=hashlib.sha256(str(seed).encode()).digest()[:16],
+            package_id=hashlib.sha256(version.encode()).digest()[:16],
             program=_PROGRAM,
             model="tiny",
-            version=str(seed),
+            version=version,
             boards=(BOARD,),
             runtimes=(("litert", "2.0"),),
             ops=graph.op_types,

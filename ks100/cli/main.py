@@ -37,13 +37,16 @@ _COMMANDS = {
     "gate": _Entry("Model", "Judge a candidate against its float parent; refuse it if hard cases suffer."),
     "cost": _Entry("Model", "Model a graph's latency and power on the board, op by op."),
     "keys": _Entry("Trust", "Make and show signing keys."),
-    "trust": _Entry("Trust", "Make and show the trust store of a program."),
+    "trust": _Entry("Trust", "Make, change and show the trust store of a program."),
     "sign": _Entry("Trust", "Sign a graph into a package (.ksm)."),
+    "attach": _Entry("Trust", "Finish a package with a signature that was made elsewhere."),
     "verify": _Entry("Trust", "Check a package against a trust store, as a board would."),
+    "verify-raw": _Entry("Trust", "Verify a bare signature, or a published set of them."),
     "inspect": _Entry("Trust", "Show what a package or a graph contains."),
     "custody": _Entry("Trust", "Show and verify who did what to a package."),
     "emulate": _Entry("Boards", "Run an emulated board, over SSH and a serial line."),
     "boards": _Entry("Boards", "Find boards; show, provision and audit one."),
+    "agent": _Entry("Boards", "Install the agent on a real board, over SSH."),
     "flash": _Entry("Boards", "Push a package to boards, activate and confirm it."),
     "hil": _Entry("Boards", "Measure a board with the hardware-in-the-loop suite; compare two runs."),
     "report": _Entry("Boards", "Write report.html, report.json and JUnit XML of a run."),
@@ -59,7 +62,7 @@ class _LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        command = importlib.import_module(f"ks100.cli.{cmd_name}").command
+        command = importlib.import_module(f"ks100.cli.{cmd_name.replace('-', '_')}").command
         assert isinstance(command, click.Command)
         return command
 
