@@ -4,8 +4,10 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ks100-installed
 RUN    ?= runs/demo
+INTEROP := $(VENV)/interop/.installed
+MINUTES ?= 5
 
-.PHONY: help setup debian check test powercut qemu demo clean
+.PHONY: help setup debian check test fuzz mutation powercut qemu demo clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -29,7 +31,7 @@ check: setup  ## format, lint, types, import direction
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: setup debian  ## the default tests: no root needed, under 10 minutes on 2 cores
+test: setup debian $(INTEROP)  ## the default tests: no root needed, under 10 minutes on 2 cores
 	$(BIN)/pytest -n 2 --dist loadfile
 
 powercut: setup  ## cut a board's power at every operation of its storage, and again while it recovers
@@ -39,6 +41,20 @@ qemu: setup  ## the slower tests on the QEMU board, a real aarch64 Linux: under 
 	@sh .ci/debian qemu-system-arm:qemu-system-aarch64 gcc-12-aarch64-linux-gnu:aarch64-linux-gnu-gcc-12 kmod:depmod cpio:cpio fakeroot:fakeroot
 	$(BIN)/python -m hil.virtual.qemu.image
 	$(BIN)/pytest -m qemu tests/qemu
+
+# A COSE library by other people, which wants another cbor2 than ours: in an environment of its own.
+$(INTEROP): $(STAMP)
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install --quiet --disable-pip-version-check cwt==3.3.0 cbor2==5.9.0
+	@touch $@
+
+fuzz: setup  ## fuzz container, CBOR and manifest: make fuzz MINUTES=30; the corpus is kept in runs/fuzz
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[assurance]'
+	$(BIN)/python -m tests.fuzz.run --minutes $(MINUTES) --corpus runs/fuzz
+
+mutation: setup  ## change the code that decides about trust in hundreds of ways: the tests must notice
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[assurance]'
+	$(BIN)/python -m benchmarks.mutation --json runs/mutation.json
 
 debian:  # what the tests use of Debian; without the right to install, the tests that need it skip and say so
 	@sh .ci/debian openssh-server:sshd softhsm2:softhsm2-util udev:udevadm umockdev:umockdev-run

@@ -37,7 +37,6 @@ __all__ = [
 MAGIC = b"\x89KSM\r\n\x1a\n"
 """As PNG's: the first byte is not text, and a transfer that rewrites line ends breaks it visibly."""
 
-HEADER_BYTES = 24
 ENVELOPE_LIMIT_BYTES = 16 * 1024
 CONTENT_TYPE = "application/vnd.ks100.manifest+cbor"
 DOMAIN = b"KS-100 package v1"
@@ -46,7 +45,7 @@ DOMAIN = b"KS-100 package v1"
 _FORMAT = 1
 DIGEST_BYTES = 32
 _LAYOUT = struct.Struct(">8sIIII")
-assert _LAYOUT.size == HEADER_BYTES
+HEADER_BYTES = _LAYOUT.size
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +92,8 @@ class Header:
             )
         if not 1 <= payload <= PAYLOAD_LIMIT_BYTES:
             raise RejectedError(RejectReason.LENGTH, f"payload of {payload} bytes, 1 to {PAYLOAD_LIMIT_BYTES} allowed")
-        if table != DIGEST_BYTES * chunk_count(payload):
-            expected = DIGEST_BYTES * chunk_count(payload)
+        expected = DIGEST_BYTES * chunk_count(payload)
+        if table != expected:
             raise RejectedError(RejectReason.LENGTH, f"chunk table of {table} bytes, the payload needs {expected}")
         return cls(envelope, table, payload)
 

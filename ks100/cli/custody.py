@@ -24,13 +24,23 @@ def command() -> None:
 @command.command()
 @click.argument("package", type=click.Path(path_type=Path, dir_okay=False))
 @_LOG
-def show(package: Path, log: Path | None) -> None:
+@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write it as a page instead.")
+def show(package: Path, log: Path | None, html: Path | None) -> None:
     """Show the statements that led to PACKAGE, and where it was pushed. Signatures are not checked: see verify."""
     from firmware_bridge.package.container import PackageFile
     from ks100.custody.chain import chain_of
     from ks100.custody.log import CustodyLog
 
-    chain = chain_of(PackageFile.open(package).digest, CustodyLog.open(log or package.parent / "custody"))
+    opened = PackageFile.open(package)
+    manifest = opened.manifest_unverified
+    chain = chain_of(opened.digest, CustodyLog.open(log or package.parent / "custody"))
+    if html is not None:
+        from firmware_bridge.package.container import write_atomically
+        from ks100.custody.page import page_of
+
+        write_atomically(html, page_of(chain, manifest).encode())
+        click.echo(f"{html}: {len(chain.entries)} statements")
+        return
     rows = []
     for entry in chain.entries:
         s = entry.statement
@@ -40,6 +50,7 @@ def show(package: Path, log: Path | None) -> None:
         when = time.strftime("%Y-%m-%d %H:%MZ", time.gmtime(s.time_s))
         rows.append((str(entry.index), when, s.act.value, made, used or "—", how, s.actor))
     print_table((">#", "when", "act", "of", "from", "how", "who"), rows)
+    _warn_of_waiver(manifest.evidence.waiver)
 
 
 @command.command()
@@ -69,3 +80,9 @@ def verify(package: Path, log: Path | None, key: Path | None, checkpoint: Path |
     verify_chain(chain, opened.manifest_unverified)
     acts = " → ".join(entry.statement.act.value for entry in chain.entries)
     click.echo(f"{package}: {len(entries)} entries verify; chain {acts}")
+    _warn_of_waiver(opened.manifest_unverified.evidence.waiver)
+
+
+def _warn_of_waiver(waiver: str) -> None:
+    if waiver:
+        click.secho(f"WAIVED: released without a passed gate: {waiver}", fg="red")

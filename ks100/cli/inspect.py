@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections import Counter
 from pathlib import Path
@@ -20,7 +21,8 @@ __all__ = ["command"]
 
 @click.command(name="inspect")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-def command(file: Path) -> None:
+@click.option("--json", "as_json", is_flag=True, help="A package's bill of materials as JSON.")
+def command(file: Path, as_json: bool) -> None:
     """Show FILE: a package (.ksm) with its manifest, unverified, or a graph (.tflite) with its operations."""
     from firmware_bridge.target.graph import Graph
     from ks100.steps.judging import read_graph
@@ -29,6 +31,9 @@ def command(file: Path) -> None:
         from firmware_bridge.package.container import PackageFile
 
         package = PackageFile.open(file)
+        if as_json:
+            click.echo(json.dumps(_bill(package), indent=1))
+            return
         _show_package(file, package)
         _show_graph(Graph.parse(package.payload()))
     else:
@@ -36,7 +41,10 @@ def command(file: Path) -> None:
 
 
 def _show_package(file: Path, package: PackageFile) -> None:
+    from rich.markup import escape
+
     manifest, evidence = package.manifest_unverified, package.manifest_unverified.evidence
+    signature = package.envelope_unverified.signature
     runtimes = ", ".join(f"{name} >= {least}" for name, least in manifest.runtimes)
     rows = [
         ("package", f"{len(package.data)} bytes, sha256 {package.digest}"),
@@ -45,7 +53,8 @@ def _show_package(file: Path, package: PackageFile) -> None:
         ("boards", ", ".join(manifest.boards)),
         ("runtimes", runtimes),
         ("graph", f"{manifest.payload_bytes} bytes, sha256 {manifest.payload_sha256.hex()}"),
-        ("gate", evidence.verdict + (f", WAIVED: {evidence.waiver}" if evidence.waiver else "")),
+        ("gate", evidence.verdict + (f" [bold red]WAIVED: {escape(evidence.waiver)}[/]" if evidence.waiver else "")),
+        ("signer", f"key {signature.key_id.hex()}, {signature.algorithm.name}"),
         ("evidence", evidence.gate.hex()),
         ("precision plan", evidence.plan.hex()),
         ("calibration set", evidence.calibration.hex()),
@@ -54,6 +63,28 @@ def _show_package(file: Path, package: PackageFile) -> None:
         ("created", time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(manifest.created_s))),
     ]
     print_table(("", ""), rows, title=f"{file} (not verified: see ks100 verify)")
+
+
+def _bill(package: PackageFile) -> dict[str, object]:
+    """Return what a package is made of, for machines; digests are SHA-256 in hex, "" where nothing is stated."""
+    manifest, signature = package.manifest_unverified, package.envelope_unverified.signature
+    evidence = manifest.evidence
+    made_of = {"precision_plan": evidence.plan, "calibration_set": evidence.calibration,
+               "float_parent": evidence.float_parent, "gate_evidence": evidence.gate}  # fmt: skip
+    return {
+        "verified": False,
+        "package": {"sha256": package.digest, "bytes": len(package.data), "id": manifest.package_id.hex()},
+        "program": manifest.program,
+        "model": {"name": manifest.model, "version": manifest.version, "security_version": manifest.security_version},
+        "graph": {"sha256": manifest.payload_sha256.hex(), "bytes": manifest.payload_bytes, "ops": list(manifest.ops)},
+        "boards": list(manifest.boards),
+        "runtimes": dict(manifest.runtimes),
+        "made_of": {name: digest.hex() if any(digest) else "" for name, digest in made_of.items()},
+        "gate": {"verdict": evidence.verdict, "waiver": evidence.waiver},
+        "signer": {"key_id": signature.key_id.hex(), "algorithm": signature.algorithm.name},
+        "custody": manifest.custody,
+        "created_s": manifest.created_s,
+    }
 
 
 def _show_graph(graph: Graph) -> None:

@@ -2,26 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
-from ks100.errors import UsageError
-
-__all__ = ["ask_passphrase", "command"]
-
-
-def ask_passphrase(file: Path | None, *, fresh: bool = False) -> str:
-    """Return the passphrase from a file, or ask for it without echo; twice for a new key."""
-    if file is not None:
-        from ks100.steps.keyring import read_passphrase
-
-        return read_passphrase(file)
-    if not sys.stdin.isatty():
-        raise UsageError("no terminal to ask for the passphrase; give --passphrase-file FILE")
-    answer = click.prompt("Passphrase", hide_input=True, confirmation_prompt=fresh, err=True)
-    return str(answer)
+__all__ = ["command"]
 
 
 @click.group(name="keys")
@@ -37,6 +22,7 @@ def new(path: Path, algorithm: str, passphrase_file: Path | None) -> None:
     """Make a key in PATH, and its public key in PATH.pub."""
     from firmware_bridge.package.ecdsa import Algorithm
     from firmware_bridge.package.signing import PemSigner
+    from ks100.cli.passphrases import ask_passphrase
 
     signer = PemSigner.generate(path, ask_passphrase(passphrase_file, fresh=True), Algorithm[algorithm])
     click.echo(f"{path}: {algorithm}, key id {signer.key_id.hex()}")
@@ -57,11 +43,8 @@ def ring(folder: Path) -> None:
 @click.argument("path", type=click.Path(path_type=Path, dir_okay=False))
 def show(path: Path) -> None:
     """Show the algorithm and id of the public key in PATH (or in PATH.pub)."""
-    from firmware_bridge.package.ecdsa import PublicKey
+    from ks100.steps.signers import read_public_key
 
     public = path if path.suffix == ".pub" else path.with_name(path.name + ".pub")
-    try:
-        key = PublicKey.from_pem(public.read_bytes())
-    except OSError as error:
-        raise UsageError(f"cannot read the public key {public}: {error.strerror}") from error
+    key = read_public_key(public)
     click.echo(f"{public}: {key.algorithm.name}, key id {key.key_id.hex()}")

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+from ks100.cli.passphrases import KEY, passphrase_for, passphrase_options
+from ks100.errors import UsageError
+
+if TYPE_CHECKING:
+    from ks100.steps.packaging import Origin, Release
 
 __all__ = ["command"]
 
@@ -15,8 +23,11 @@ _RUNTIMES = ["litert", "tflite-runtime"]
 
 @click.command(name="sign")
 @click.argument("graph", type=_FILE)
-@click.option("--key", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The program's key (PEM).")
-@click.option("--passphrase-file", type=click.Path(path_type=Path, dir_okay=False), help="Asked for otherwise.")
+@click.option("--key", help=f"The program's key: {KEY}.")
+@passphrase_options
+@click.option("--digest-out", type=click.Path(path_type=Path, dir_okay=False),
+              help="Sign elsewhere: write the digest to sign here, and an unsigned package to --out.")  # fmt: skip
+@click.option("--public-key", type=_FILE, help="With --digest-out: the public key (PEM) of the key elsewhere.")
 @click.option("--program", required=True, help="The program's name.")
 @click.option("--model", default="detector", show_default=True, help="The model's name.")
 @click.option("--version", default="0.1.0", show_default=True, help="The model's version.")
@@ -28,11 +39,18 @@ _RUNTIMES = ["litert", "tflite-runtime"]
 @click.option("--plan", type=_FILE, help="The precision plan.")
 @click.option("--calibration", type=click.Path(path_type=Path, exists=True), help="The calibration captures.")
 @click.option("--parent", type=_FILE, help="The float graph that it was made from.")
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="GRAPH.ksm otherwise.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="GRAPH.ksm (with --digest-out: GRAPH.unsigned) otherwise.",
+)
 def command(
     graph: Path,
-    key: Path,
+    key: str | None,
     passphrase_file: Path | None,
+    passphrase_agent: bool,
+    digest_out: Path | None,
+    public_key: Path | None,
     program: str,
     model: str,
     version: str,
@@ -46,10 +64,8 @@ def command(
     out: Path | None,
 ) -> None:
     """Sign GRAPH. Refused without a passed gate for these very bytes, unless it is waived with a reason."""
-    from firmware_bridge.package.signing import PemSigner
-    from ks100.cli.keys import ask_passphrase
     from ks100.steps.captures import load_captures
-    from ks100.steps.packaging import Origin, Release, sign_graph
+    from ks100.steps.packaging import Origin, Release
 
     origin = Origin(
         plan=None if plan is None else _plan_digest(plan),
@@ -59,11 +75,36 @@ def command(
         waiver=waive,
     )
     release = Release(program, model, version, security_version, runtimes=runtimes)
-    signer = PemSigner.load(key, ask_passphrase(passphrase_file))
-    package = sign_graph(graph, release, origin, signer, out or graph.with_suffix(".ksm"))
-    click.echo(f"{out or graph.with_suffix('.ksm')}: {len(package.data)} bytes, sha256 {package.digest}")
+    if digest_out is not None and public_key is not None and key is None:
+        _await(graph, release, origin, public_key, digest_out, out or graph.with_suffix(".unsigned"))
+    elif key is not None and digest_out is None and public_key is None:
+        ask = passphrase_for(key, passphrase_file, passphrase_agent)
+        _sign(graph, release, origin, key, ask, out or graph.with_suffix(".ksm"))
+    else:
+        raise UsageError("give --key to sign here, or --digest-out and --public-key to sign elsewhere")
     if waive:
-        click.secho(f"signed without a passed gate: {waive}", fg="red", err=True)
+        click.secho(f"WAIVED: without a passed gate: {waive}", fg="red", err=True)
+
+
+def _sign(graph: Path, release: Release, origin: Origin, key: str, passphrase: Callable[[], str], out: Path) -> None:
+    from ks100.steps.packaging import sign_graph
+    from ks100.steps.signers import open_signer
+
+    with open_signer(key, passphrase) as signer:
+        package = sign_graph(graph, release, origin, signer, out)
+    click.echo(f"{out}: {len(package.data)} bytes, sha256 {package.digest}")
+
+
+def _await(graph: Path, release: Release, origin: Origin, public_key: Path, digest_out: Path, out: Path) -> None:
+    from firmware_bridge.package.container import write_atomically
+    from ks100.steps.packaging import await_signature
+    from ks100.steps.signers import read_public_key
+
+    key = read_public_key(public_key)
+    digest = await_signature(graph, release, origin, key, out)
+    write_atomically(digest_out, digest)
+    click.echo(f"{digest_out}: {len(digest)} bytes to sign with {key.algorithm.name}, key {key.key_id.hex()[:16]}")
+    click.echo(f"{out}: unsigned; finish it with: ks100 attach {out} --signature FILE --public-key {public_key}")
 
 
 def _plan_digest(path: Path) -> str:

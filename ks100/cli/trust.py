@@ -1,17 +1,49 @@
-"""``ks100 trust``: make and show the trust store of a program."""
+"""``ks100 trust``: make, change and show the trust store of a program."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from ks100.cli.passphrases import KEY, passphrase_for, passphrase_options
+from ks100.errors import UsageError
+
+if TYPE_CHECKING:
+    from firmware_bridge.package.signing import Signer
+    from firmware_bridge.package.store import TrustStore
 
 __all__ = ["command"]
 
 
+_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+_PREFIX = 8
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def _changing(function: _F) -> _F:
+    """Add what every change needs: the store, enough of its roots, and where the next version goes."""
+    for option in (
+        click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="STORE itself otherwise."),
+        passphrase_options,
+        click.option("--root", "roots", multiple=True, required=True, help=f"A root key; repeat it. {KEY}."),
+        click.argument("store", type=_FILE),
+    ):
+        function = option(function)
+    return function
+
+
 @click.group(name="trust")
 def command() -> None:
-    """Make and show the signed trust store that a program's boards hold."""
+    """Make, change and show the signed trust store that a program's boards hold.
+
+    A change makes the next version, in place or in --out; boards take it with: ks100 boards provision.
+    """
 
 
 @command.command()
@@ -34,6 +66,8 @@ def init(keys: Path, program: str, version: int, out: Path) -> None:
 @click.argument("path", type=click.Path(path_type=Path, dir_okay=False))
 def show(path: Path) -> None:
     """Show who may sign for the boards that hold this store."""
+    from rich.markup import escape
+
     from ks100.cli.tables import print_table
     from ks100.steps.packaging import read_trust
 
@@ -42,7 +76,115 @@ def show(path: Path) -> None:
     rows = [(root.key_id.hex()[:16], "root", root.key.algorithm.name, "") for root in store.roots]
     rows += [
         (key.key_id.hex()[:16], f"program {key.program}", key.algorithm.name,
-         f"revoked: {key.revoked}" if key.revoked else f"boards: {', '.join(key.boards) or 'all'}")
+         f"[red]revoked: {escape(key.revoked)}[/red]" if key.revoked else f"boards: {', '.join(key.boards) or 'all'}")
         for key in store.keys
     ]  # fmt: skip
+    rows += [("", f"floor of {program}", "", f"security version {least}") for program, least in store.floors]
     print_table(("key", "for", "algorithm", "remark"), rows)
+
+
+@command.command()
+@_changing
+@click.argument("key", type=_FILE)
+@click.option("--board", "boards", multiple=True, help="A kind of boards that it may sign for; every kind otherwise.")
+@click.option("--from", "begin", type=click.DateTime(), help="Begin of its validity, UTC.")
+@click.option("--until", "end", type=click.DateTime(), help="End of its validity, UTC.")
+def add(
+    store: Path, key: Path, roots: tuple[str, ...], passphrase_file: Path | None, passphrase_agent: bool,
+    out: Path | None, boards: tuple[str, ...], begin: datetime | None, end: datetime | None,
+) -> None:  # fmt: skip
+    """Let the public key in KEY (PEM) sign packages of the program."""
+    from firmware_bridge.package.store import ProgramKey
+    from ks100.steps.packaging import read_trust
+    from ks100.steps.signers import read_public_key
+
+    public, current = read_public_key(key), read_trust(store)
+    added = ProgramKey(public.spki, current.program, tuple(sorted(set(boards))), _seconds(begin), _seconds(end))
+    with _signers(roots, passphrase_file, passphrase_agent) as signers:
+        _replace(store, out, _amend(current, signers=signers, created_s=_now_s(), add=[added]))
+
+
+@command.command()
+@_changing
+@click.argument("key_id")
+@click.option("--why", required=True, help="Shown with every refusal.")
+def revoke(
+    store: Path, key_id: str, why: str, roots: tuple[str, ...], passphrase_file: Path | None, passphrase_agent: bool,
+    out: Path | None,
+) -> None:  # fmt: skip
+    """Refuse everything that the program key KEY_ID (its first digits, at least 8) has signed or will sign."""
+    from ks100.steps.packaging import read_trust
+
+    current = read_trust(store)
+    found = [key.key_id for key in current.keys if len(key_id) >= _PREFIX and key.key_id.hex().startswith(key_id)]
+    if len(found) != 1:
+        raise UsageError(f"{len(found)} program keys of {store} begin with {key_id!r}, need one; see: ks100 trust show")
+    with _signers(roots, passphrase_file, passphrase_agent) as signers:
+        _replace(store, out, _amend(current, signers=signers, created_s=_now_s(), revoke={found[0]: why}))
+
+
+@command.command()
+@_changing
+@click.option("--new-root", "fresh", multiple=True, required=True, help="A root key from now on; repeat it, also for "
+              "old roots that stay. It signs too.")  # fmt: skip
+@click.option("--threshold", type=click.IntRange(2), help="How many roots must sign from now on; as before otherwise.")
+def rotate(
+    store: Path, roots: tuple[str, ...], fresh: tuple[str, ...], threshold: int | None, passphrase_file: Path | None,
+    passphrase_agent: bool, out: Path | None,
+) -> None:  # fmt: skip
+    """Replace the roots: enough of the old and of the new ones sign."""
+    from ks100.steps.packaging import read_trust
+
+    current = read_trust(store)
+    with _signers(dict.fromkeys([*roots, *fresh]), passphrase_file, passphrase_agent) as signers:
+        by_name = dict(zip(dict.fromkeys([*roots, *fresh]), signers, strict=True))
+        spki = [by_name[name].public_key_spki for name in dict.fromkeys(fresh)]
+        changed = _amend(current, signers=signers, created_s=_now_s(), roots=spki, threshold=threshold)
+        _replace(store, out, changed)
+
+
+@command.command()
+@_changing
+@click.argument("security_version", type=click.IntRange(0))
+def floor(
+    store: Path, security_version: int, roots: tuple[str, ...], passphrase_file: Path | None, passphrase_agent: bool,
+    out: Path | None,
+) -> None:  # fmt: skip
+    """Refuse packages of the program below SECURITY_VERSION; a floor is never lowered."""
+    from ks100.steps.packaging import read_trust
+
+    current = read_trust(store)
+    with _signers(roots, passphrase_file, passphrase_agent) as signers:
+        floors = {current.program: security_version}
+        _replace(store, out, _amend(current, signers=signers, created_s=_now_s(), floors=floors))
+
+
+@contextmanager
+def _signers(keys: Iterable[str], file: Path | None, agent: bool) -> Iterator[Sequence[Signer]]:
+    from ks100.steps.signers import open_signer
+
+    with ExitStack() as stack:
+        yield [stack.enter_context(open_signer(key, passphrase_for(key, file, agent))) for key in keys]
+
+
+def _amend(current: TrustStore, **changes: Any) -> TrustStore:
+    from firmware_bridge.package.amend import amend
+
+    return amend(current, **changes)
+
+
+def _replace(store: Path, out: Path | None, changed: TrustStore) -> None:
+    from firmware_bridge.package.container import write_atomically
+
+    write_atomically(out or store, changed.raw)
+    good = sum(not key.revoked for key in changed.keys)
+    click.echo(f"{out or store}: program {changed.program}, version {changed.version}, {good} good keys, "
+               f"{changed.threshold} of {len(changed.roots)} roots sign")  # fmt: skip
+
+
+def _seconds(moment: datetime | None) -> int | None:
+    return None if moment is None else int(moment.replace(tzinfo=UTC).timestamp())
+
+
+def _now_s() -> int:
+    return int(time.time())

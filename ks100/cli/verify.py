@@ -41,4 +41,4 @@ def command(package: Path, trust: Path | None) -> None:
         f"{verified.key_id.hex()[:16]}, security version {manifest.security_version}, gate {manifest.evidence.verdict}"
     )
     if manifest.evidence.waiver:
-        click.secho(f"released without a passed gate: {manifest.evidence.waiver}", fg="red")
+        click.secho(f"WAIVED: released without a passed gate: {manifest.evidence.waiver}", fg="red")

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from firmware_bridge.package.container import PackageFile, write
+from firmware_bridge.package.container import PackageFile, prepare, write, write_atomically
+from firmware_bridge.package.detached import unsigned_package
+from firmware_bridge.package.ecdsa import PublicKey
 from firmware_bridge.package.manifest import Evidence, Manifest, TensorSpec
 from firmware_bridge.package.signing import Signer
 from firmware_bridge.package.trust import BoardContext, TrustStore, VerifiedPackage, verify_package
@@ -20,7 +22,7 @@ from ks100.errors import UsageError
 from ks100.steps.judging import read_graph
 from models.evaluation.gate import GateResult
 
-__all__ = ["Origin", "Release", "read_trust", "sign_graph", "verify_file"]
+__all__ = ["Origin", "Release", "await_signature", "read_trust", "sign_graph", "verify_file"]
 
 # What a graph of each runtime needs at least; see docs/package-format.md.
 _RUNTIMES = {"litert": "2.0.0", "tflite-runtime": "2.14.0"}
@@ -75,6 +77,21 @@ def sign_graph(graph: Path, release: Release, origin: Origin, signer: Signer, ou
         UsageError: there is no passed gate for these very bytes, and no waiver.
         InputError: the file is no graph, or a field of the release is not possible.
     """
+    return write(out, *_describe(graph, release, origin), signer)
+
+
+def await_signature(graph: Path, release: Release, origin: Origin, key: PublicKey, out: Path) -> bytes:
+    """Write the unsigned package ``out`` for a key that is elsewhere; errors as for `sign_graph`.
+
+    Returns:
+        The digest that the key's holder is to sign.
+    """
+    unsigned = prepare(*_describe(graph, release, origin), key.key_id, key.algorithm)
+    write_atomically(out, unsigned_package(unsigned, key.key_id))
+    return unsigned.digest
+
+
+def _describe(graph: Path, release: Release, origin: Origin) -> tuple[Manifest, bytes]:
     payload = read_graph(graph)
     parsed = Graph.parse(payload)
     profile = BoardProfile.load(release.board)
@@ -94,7 +111,7 @@ def sign_graph(graph: Path, release: Release, origin: Origin, signer: Signer, ou
         custody=origin.custody,
         created_s=int(time.time()),
     )
-    return write(out, manifest, payload, signer)
+    return manifest, payload
 
 
 def _minimum(runtime: str) -> str:

@@ -1,0 +1,37 @@
+"""``ks100 attach``: finish an unsigned package with a signature that was made elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+__all__ = ["command"]
+
+_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+
+
+@click.command(name="attach")
+@click.argument("unsigned", type=_FILE)
+@click.option(
+    "--signature", type=_FILE, required=True, help="The signature over the digest of ks100 sign --digest-out."
+)
+@click.option("--public-key", type=_FILE, required=True, help="The public key (PEM) of the key that signed.")
+@click.option("--encoding", type=click.Choice(["der", "p1363"]), default="der", show_default=True,
+              help="How it is written: OpenSSL writes DER, tokens write P1363.")  # fmt: skip
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="UNSIGNED with .ksm otherwise.")
+def command(unsigned: Path, signature: Path, public_key: Path, encoding: str, out: Path | None) -> None:
+    """Attach a signature to UNSIGNED, from ks100 sign --digest-out. One that does not verify is not attached."""
+    from firmware_bridge.package.container import PackageFile, write_atomically
+    from firmware_bridge.package.detached import attach
+    from firmware_bridge.package.ecdsa import SignatureEncoding
+    from ks100.steps.signers import read_public_key
+
+    key, target = read_public_key(public_key), out or unsigned.with_suffix(".ksm")
+    data = attach(unsigned.read_bytes(), signature.read_bytes(), SignatureEncoding(encoding), key)
+    package = PackageFile.of(data)
+    write_atomically(target, data)
+    click.echo(f"{target}: {len(data)} bytes, sha256 {package.digest}")
+    waiver = package.manifest_unverified.evidence.waiver
+    if waiver:
+        click.secho(f"WAIVED: without a passed gate: {waiver}", fg="red", err=True)

@@ -1,0 +1,86 @@
+"""Opening the key that signs: an encrypted PEM file, or a key in a PKCS#11 token named by its URI (RFC 7512)."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import unquote, unquote_to_bytes
+
+from firmware_bridge.package.ecdsa import PublicKey
+from firmware_bridge.package.signing import PemSigner, Signer
+from ks100.errors import UsageError
+
+__all__ = ["ask_agent", "open_signer", "read_public_key"]
+
+_TOKEN = "pkcs11:"  # noqa: S105 - a URI's scheme
+_AGENT_TIMEOUT_S = 120
+
+
+@contextmanager
+def open_signer(key: str, passphrase: Callable[[], str]) -> Iterator[Signer]:
+    """Open a key for signing.
+
+    Args:
+        key: path of a PEM file, or ``pkcs11:token=T;object=LABEL;id=%01?module-path=/usr/lib/...so``.
+        passphrase: asked once: the passphrase of the file, or the PIN of the token.
+
+    Raises:
+        UsageError: the URI lacks a part.
+        InputError: the key does not open.
+    """
+    if not key.startswith(_TOKEN):
+        yield PemSigner.load(Path(key), passphrase())
+        return
+    from firmware_bridge.package.pkcs11 import Pkcs11Signer
+
+    path, _, query = key.removeprefix(_TOKEN).partition("?")
+    parts = dict(item.partition("=")[::2] for item in [*path.split(";"), *query.split("&")] if item)
+    missing = {"token", "object", "id", "module-path"} - set(parts)
+    if missing:
+        raise UsageError(f"the key {key} lacks {', '.join(sorted(missing))}; write {_TOKEN}token=T;object=L;id=%01"
+                         "?module-path=FILE.so")  # fmt: skip
+    module, key_id = Path(unquote(parts["module-path"])), unquote_to_bytes(parts["id"])
+    with Pkcs11Signer.open(module, unquote(parts["token"]), passphrase(), unquote(parts["object"]), key_id) as signer:
+        yield signer
+
+
+def read_public_key(path: Path) -> PublicKey:
+    """Read a public key in PEM.
+
+    Raises:
+        UsageError: the file cannot be read.
+        InputError: it holds no allowed key.
+    """
+    try:
+        return PublicKey.from_pem(path.read_bytes())
+    except OSError as error:
+        raise UsageError(f"cannot read the public key {path}: {error.strerror}") from error
+
+
+def ask_agent(what: str) -> str:
+    """Return a passphrase from gpg-agent, which keeps it for a while and asks by its own pinentry when it has none.
+
+    Args:
+        what: name of the key, under which the agent keeps it as ``ks100:NAME``; for a file, its name.
+
+    Raises:
+        UsageError: there is no agent, or it has no passphrase and cannot ask.
+    """
+    if shutil.which("gpg-connect-agent") is None:
+        raise UsageError("no gpg-connect-agent here; install gpg-agent, or give --passphrase-file FILE")
+    name = "".join(c if c.isalnum() or c in "._-" else "_" for c in what)[-40:]
+    command = f"GET_PASSPHRASE --data ks100:{name} X Passphrase Open+the+signing+key+{name}\n"
+    try:
+        run = subprocess.run(
+            ["gpg-connect-agent"], input=command.encode(), capture_output=True, timeout=_AGENT_TIMEOUT_S, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise UsageError(f"gpg-agent did not answer within {_AGENT_TIMEOUT_S} s; is its pinentry hidden?") from error
+    for line in run.stdout.split(b"\n"):
+        if line.startswith(b"D "):
+            return unquote_to_bytes(line[2:]).decode()
+    said = (run.stdout + run.stderr).decode(errors="replace").strip().split("\n")[-1]
+    raise UsageError(f"gpg-agent gave no passphrase for ks100:{name}: {said}")
