@@ -46,6 +46,7 @@ _COMMANDS = {
     "custody": _Entry("Trust", "Show and verify who did what to a package."),
     "emulate": _Entry("Boards", "Run an emulated board, over SSH and a serial line."),
     "boards": _Entry("Boards", "Find boards; show, provision and audit one."),
+    "agent": _Entry("Boards", "Install the agent on a real board, over SSH."),
     "flash": _Entry("Boards", "Push a package to boards, activate and confirm it."),
     "hil": _Entry("Boards", "Measure a board with the hardware-in-the-loop suite; compare two runs."),
     "report": _Entry("Boards", "Write report.html, report.json and JUnit XML of a run."),
