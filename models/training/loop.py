@@ -131,6 +131,7 @@ class FitLoop:
         validate: Callable[[int], float | None],
         progress: Progress | None = None,
         *,
+        log: Callable[[EpochRecord], None] | None = None,
         resume: bool = True,
     ) -> list[EpochRecord]:
         """Train to the end; the model then holds the averaged weights.
@@ -139,6 +140,7 @@ class FitLoop:
             checkpoint: written after each epoch, resumed from if it is of this run; None keeps none.
             validate: called after each epoch, with averaged weights in the model; returns AP50 or None.
             progress: told about each step.
+            log: told what each epoch came to.
             resume: whether an existing checkpoint counts.
 
         Raises:
@@ -152,6 +154,8 @@ class FitLoop:
             with self.averaged():
                 ap50 = validate(epoch)
             self.history.append(EpochRecord(**{**asdict(record), "ap50": ap50}))
+            if log is not None:
+                log(self.history[-1])
             if checkpoint is not None:
                 self._save(checkpoint)
         self._assign(self._average)

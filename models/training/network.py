@@ -3,6 +3,7 @@
 weights.npz    by layer and variable name
 recipe.toml    the whole recipe, defaults included
 history.json   one record an epoch, seeds, digests of the data, versions of the libraries
+tensorboard/   the same records as scalars
 """
 
 from __future__ import annotations

@@ -33,6 +33,7 @@ from models.training.loop import EpochRecord, FitLoop, Group, LoopSettings
 from models.training.loss import LossParts
 from models.training.network import TrainedNetwork, read_record, write_record
 from models.training.recipe import Recipe
+from models.training.scalars import ScalarLog
 from models.training.train import CHECKPOINT, arrays_for, detection_loss, run_identity, validator
 from models.training.weights import assign_variables, load_arrays_file, named_variables, save_arrays_file
 
@@ -164,7 +165,7 @@ def finetune_qat(
     objective = _objective(simulation.model, folded if qat.teach else None, qat.teach)
     loop = FitLoop(simulation.model, objective, arrays_for(folded, train_set, progress), groups, settings)
     validate = validator(simulation.model, val_set, qat.epochs, 0, progress)
-    history = loop.run(folder / CHECKPOINT, validate, progress, resume=resume)
+    history = loop.run(folder / CHECKPOINT, validate, progress, log=ScalarLog(folder / "tensorboard"), resume=resume)
     result = QatNetwork(
         simulation.copy_weights_to(trained.folded()), simulation.ranges(), plan, recipe, tuple(history), digests
     )

@@ -18,6 +18,7 @@ from models.training.loop import FitLoop, Group, LoopSettings
 from models.training.loss import DetectionLoss, LossParts
 from models.training.network import TrainedNetwork
 from models.training.recipe import Recipe
+from models.training.scalars import ScalarLog
 from models.training.validate import ap50_of
 
 __all__ = ["CHECKPOINT", "arrays_for", "detection_loss", "run_identity", "train", "validator"]
@@ -72,7 +73,7 @@ def train(
     group = Group(model.trainable_variables, fit.learning_rate, fit.weight_decay)
     loop = FitLoop(model, objective, data, [group], settings)
     validate = validator(model, val_set, fit.epochs, fit.validate_every, progress)
-    history = loop.run(folder / CHECKPOINT, validate, progress, resume=resume)
+    history = loop.run(folder / CHECKPOINT, validate, progress, log=ScalarLog(folder / "tensorboard"), resume=resume)
     trained = TrainedNetwork(model, recipe, tuple(history), digests)
     trained.save(folder)
     done.write_text(identity)

@@ -56,6 +56,17 @@ def test_a_finished_network_is_returned_without_training(trained, sets, recipe):
     assert again.history == network.history
 
 
+def test_each_epoch_is_in_the_tensorboard_log(trained):
+    from tensorflow.core.util import event_pb2
+    from tensorflow.data import TFRecordDataset
+
+    network, folder, _ = trained
+    files = [str(path) for path in (folder / "tensorboard").iterdir()]
+    events = [event_pb2.Event.FromString(record.numpy()) for record in TFRecordDataset(files)]
+    losses = {event.step for event in events for value in event.summary.value if value.tag == "loss"}
+    assert losses == {record.epoch for record in network.history}
+
+
 def test_seed_data_and_library_versions_are_recorded(trained, sets):
     record = json.loads((trained[1] / "history.json").read_text())
     assert record["seed"] == 1
