@@ -208,6 +208,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path, metavar="F", help="also write every outcome to this file")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--only", type=Path, metavar="F", help="only those that survived in this earlier file")
+    parser.add_argument("--module", action="append", choices=MODULES, help="only this file; may be repeated")
     options = parser.parse_args()
     os.chdir(ROOT)
     sys.path.insert(0, str(ROOT))
@@ -216,21 +217,30 @@ def main() -> int:
     if next(judge([unchanged], 1)).verdict != "survived":
         print("the tests fail without any mutant; repair them first", file=sys.stderr)
         return 2
-    work = [mutant for module in MODULES for mutant in mutants(module)]
+    work = [mutant for module in options.module or MODULES for mutant in mutants(module)]
     if options.only is not None:
         earlier = {o["name"] for o in json.loads(options.only.read_text())["outcomes"] if o["verdict"] == "survived"}
         work = [mutant for mutant in work if mutant.name in earlier]
-    outcomes = []
-    for outcome in judge(work, options.jobs):
-        outcomes.append(outcome)
-        if outcome.verdict == "survived":
-            print(f"survived: {outcome.name}, line {outcome.line}: {outcome.change}", file=sys.stderr, flush=True)
+    outcomes = _watch(work, options.jobs)
     score = _score(outcomes)
     print(json.dumps(score))
     if options.json is not None:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps({**score, "outcomes": [asdict(o) for o in outcomes]}, indent=1) + "\n")
     return 0 if score["mutants_killed_share"] >= TARGET else 1
+
+
+def _watch(work: Sequence[Mutant], jobs: int) -> list[Outcome]:
+    """Judge all mutants and print those that survive; an interrupt (Ctrl-C) ends it with what is known by then."""
+    outcomes: list[Outcome] = []
+    try:
+        for outcome in judge(work, jobs):
+            outcomes.append(outcome)
+            if outcome.verdict == "survived":
+                print(f"survived: {outcome.name}, line {outcome.line}: {outcome.change}", file=sys.stderr, flush=True)
+    except KeyboardInterrupt:
+        print(f"interrupted after {len(outcomes)} of {len(work)} mutants", file=sys.stderr)
+    return outcomes
 
 
 def _score(outcomes: Sequence[Outcome]) -> dict[str, float]:

@@ -1,6 +1,7 @@
 """Values that were judged cannot be changed afterwards, nor made by anybody but the rules."""
 
 import dataclasses
+import hashlib
 
 import pytest
 
@@ -105,3 +106,39 @@ def test_a_key_id_of_another_length_breaks_the_envelope(size):
     with pytest.raises(RejectedError) as refused:
         cose.Sign1.parse(b"\xd2" + cbor.encode([protected, {}, b"m", bytes(64)]), CONTENT_TYPE, DOMAIN)
     assert refused.value.reason is R.ENVELOPE
+
+
+@pytest.mark.parametrize("size", [1, 4, 5, 7])
+def test_a_package_of_few_bytes_is_read_whole_and_a_byte_behind_it_noticed(shop, tmp_path, size):
+    data = container.build(shop.manifest, bytes(size), shop.good)
+    (tmp_path / "p.ksm").write_bytes(data)
+    assert PackageFile.open(tmp_path / "p.ksm").body == bytes(size)
+    (tmp_path / "p.ksm").write_bytes(data + b"\0")
+    with pytest.raises(RejectedError) as refused:
+        PackageFile.open(tmp_path / "p.ksm")
+    assert refused.value.reason is R.TRAILING
+
+
+@pytest.mark.parametrize("length", range(1, 33))
+def test_the_envelope_is_found_whatever_its_length(shop, length):
+    manifest = dataclasses.replace(shop.manifest, model="m" * length)
+    file = PackageFile.of(container.build(manifest, b"x", shop.good))
+    assert file.manifest_unverified.model == manifest.model
+
+
+def test_a_package_is_named_by_the_digest_of_all_of_it(package):
+    assert PackageFile.of(package).digest == hashlib.sha256(package).hexdigest()
+
+
+@pytest.mark.parametrize("index", [-2, -1, 1, 2])
+def test_there_is_no_chunk_outside_a_package(package, index):
+    with pytest.raises(IndexError):
+        PackageFile.of(package).chunk(index)
+
+
+def test_a_written_package_may_be_read_by_everybody_and_changed_by_its_owner(tmp_path):
+    container.write_atomically(tmp_path / "new" / "folder" / "p", b"data")
+    assert (tmp_path / "new" / "folder" / "p").stat().st_mode & 0o777 == 0o644
+    assert [path.name for path in (tmp_path / "new" / "folder").iterdir()] == ["p"]
+    container.write_atomically(tmp_path / "new" / "folder" / "p", b"other")
+    assert (tmp_path / "new" / "folder" / "p").read_bytes() == b"other"
