@@ -17,7 +17,8 @@ __all__ = ["command"]
 @click.option("--plan", default="mixed", show_default=True, help="A plan's file, or int8, int16, mixed, fp16, fp32.")
 @click.option("--captures", type=click.Path(path_type=Path, exists=True, file_okay=False),
               help="Folder of pools, to fine-tune a trained network (QAT).")  # fmt: skip
-@click.option("--calibration", type=click.Path(path_type=Path, exists=True), help="Captures to calibrate with.")
+@click.option("--calibration", type=click.Path(path_type=Path, exists=True),
+              help="What PTQ measures ranges on: captures, or .npz files with an array for each input.")  # fmt: skip
 @click.option("--method", type=click.Choice(["auto", "minmax", "percentile", "mse", "worst-condition"]),
               default="auto", show_default=True, help="How PTQ chooses ranges; auto tries each.")  # fmt: skip
 @click.option("--runtime", type=click.Choice(["litert", "tflite-runtime"]), default="litert", show_default=True)
@@ -39,8 +40,8 @@ def command(
 ) -> None:
     """Quantize MODEL to one graph, each layer in the type that the plan says.
 
-    MODEL is a float .tflite (PTQ, needs --calibration), or the folder of a trained network (QAT, needs --captures with
-    the pools train, validation and calibration). Every operation's type is checked against the plan.
+    MODEL is any float .tflite (PTQ, needs --calibration), or the folder of a trained network (QAT, needs --captures
+    with the pools train, validation and calibration). Every operation's type is checked against the plan.
     """
     from ks100.steps.graphs import post_training
 

@@ -15,6 +15,8 @@ from ks100.steps.networks import FLOAT_GRAPH, quiet_tensorflow
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from models.captures import CaptureSet
+    from models.quant.feeds import Sample
     from models.quant.fidelity import OutputFidelity
     from models.quant.plan import PrecisionPlan
 
@@ -28,24 +30,28 @@ class GraphSummary:
     Attributes:
         op_counts: operations by type.
         boundaries: conversions between types.
-        worst_cosine: of its outputs against the float graph; None if not compared.
-        worst_sqnr_db: likewise.
+        outputs: each output against the float graph's.
+        ranges: how the ranges of its activations were found.
     """
 
     op_counts: dict[str, int]
     boundaries: tuple[str, ...]
-    worst_cosine: float | None
-    worst_sqnr_db: float | None
+    outputs: tuple[OutputFidelity, ...]
+    ranges: str
 
     def lines(self) -> tuple[str, ...]:
         """Return what a person wants to know, one line each."""
         counts = ", ".join(f"{name} {count}" for name, count in self.op_counts.items())
-        lines = [f"operations: {counts}", f"conversions at boundaries: {len(self.boundaries)}"]
-        if self.worst_cosine is not None and self.worst_sqnr_db is not None:
-            lines.append(
-                f"worst output against float: cosine {self.worst_cosine:.4f}, SQNR {self.worst_sqnr_db:.1f} dB"
-            )
-        return tuple(lines)
+        wide = max((len(output.name) for output in self.outputs), default=0)
+        return (
+            f"operations: {counts}",
+            f"conversions at boundaries: {len(self.boundaries)}",
+            f"ranges: {self.ranges}",
+            *(
+                f"{output.name:<{wide}}  SQNR {output.sqnr_db:5.1f} dB, cosine {output.cosine:.4f} against float"
+                for output in self.outputs
+            ),
+        )
 
 
 def load_plan(plan: str | Path) -> PrecisionPlan:
@@ -76,19 +82,24 @@ def post_training(
     from models.quant.calibrate import CalibrationMethod
     from models.quant.ptq import quantize_ptq
 
-    captures, _ = load_captures(calibration)
     chosen = load_plan(plan)
     made = quantize_ptq(
         read_graph(source),
         chosen,
-        captures,
+        _samples(calibration),
         method=None if method == "auto" else CalibrationMethod(method),
         target_runtime=runtime,
         allow_float=allow_float,
         allow_collapse=allow_collapse,
         progress=lambda done, total: progress(done / total, f"calibrating {done}/{total}"),
     )
-    return _finish(read_graph(source), made.model, chosen, out, made.outputs, allow_float=allow_float)
+    return _finish(read_graph(source), made.model, chosen, out, made.outputs, made.ranges_text, allow_float=allow_float)
+
+
+def _samples(calibration: Path) -> CaptureSet | Sequence[Sample]:
+    from models.quant.sample_files import holds_samples, read_samples
+
+    return read_samples(calibration) if holds_samples(calibration) else load_captures(calibration)[0]
 
 
 def trained(network: Path, plan: str | Path, calibration: Path, out: Path, *, runtime: str = "litert") -> GraphSummary:
@@ -108,7 +119,7 @@ def trained(network: Path, plan: str | Path, calibration: Path, out: Path, *, ru
     model = produce(source, chosen, load_ranges(network, source), runtime)
     outputs = fidelity(source, model, captures)
     refuse_collapse(outputs)
-    return _finish(source, model, chosen, out, outputs)
+    return _finish(source, model, chosen, out, outputs, "as fine-tuned")
 
 
 def _finish(
@@ -117,6 +128,7 @@ def _finish(
     plan: PrecisionPlan,
     out: Path,
     outputs: Sequence[OutputFidelity],
+    ranges: str,
     *,
     allow_float: bool = False,
 ) -> GraphSummary:
@@ -136,8 +148,8 @@ def _finish(
     summary = GraphSummary(
         dict(report.op_counts),
         tuple(f"{b.kind} {b.source} -> {', '.join(b.targets)}" for b in report.boundaries),
-        min((item.cosine for item in outputs), default=None),
-        min((item.sqnr_db for item in outputs), default=None),
+        tuple(outputs),
+        ranges,
     )
     out.with_suffix(".lint.json").write_text(json.dumps(asdict(summary), indent=1) + "\n")
     return summary

@@ -2,7 +2,7 @@
 
 Which way of choosing ranges is best depends on the network: a clip that is best for a tensor's own error need not be
 for the outputs. So each is tried, and the graph is kept whose outputs are nearest to the float ones where they are
-farthest: in their worst condition. Biases are corrected if that brings them nearer still.
+farthest: in their worst condition. Channels are equalized, and biases corrected, if that brings them nearer still.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from models.captures import CaptureSet
 from models.quant import editing
 from models.quant.calibrate import CalibrationMethod, Progress, calibrate_each
 from models.quant.correction import correct_biases
+from models.quant.equalization import equalize
 from models.quant.feeds import Sample
 from models.quant.fidelity import OutputFidelity, fidelity, refuse_collapse, worst_condition_error
 from models.quant.plan import PrecisionPlan
@@ -34,6 +35,7 @@ class QuantizedGraph:
         ranges: what its activations were quantized with.
         outputs: how faithful each output is to the float graph.
         bias_corrected: whether its biases were corrected for the mean error of quantization.
+        equalized: whether channels between its convolutions were equalized.
     """
 
     model: bytes
@@ -41,6 +43,13 @@ class QuantizedGraph:
     ranges: Ranges
     outputs: tuple[OutputFidelity, ...]
     bias_corrected: bool = False
+    equalized: bool = False
+
+    @property
+    def ranges_text(self) -> str:
+        """How its ranges were found, and what was done to the weights before."""
+        applied = [(self.equalized, "channels equalized"), (self.bias_corrected, "biases corrected")]
+        return ", ".join([self.ranges.source, *(text for done, text in applied if done)])
 
 
 def quantize_ptq(
@@ -72,22 +81,33 @@ def quantize_ptq(
         QuantizationError: the graph cannot be produced as planned, or collapsed.
     """
     methods = tuple(CalibrationMethod) if method is None else (method,)
-    found = calibrate_each(float_tflite, captures, methods, progress)
-
-    def make(source: bytes, ranges: Ranges, corrected: bool) -> _Candidate:
-        model = produce(source, plan, ranges, target_runtime, allow_float=allow_float)
-        return _Candidate(model, ranges, corrected, worst_condition_error(float_tflite, model, captures))
-
     graph = Graph.parse(editing.fit_for_quantizing(float_tflite))
     wanted = precisions(graph, plan, target_runtime, allow_float=allow_float)
-    made = [make(float_tflite, ranges, False) for ranges in found.values()]
-    if any(precision.integer for precision in wanted.values()):
-        made += [make(correct_biases(float_tflite, wanted, r, captures), r, True) for r in found.values()]
+    integer = any(precision.integer for precision in wanted.values())
+
+    def made_of(source: bytes, ranges: Ranges, **applied: bool) -> _Candidate:
+        model = produce(source, plan, ranges, target_runtime, allow_float=allow_float)
+        return _Candidate(model, ranges, worst_condition_error(float_tflite, model, captures), **applied)
+
+    made = []
+    for source in _sources(float_tflite) if integer else (float_tflite,):
+        equalized = source is not float_tflite
+        for ranges in calibrate_each(source, captures, methods, progress).values():
+            made.append(made_of(source, ranges, equalized=equalized))
+            if integer:
+                corrected = correct_biases(source, wanted, ranges, captures)
+                made.append(made_of(corrected, ranges, equalized=equalized, bias_corrected=True))
     best = min(made, key=lambda candidate: candidate.error)
     outputs = fidelity(float_tflite, best.model, captures)
     if not allow_collapse:
         refuse_collapse(outputs)
-    return QuantizedGraph(best.model, plan, best.ranges, outputs, best.corrected)
+    return QuantizedGraph(best.model, plan, best.ranges, outputs, best.bias_corrected, best.equalized)
+
+
+def _sources(float_tflite: bytes) -> tuple[bytes, ...]:
+    """Return the float graph, and beside it the equalized one if that is another."""
+    equalized = equalize(float_tflite)
+    return (float_tflite,) if equalized == float_tflite else (float_tflite, equalized)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,5 +116,6 @@ class _Candidate:
 
     model: bytes
     ranges: Ranges
-    corrected: bool
     error: float
+    equalized: bool = False
+    bias_corrected: bool = False
