@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,10 +15,12 @@ from models.networks.fold import fold_into
 from models.networks.fusion import FUSION_SMALL, PARTS, THERMAL_SMALL, FusionSpec, build_fusion
 from models.networks.inputs import feed, frame_size
 
-__all__ = ["NETWORKS", "AttentionSpec", "FusionSpec", "build", "feed", "fold", "frame_size", "groups"]
+__all__ = ["NETWORKS", "AttentionSpec", "FusionSpec", "build", "feed", "fold", "frame_size", "fused_features", "groups"]
 
 NETWORKS: dict[str, FusionSpec] = {"fusion-small": FUSION_SMALL, "thermal-small": THERMAL_SMALL}
 """Every network that `build` knows, by name."""
+
+_FUSED = re.compile(r"fusion_\d+")
 
 
 def build(name: str, *, folded: bool = False, **options: Any) -> keras.Model:
@@ -63,6 +66,12 @@ def fold(trained: keras.Model, name: str, **options: Any) -> keras.Model:
         TrainingError: ``trained`` is another network.
     """
     return fold_into(trained, build(name, folded=True, **options))
+
+
+def fused_features(model: keras.Model) -> list[Any]:
+    """Return the symbolic outputs of the model's fusion layers, by stride; none where there is one band."""
+    found = [layer for layer in model.layers if _FUSED.fullmatch(layer.name)]
+    return [layer.output for layer in sorted(found, key=lambda layer: int(layer.name.partition("_")[2]))]
 
 
 def groups(model: keras.Model) -> dict[str, tuple[str, ...]]:

@@ -1,12 +1,14 @@
-"""What the float parent teaches its quantized child: its own answers, cell by cell."""
+"""What the float parent teaches its quantized child: its own answers, cell by cell, and what it sees on the way."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import tensorflow as tf
 
 from models.training.loss import LossParts
 
-__all__ = ["teach"]
+__all__ = ["teach", "teach_features"]
 
 _CLASS_WEIGHT, _BOX_WEIGHT, _KINEMATICS_WEIGHT = 4.0, 1.0, 0.3
 _EPSILON = 1e-6
@@ -35,3 +37,17 @@ def teach(student: dict[str, tf.Tensor], teacher: dict[str, tf.Tensor]) -> LossP
     return LossParts(
         _CLASS_WEIGHT * classes / total, _BOX_WEIGHT * boxes / total, _KINEMATICS_WEIGHT * kinematics / total
     )
+
+
+def teach_features(student: Sequence[tf.Tensor], teacher: Sequence[tf.Tensor]) -> tf.Tensor:
+    """Return the mean squared difference of fused features, each in units of the teacher's mean square.
+
+    Args:
+        student: float32 [B, h, w, c] for each fusion layer; may be empty.
+        teacher: the same of the teacher; gradients are expected to be stopped.
+    """
+    parts = [
+        tf.reduce_mean((own - wanted) ** 2) / (tf.reduce_mean(wanted**2) + _EPSILON)
+        for own, wanted in zip(student, teacher, strict=True)
+    ]
+    return tf.add_n(parts) / len(parts) if parts else tf.constant(0.0)

@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +25,10 @@ from models.training.data import TrainingArrays
 from models.training.events import Progress, Stage, TrainingEvent
 from models.training.loss import LossParts
 from models.training.optimizer import AdamW, flatten, unflatten
+from models.training.validate import Validation
 from models.training.weights import load_arrays_file, named_variables, save_arrays_file
 
-__all__ = ["EpochRecord", "FitLoop", "Group", "LoopSettings"]
+__all__ = ["EpochRecord", "FitLoop", "Group", "LoopSettings", "kept_epoch"]
 
 _GRADIENT_NORM = 10.0
 _LAST_RATE = 0.01
@@ -45,6 +46,8 @@ class EpochRecord:
         kinematics: its part for range and velocity.
         seconds: wall time.
         ap50: on the validation set after it in [0, 1], None where not measured.
+        features: the loss's part for the features that a teacher taught.
+        worst_drop_points: AP50 lost against the float parent in the worst condition, None where not measured.
     """
 
     epoch: int
@@ -54,6 +57,14 @@ class EpochRecord:
     kinematics: float
     seconds: float
     ap50: float | None = None
+    features: float = 0.0
+    worst_drop_points: float | None = None
+
+
+def kept_epoch(history: Sequence[EpochRecord]) -> EpochRecord:
+    """Return the epoch whose weights are kept: the best in its worst condition, the last if that was not measured."""
+    judged = [record for record in history if record.worst_drop_points is not None]
+    return min(judged, key=lambda record: (record.worst_drop_points, record.epoch), default=history[-1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +74,7 @@ class LoopSettings:
     Attributes:
         stage: told in events.
         identity: names the run; a checkpoint of another one is not resumed.
+        patience: epochs without a better worst condition after which the loop ends; 0 never does.
     """
 
     stage: Stage
@@ -73,6 +85,7 @@ class LoopSettings:
     seed: int
     augmentation: Augmentation
     identity: str
+    patience: int = 0
 
 
 @dataclass(frozen=True)
@@ -122,23 +135,24 @@ class FitLoop:
         )  # fmt: skip
         self._optimizers = [AdamW(group.variables, group.weight_decay, _GRADIENT_NORM) for group in self._groups]
         self._average = tf.Variable(flatten([v.value for v in model.variables]))
+        self._kept = tf.Variable(self._average)
         self._step = tf.function(self._train_step, autograph=False)
         self.history: list[EpochRecord] = []
 
     def run(
         self,
         checkpoint: Path | None,
-        validate: Callable[[int], float | None],
+        validate: Callable[[int], Validation | None],
         progress: Progress | None = None,
         *,
         log: Callable[[EpochRecord], None] | None = None,
         resume: bool = True,
     ) -> list[EpochRecord]:
-        """Train to the end; the model then holds the averaged weights.
+        """Train to the end; the model then holds the averaged weights of the epoch that `kept_epoch` names.
 
         Args:
             checkpoint: written after each epoch, resumed from if it is of this run; None keeps none.
-            validate: called after each epoch, with averaged weights in the model; returns AP50 or None.
+            validate: called after each epoch, with averaged weights in the model; None where it did not look.
             progress: told about each step.
             log: told what each epoch came to.
             resume: whether an existing checkpoint counts.
@@ -149,17 +163,26 @@ class FitLoop:
         if resume and checkpoint is not None and checkpoint.is_file():
             self._restore(checkpoint)
         clock = _Clock(len(self.history), self._settings.epochs, self.steps)
-        for epoch in range(len(self.history) + 1, self._settings.epochs + 1):
-            record = self._epoch(epoch, clock, progress)
+        while not self._over():
+            record = self._epoch(len(self.history) + 1, clock, progress)
             with self.averaged():
-                ap50 = validate(epoch)
-            self.history.append(EpochRecord(**{**asdict(record), "ap50": ap50}))
+                found = validate(record.epoch)
+            if found is not None:
+                record = replace(record, ap50=found.ap50, worst_drop_points=found.worst_drop_points)
+            self.history.append(record)
+            if kept_epoch(self.history) is record:
+                self._kept.assign(self._average)
             if log is not None:
-                log(self.history[-1])
+                log(record)
             if checkpoint is not None:
                 self._save(checkpoint)
-        self._assign(self._average)
+        self._assign(self._kept)
         return self.history
+
+    def _over(self) -> bool:
+        done, patience = len(self.history), self._settings.patience
+        stalled = bool(done and patience) and done - kept_epoch(self.history).epoch >= patience
+        return stalled or done >= self._settings.epochs
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
@@ -176,7 +199,7 @@ class FitLoop:
     def _epoch(self, epoch: int, clock: _Clock, progress: Progress | None) -> EpochRecord:
         settings = self._settings
         order = np.random.default_rng([settings.seed, epoch]).permutation(self._count)
-        started, total = time.monotonic(), np.zeros(4)
+        started, total = time.monotonic(), np.zeros(5)
         for index in range(self.steps):
             step = (epoch - 1) * self.steps + index
             chosen = order[index * self._batch : (index + 1) * self._batch].astype(np.int32)
@@ -196,8 +219,8 @@ class FitLoop:
                 left_s = clock.left_s(step + 1)
                 done, whole = step + 1, self.steps * settings.epochs
                 progress(TrainingEvent(settings.stage, done, whole, epoch, settings.epochs, loss, left_s))
-        loss, classes, boxes, kinematics = (float(value) for value in total / self.steps)
-        return EpochRecord(epoch, loss, classes, boxes, kinematics, time.monotonic() - started)
+        loss, classes, boxes, kinematics, features = (float(value) for value in total / self.steps)
+        return EpochRecord(epoch, loss, classes, boxes, kinematics, time.monotonic() - started, features=features)
 
     def _rate(self, group: Group, step: int) -> float:
         """Return the learning rate: linear warm-up, then cosine (Loshchilov and Hutter 2017)."""
@@ -221,12 +244,12 @@ class FitLoop:
             optimizer.apply(gradient, rates[index])
         now = flatten([v.value for v in self._model.variables])
         self._average.assign_add((now - self._average) * (1.0 - decay))
-        return tf.stack([loss, parts.classes, parts.boxes, parts.kinematics])
+        return tf.stack([loss, parts.classes, parts.boxes, parts.kinematics, parts.features])
 
     def _slots(self) -> dict[str, Any]:
         """Return every variable that a resumed run needs, by name."""
         found: dict[str, Any] = {f"model/{name}": v for name, v in named_variables(self._model).items()}
-        found["average"] = self._average
+        found |= {"average": self._average, "kept": self._kept}
         for index, optimizer in enumerate(self._optimizers):
             found |= {f"optimizer{index}/{i}": v for i, v in enumerate(optimizer.state)}
         return found

@@ -21,11 +21,12 @@ class LossParts(NamedTuple):
     classes: tf.Tensor
     boxes: tf.Tensor
     kinematics: tf.Tensor
+    features: tf.Tensor | float = 0.0
 
     @property
     def total(self) -> tf.Tensor:
         """The loss that is minimised."""
-        return self.classes + self.boxes + self.kinematics
+        return self.classes + self.boxes + self.kinematics + self.features
 
 
 class DetectionLoss:

@@ -19,22 +19,23 @@ import tensorflow as tf
 from firmware_bridge.target.graph import Graph
 from models.captures import CaptureSet
 from models.errors import TrainingError
-from models.networks import build, feed
+from models.networks import build, feed, fused_features
 from models.quant.calibrate import CalibrationMethod, calibrate
 from models.quant.layers import tensor_names
 from models.quant.plan import Precision, PrecisionPlan
 from models.quant.qat import Simulation, simulate
 from models.quant.ranges import Ranges
 from models.training.augment import TrainingBatch
-from models.training.distil import teach
+from models.training.distil import teach, teach_features
 from models.training.events import Progress, Stage, TrainingEvent
 from models.training.export import export_float
-from models.training.loop import EpochRecord, FitLoop, Group, LoopSettings
+from models.training.loop import EpochRecord, FitLoop, Group, LoopSettings, kept_epoch
 from models.training.loss import LossParts
 from models.training.network import TrainedNetwork, read_record, write_record
-from models.training.recipe import Recipe
+from models.training.recipe import QatSettings, Recipe
 from models.training.scalars import ScalarLog
 from models.training.train import CHECKPOINT, arrays_for, detection_loss, run_identity, validator
+from models.training.validate import evaluated
 from models.training.weights import assign_variables, load_arrays_file, named_variables, save_arrays_file
 
 __all__ = ["QatNetwork", "calibrated_ranges", "finetune_qat", "load_ranges"]
@@ -65,8 +66,8 @@ class QatNetwork:
 
     @property
     def ap50(self) -> float | None:
-        """AP50 of the simulation on the validation set after the last epoch, None if there was no set."""
-        return self.history[-1].ap50 if self.history else None
+        """AP50 of the simulation on the validation set after the epoch kept, None if there was no set."""
+        return kept_epoch(self.history).ap50 if self.history else None
 
     def simulation(self) -> Simulation:
         """Return the simulated integer network."""
@@ -133,7 +134,7 @@ def finetune_qat(
         recipe: its ``qat`` and ``augmentation`` sections count.
         plan: which layer computes in what.
         train_set: what to learn from.
-        val_set: what the simulation's AP50 is measured on; None measures nothing.
+        val_set: what the simulation is judged on after each epoch; None measures nothing and goes to the end.
         calibration_set: what ranges start from.
         folder: where checkpoint and network are kept.
         progress: told about each step.
@@ -156,15 +157,17 @@ def finetune_qat(
     chosen = calibration_set.subset(range(min(qat.calibration, len(calibration_set))))
     simulation = simulate(folded, plan, calibrated_ranges(folded, plan, chosen, progress))
     settings = LoopSettings(
-        Stage.FINE_TUNING, qat.epochs, qat.batch, 0.0, qat.ema, recipe.seed, recipe.augmentation, identity
-    )
+        Stage.FINE_TUNING, qat.epochs, qat.batch, 0.0, qat.ema, recipe.seed, recipe.augmentation, identity,
+        patience=qat.patience,
+    )  # fmt: skip
     groups = [
         Group(simulation.weights, qat.learning_rate),
         Group(simulation.range_variables, qat.range_learning_rate, until=1.0 - qat.freeze),
     ]
-    objective = _objective(simulation.model, folded if qat.teach else None, qat.teach)
+    objective = _objective(simulation.model, folded, qat)
     loop = FitLoop(simulation.model, objective, arrays_for(folded, train_set, progress), groups, settings)
-    validate = validator(simulation.model, val_set, qat.epochs, 0, progress)
+    parent = None if val_set is None else evaluated(folded, val_set)
+    validate = validator(simulation.model, val_set, qat.epochs, 1, progress, parent)
     history = loop.run(folder / CHECKPOINT, validate, progress, log=ScalarLog(folder / "tensorboard"), resume=resume)
     result = QatNetwork(
         simulation.copy_weights_to(trained.folded()), simulation.ranges(), plan, recipe, tuple(history), digests
@@ -205,18 +208,26 @@ def calibrated_ranges(
     return found
 
 
-def _objective(model: keras.Model, teacher: keras.Model | None, weight: float) -> Callable[[TrainingBatch], LossParts]:
+def _objective(model: keras.Model, parent: keras.Model, qat: QatSettings) -> Callable[[TrainingBatch], LossParts]:
+    """Return the loss: against the truth, the parent's answers and the parent's fused features."""
     loss = detection_loss(model)
+    student = keras.Model(model.input, (model.output, fused_features(model)))
+    teacher = keras.Model(parent.input, (parent.output, fused_features(parent)))
 
     def objective(batch: TrainingBatch) -> LossParts:
         frames = feed(model, batch.eo, batch.lwir)
-        outputs = model(frames, training=True)
+        outputs, features = student(frames, training=True)
         parts = loss(outputs, batch)
-        if teacher is None:
+        if not qat.teach and not qat.features:
             return parts
-        taught = {name: tf.stop_gradient(value) for name, value in teacher(frames, training=False).items()}
+        taught, seen = keras.tree.map_structure(tf.stop_gradient, teacher(frames, training=False))
         extra = teach(outputs, taught)
-        return LossParts(*(part + weight * more for part, more in zip(parts, extra, strict=True)))
+        return LossParts(
+            parts.classes + qat.teach * extra.classes,
+            parts.boxes + qat.teach * extra.boxes,
+            parts.kinematics + qat.teach * extra.kinematics,
+            qat.features * teach_features(features, seen),
+        )
 
     return objective
 

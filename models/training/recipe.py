@@ -67,6 +67,9 @@ class QatSettings:
         freeze: last share of the steps in which ranges stand still.
         ema: as in `Fit`.
         teach: weight of the FP32 network's own answers beside the truth; 0 leaves the teacher out.
+        features: weight of the FP32 network's fused features, likewise.
+        patience: epochs without a better worst condition on the validation set after which fine-tuning ends, keeping
+            the best epoch; 0 goes to the end.
         calibration: captures that ranges start from, at most.
     """
 
@@ -77,6 +80,8 @@ class QatSettings:
     freeze: float = 0.25
     ema: float = 0.98
     teach: float = 1.0
+    features: float = 0.3
+    patience: int = 2
     calibration: int = 128
 
 

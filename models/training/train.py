@@ -9,6 +9,7 @@ from pathlib import Path
 import keras
 
 from models.captures import CaptureSet
+from models.evaluation.record import Evaluation
 from models.heads import output_strides
 from models.networks import build, feed, frame_size
 from models.training.augment import TrainingBatch
@@ -19,7 +20,7 @@ from models.training.loss import DetectionLoss, LossParts
 from models.training.network import TrainedNetwork
 from models.training.recipe import Recipe
 from models.training.scalars import ScalarLog
-from models.training.validate import ap50_of
+from models.training.validate import Validation, evaluated, validation_of
 
 __all__ = ["CHECKPOINT", "arrays_for", "detection_loss", "run_identity", "train", "validator"]
 
@@ -99,11 +100,19 @@ def detection_loss(model: keras.Model) -> DetectionLoss:
 
 
 def validator(
-    model: keras.Model, val_set: CaptureSet | None, epochs: int, every: int, progress: Progress | None
-) -> Callable[[int], float | None]:
-    """Return what measures AP50 after the last epoch and after each ``every`` epochs (0: after the last only)."""
+    model: keras.Model,
+    val_set: CaptureSet | None,
+    epochs: int,
+    every: int,
+    progress: Progress | None,
+    parent: Evaluation | None = None,
+) -> Callable[[int], Validation | None]:
+    """Return what validates after the last epoch and after each ``every`` epochs (0: after the last only).
 
-    def validate(epoch: int) -> float | None:
+    With the ``parent``'s evaluation on the same set it also tells how far the model falls from it.
+    """
+
+    def validate(epoch: int) -> Validation | None:
         due = epoch == epochs or (every and epoch % every == 0)
         if val_set is None or not due:
             return None
@@ -112,9 +121,9 @@ def validator(
             if progress is not None:
                 progress(TrainingEvent(Stage.VALIDATING, done, total, epoch, epochs, ap50=ap50))
 
-        ap50 = ap50_of(model, val_set, told)
-        told(len(val_set), len(val_set), ap50)
-        return ap50
+        found = validation_of(evaluated(model, val_set, told), parent)
+        told(len(val_set), len(val_set), found.ap50)
+        return found
 
     return validate
 

@@ -1,22 +1,38 @@
-"""Running a Keras detector over captures, and its AP50 there."""
+"""Running a Keras detector over captures, its AP50 there, and how far it falls from its parent where it falls most."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from models.captures import CaptureSet
-from models.evaluation.metrics import evaluate
+from models.evaluation.metrics import Evaluation, evaluate
 from models.heads import DecodePolicy, Detections, decode
 from models.networks import feed, frame_size
 from models.preprocess import batch, to_unit
 
-__all__ = ["ap50_of", "detect"]
+__all__ = ["Validation", "ap50_of", "detect", "evaluated", "validation_of"]
 
 _BATCH = 25
+_ENOUGH_OBJECTS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """What a network in training came to on the validation set.
+
+    Attributes:
+        ap50: over the whole set, in [0, 1].
+        worst_drop_points: AP50 that it loses against its float parent in the condition where it loses most, in
+            points; None without a parent.
+    """
+
+    ap50: float
+    worst_drop_points: float | None = None
 
 
 def detect(
@@ -49,6 +65,25 @@ def detect(
     return found
 
 
+def evaluated(
+    model: keras.Model, captures: CaptureSet, progress: Callable[[int, int], None] | None = None
+) -> Evaluation:
+    """Return the model's evaluation on ``captures``."""
+    return evaluate(captures, detect(model, captures, progress), "keras")
+
+
 def ap50_of(model: keras.Model, captures: CaptureSet, progress: Callable[[int, int], None] | None = None) -> float:
     """Return the model's AP50 on ``captures``, in [0, 1]."""
-    return float(evaluate(captures, detect(model, captures, progress), "keras").ap50)
+    return float(evaluated(model, captures, progress).ap50)
+
+
+def validation_of(found: Evaluation, parent: Evaluation | None) -> Validation:
+    """Return what counts of an evaluation; conditions with a few objects only do not decide what is worst."""
+    if parent is None:
+        return Validation(float(found.ap50))
+    drops = [
+        100 * (before.ap50 - after.ap50)
+        for before, after in zip(parent.slices, found.slices, strict=True)
+        if before.objects >= _ENOUGH_OBJECTS
+    ]
+    return Validation(float(found.ap50), max(drops, default=100 * (parent.ap50 - found.ap50)))
