@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.peer_quantizers import converter_int8, edge_quantizer_int8
+from benchmarks.quantization_board import board_mismatches
 from firmware_bridge.target.isolated import IsolatedRuntime
 from firmware_bridge.target.runtime import Kernels, LiteRt
 from models.captures import CaptureSet
@@ -243,6 +244,11 @@ def _parity(bench: Benchmark, subject: _Subject, graph: bytes) -> None:
     )
     with IsolatedRuntime("tflite-runtime").load(bridged, Kernels.REFERENCE) as other:
         found = parity(LiteRt().load(bridged, Kernels.REFERENCE), other, feeds)
+    differing = {
+        name: board_mismatches(made, name, feeds) for name, made in (("litert", graph), ("tflite-runtime", bridged))
+    }
+    note = ", ".join(f"{name} {count}" for name, count in differing.items())
+    bench.row("board_host_mismatches", sum(differing.values()), "values", at_most=0, peer="host", note=note)
     mismatches = sum(output.mismatches for output in found)
     bench.row("runtimes_mismatches", mismatches, "values", at_most=0, peer="tflite-runtime, reference kernels")
 

@@ -52,8 +52,14 @@ class Workshop:
         payload = tiny_graph() + random.Random(seed).randbytes(noise_bytes)  # noqa: S311 - noise, no secret
         return self.sign(payload, str(seed), security_version)
 
-    def sign(self, payload: bytes, version: str = "1", security_version: int = 1) -> PackageFile:
-        """Return any graph as a signed package."""
+    def sign(
+        self,
+        payload: bytes,
+        version: str = "1",
+        security_version: int = 1,
+        runtime: tuple[str, str] = ("litert", "2.0"),
+    ) -> PackageFile:
+        """Return any graph as a signed package, for boards with at least this version of the runtime."""
         graph = Graph.parse(payload)
         manifest = Manifest(
             package_id=hashlib.sha256(version.encode()).digest()[:16],
@@ -61,7 +67,7 @@ class Workshop:
             model="tiny",
             version=version,
             boards=(BOARD,),
-            runtimes=(("litert", "2.0"),),
+            runtimes=(runtime,),
             ops=graph.op_types,
             security_version=security_version,
             inputs=tuple(map(TensorSpec.of, graph.inputs)),

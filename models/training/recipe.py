@@ -168,6 +168,11 @@ class Recipe:
         """SHA-256 (hex) of the whole recipe."""
         return hashlib.sha256(self.to_toml().encode()).hexdigest()
 
+    @property
+    def float_part(self) -> Recipe:
+        """What decides the float network: another way of fine-tuning it trains no other one."""
+        return dataclasses.replace(self, qat=QatSettings())
+
 
 def known_recipes() -> tuple[str, ...]:
     """Return the names of the recipes that ship with the project."""

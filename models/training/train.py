@@ -37,7 +37,8 @@ def train(
 ) -> TrainedNetwork:
     """Train a network and save it in ``folder``.
 
-    The same recipe and data resume from the folder's checkpoint, or return the finished network at once.
+    The same recipe and data resume from the folder's checkpoint, or return the finished network at once; what the
+    recipe says of fine-tuning may differ.
 
     Args:
         recipe: what and how.
@@ -53,9 +54,10 @@ def train(
         TrainingError: the loss is not finite, or a file in the folder is damaged.
     """
     digests = {"train": train_set.digest} | ({} if val_set is None else {"validation": val_set.digest})
-    identity = run_identity("train", recipe, digests)
+    identity = run_identity("train", recipe.float_part, digests)
     done = folder / "done"
     if resume and done.is_file() and done.read_text() == identity:
+        (folder / "recipe.toml").write_text(recipe.to_toml())
         return TrainedNetwork.load(folder)
     folder.mkdir(parents=True, exist_ok=True)
     done.unlink(missing_ok=True)

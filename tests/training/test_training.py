@@ -92,6 +92,17 @@ def test_an_interrupted_training_resumes_to_the_very_same_weights(trained, sets,
     assert not (tmp_path / "checkpoint.npz").exists()
 
 
+def test_another_way_of_fine_tuning_trains_no_other_parent(trained, sets, recipe):
+    from models.training import TrainedNetwork, train
+
+    other = dataclasses.replace(recipe, qat=dataclasses.replace(recipe.qat, epochs=7))
+    events = []
+    train(other, sets["train"], sets["validation"], trained[1], events.append)
+    assert not events
+    assert TrainedNetwork.load(trained[1]).recipe.qat.epochs == 7
+    train(recipe, sets["train"], sets["validation"], trained[1])
+
+
 def test_a_damaged_checkpoint_is_one_line_that_says_what_to_do(sets, recipe, tmp_path):
     from models.training import train
 
