@@ -17,6 +17,8 @@ __all__ = ["command"]
 @click.option("--plan", default="mixed", show_default=True, help="A plan's file, or int8, int16, mixed, fp16, fp32.")
 @click.option("--captures", type=click.Path(path_type=Path, exists=True, file_okay=False),
               help="Folder of pools, to fine-tune a trained network (QAT).")  # fmt: skip
+@click.option("--hard-cases", type=click.Path(path_type=Path, exists=True),
+              help="Hard cases to fine-tune on as well, e.g. of `ks100 hard mine`.")  # fmt: skip
 @click.option("--calibration", type=click.Path(path_type=Path, exists=True),
               help="What PTQ measures ranges on: captures, or .npz files with an array for each input.")  # fmt: skip
 @click.option("--method", type=click.Choice(["auto", "minmax", "percentile", "mse", "worst-condition"]),
@@ -31,6 +33,7 @@ def command(
     model: Path,
     plan: str,
     captures: Path | None,
+    hard_cases: Path | None,
     calibration: Path | None,
     method: str,
     runtime: str,
@@ -46,7 +49,7 @@ def command(
     from ks100.steps.graphs import post_training
 
     if model.is_dir():
-        summary = _fine_tune(model, plan, captures, out, runtime)
+        summary = _fine_tune(model, plan, captures, hard_cases, out, runtime)
     elif calibration is None:
         raise UsageError(f"quantizing {model} needs captures to measure ranges on: give --calibration")
     else:
@@ -61,7 +64,9 @@ def command(
         click.echo(f"  {line}")
 
 
-def _fine_tune(network: Path, plan: str, captures: Path | None, out: Path, runtime: str) -> tuple[str, ...]:
+def _fine_tune(
+    network: Path, plan: str, captures: Path | None, hard_cases: Path | None, out: Path, runtime: str
+) -> tuple[str, ...]:
     from ks100.steps.graphs import load_plan, trained
     from ks100.steps.networks import finetune
 
@@ -71,5 +76,5 @@ def _fine_tune(network: Path, plan: str, captures: Path | None, out: Path, runti
     work.mkdir(parents=True, exist_ok=True)
     load_plan(plan).save(work / "plan.json")
     with progress_bar("QAT") as progress:
-        result = finetune(network, captures, work / "plan.json", work, progress)
+        result = finetune(network, captures, work / "plan.json", work, progress, hard=hard_cases)
     return (result, *trained(work, work / "plan.json", captures / "calibration", out, runtime=runtime).lines())

@@ -41,8 +41,19 @@ def train_float(captures: Path, recipe: str | Path, out: Path, progress: Progres
     return _summary(trained.ap50)
 
 
-def finetune(network: Path, captures: Path, plan: Path, out: Path, progress: Progress, *, resume: bool = True) -> str:
+def finetune(
+    network: Path,
+    captures: Path,
+    plan: Path,
+    out: Path,
+    progress: Progress,
+    *,
+    hard: Path | None = None,
+    resume: bool = True,
+) -> str:
     """Fine-tune the network in ``network`` under ``plan``; leave weights, ranges and float graph in ``out``.
+
+    ``hard`` holds hard cases to learn from beside ``captures/train``.
 
     Returns:
         One line on the result.
@@ -58,7 +69,7 @@ def finetune(network: Path, captures: Path, plan: Path, out: Path, progress: Pro
     )
     tuned = finetune_qat(
         trained, trained.recipe, PrecisionPlan.load(plan), train_set, validation, calibration, out,
-        _events(progress), resume,
+        _events(progress), resume, hard_set=None if hard is None else load_captures(hard)[0],
     )  # fmt: skip
     (out / FLOAT_GRAPH).write_bytes(tuned.export())
     return _summary(tuned.ap50)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +46,18 @@ class TrainingArrays:
     def __len__(self) -> int:
         """Return the number of captures."""
         return len(self.eo)
+
+    def joined(self, other: TrainingArrays) -> TrainingArrays:
+        """Return the captures of both, of one size of frame."""
+        most = max(self.state.shape[1], other.state.shape[1])
+
+        def together(name: str) -> NDArray[Any]:
+            parts = [getattr(part, name) for part in (self, other)]
+            if name not in ("eo", "lwir"):
+                parts = [np.pad(p, [(0, 0), (0, most - p.shape[1]), *[(0, 0)] * (p.ndim - 2)]) for p in parts]
+            return np.concatenate(parts)
+
+        return TrainingArrays(*(together(item.name) for item in fields(self)))
 
 
 def load_arrays(

@@ -7,6 +7,7 @@ ranges.json                               (min, max) of each layer's output, as 
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -124,6 +125,8 @@ def finetune_qat(
     folder: Path,
     progress: Progress | None = None,
     resume: bool = True,
+    *,
+    hard_set: CaptureSet | None = None,
 ) -> QatNetwork:
     """Fine-tune ``trained`` with simulated quantization and save the result in ``folder``.
 
@@ -139,13 +142,15 @@ def finetune_qat(
         folder: where checkpoint and network are kept.
         progress: told about each step.
         resume: whether what is in the folder counts.
+        hard_set: hard cases to learn from beside ``train_set``, e.g. mined ones; none of what anything is judged on.
 
     Raises:
         RecipeError: a rule of the plan names no layer.
         DataError: a set is empty or wrong.
         TrainingError: the loss is not finite, or a file in the folder is damaged.
     """
-    digests = _digests(trained, plan, train_set, val_set, calibration_set)
+    sets = {"train": train_set, "calibration": calibration_set, "validation": val_set, "hard": hard_set}
+    digests = _digests(trained, plan, sets)
     identity = run_identity("qat", recipe, digests)
     done = folder / "done"
     if resume and done.is_file() and done.read_text() == identity:
@@ -165,7 +170,10 @@ def finetune_qat(
         Group(simulation.range_variables, qat.range_learning_rate, until=1.0 - qat.freeze),
     ]
     objective = _objective(simulation.model, folded, qat)
-    loop = FitLoop(simulation.model, objective, arrays_for(folded, train_set, progress), groups, settings)
+    data = arrays_for(folded, train_set, progress)
+    if hard_set is not None:
+        data = data.joined(arrays_for(folded, hard_set, progress))
+    loop = FitLoop(simulation.model, objective, data, groups, settings)
     parent = None if val_set is None else evaluated(folded, val_set)
     validate = validator(simulation.model, val_set, qat.epochs, 1, progress, parent)
     history = loop.run(folder / CHECKPOINT, validate, progress, log=ScalarLog(folder / "tensorboard"), resume=resume)
@@ -232,25 +240,12 @@ def _objective(model: keras.Model, parent: keras.Model, qat: QatSettings) -> Cal
     return objective
 
 
-def _digests(
-    trained: TrainedNetwork,
-    plan: PrecisionPlan,
-    train_set: CaptureSet,
-    val_set: CaptureSet | None,
-    calibration_set: CaptureSet,
-) -> dict[str, str]:
-    import hashlib
-
+def _digests(trained: TrainedNetwork, plan: PrecisionPlan, sets: Mapping[str, CaptureSet | None]) -> dict[str, str]:
     weights = hashlib.sha256()
     for name, variable in sorted(named_variables(trained.model).items()):
         weights.update(name.encode() + np.ascontiguousarray(variable.numpy()).tobytes())
-    found = {
-        "parent": weights.hexdigest(),
-        "plan": plan.digest,
-        "train": train_set.digest,
-        "calibration": calibration_set.digest,
-    }
-    return found if val_set is None else found | {"validation": val_set.digest}
+    found = {"parent": weights.hexdigest(), "plan": plan.digest}
+    return found | {role: captures.digest for role, captures in sets.items() if captures is not None}
 
 
 def _read_ranges(folder: Path) -> dict[str, tuple[float, float]]:

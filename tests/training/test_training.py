@@ -124,6 +124,18 @@ def test_weights_of_another_network_are_refused_by_name(trained, tmp_path):
         TrainedNetwork.load(tmp_path / "nothing")
 
 
+def test_joined_arrays_hold_the_objects_of_both(sets):
+    from models.training.data import load_arrays
+
+    first, second = (load_arrays(sets[name], 64, 80) for name in ("calibration", "validation"))
+    for whole, parts in ((first.joined(second), (first, second)), (second.joined(first), (second, first))):
+        assert len(whole) == len(first) + len(second)
+        assert (whole.state != 0).sum() == sum((part.state != 0).sum() for part in parts)
+        last = parts[1]
+        np.testing.assert_array_equal(whole.boxes[-1][: last.boxes.shape[1]], last.boxes[-1])
+        np.testing.assert_array_equal(whole.lwir[-1], last.lwir[-1])
+
+
 def test_an_empty_set_and_a_broken_box_are_refused(sets):
     from models.training.data import load_arrays
 
