@@ -55,10 +55,10 @@ def _show_package(file: Path, package: PackageFile) -> None:
         ("graph", f"{manifest.payload_bytes} bytes, sha256 {manifest.payload_sha256.hex()}"),
         ("gate", evidence.verdict + (f" [bold red]WAIVED: {escape(evidence.waiver)}[/]" if evidence.waiver else "")),
         ("signer", f"key {signature.key_id.hex()}, {signature.algorithm.name}"),
-        ("evidence", evidence.gate.hex()),
-        ("precision plan", evidence.plan.hex()),
-        ("calibration set", evidence.calibration.hex()),
-        ("float parent", evidence.float_parent.hex()),
+        ("evidence", _known(evidence.gate)),
+        ("precision plan", _known(evidence.plan)),
+        ("calibration set", _known(evidence.calibration)),
+        ("float parent", _known(evidence.float_parent)),
         ("custody", manifest.custody or "—"),
         ("created", time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(manifest.created_s))),
     ]
@@ -105,3 +105,8 @@ def _show_graph(graph: Graph) -> None:
         [(name, str(count), f"{macs[name] / 1e6:.3f}") for name, count in sorted(counts.items())],
     )
     click.echo(f"{len(graph.ops)} operations, {graph.macs / 1e6:.2f} M MAC a frame, {graph.parameters} parameters")
+
+
+def _known(digest: bytes) -> str:
+    """Return a digest for people; zeros stand for what was not given."""
+    return digest.hex() if any(digest) else "not given"
