@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+from ks100.cli.stating import custody_options
+
+if TYPE_CHECKING:
+    from ks100.steps.chronicle import Chronicle
 
 __all__ = ["command"]
 
@@ -20,7 +26,10 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 @click.option("--encoding", type=click.Choice(["der", "p1363"]), default="der", show_default=True,
               help="How it is written: OpenSSL writes DER, tokens write P1363.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="UNSIGNED with .ksm otherwise.")
-def command(unsigned: Path, signature: Path, public_key: Path, encoding: str, out: Path | None) -> None:
+@custody_options
+def command(
+    unsigned: Path, signature: Path, public_key: Path, encoding: str, out: Path | None, chronicle: Chronicle | None
+) -> None:
     """Attach a signature to UNSIGNED, from ks100 sign --digest-out. One that does not verify is not attached."""
     from firmware_bridge.package.container import PackageFile, write_atomically
     from firmware_bridge.package.detached import attach
@@ -31,6 +40,10 @@ def command(unsigned: Path, signature: Path, public_key: Path, encoding: str, ou
     data = attach(unsigned.read_bytes(), signature.read_bytes(), SignatureEncoding(encoding), key)
     package = PackageFile.of(data)
     write_atomically(target, data)
+    if chronicle is not None:
+        from ks100.steps.statements import state_signing
+
+        state_signing(chronicle, package, target.name)
     click.echo(f"{target}: {len(data)} bytes, sha256 {package.digest}")
     waiver = package.manifest_unverified.evidence.waiver
     if waiver:

@@ -148,13 +148,13 @@ class _Walk:
 
     def _push(self, board: EmulatedBoard, link: str) -> None:
         from ks100.steps.bench import Push, push
-        from ks100.steps.release import PACKAGE, state_push
+        from ks100.steps.release import PACKAGE, state_pushed
 
         done: list[Push] = []
 
         def work(run: Path, progress: Progress) -> None:
             done.append(push(board, link, run / PACKAGE, run / "pushes" / f"push-{link}.json", progress))
-            state_push(run, done[0])
+            state_pushed(run, done[0])
 
         self._do(
             Step(f"push-{link}", f"Push over {link}, activate, confirm", work, outputs=(f"pushes/push-{link}.json",),

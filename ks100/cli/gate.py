@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ks100.cli.stating import custody_options
 from ks100.cli.tables import print_table, share_of
 from ks100.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
+    from ks100.steps.chronicle import Chronicle
     from models.evaluation.gate import GateResult
 
 __all__ = ["GATE_CODES", "command", "print_gate"]
@@ -29,9 +31,10 @@ GATE_CODES = {"PASS": ExitCode.PASS, "FAIL": ExitCode.LIMIT_FAILED, "INCONCLUSIV
               help="The hard cases themselves: also show critical cells and the worst frames.")  # fmt: skip
 @click.option("--cells", type=_FILE, help="Critical cells (TOML, see docs/evaluation.md).")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the evidence as JSON.")
+@custody_options
 def command(
     parent: Path, candidate: Path | None, validation: tuple[Path, Path] | None, policy: Path | None,
-    captures: Path | None, cells: Path | None, out: Path | None,
+    captures: Path | None, cells: Path | None, out: Path | None, chronicle: Chronicle | None,
 ) -> int:  # fmt: skip
     """Judge CANDIDATE against PARENT: two evaluations on the same hard cases (from ks100 evaluate --out).
 
@@ -53,6 +56,10 @@ def command(
         result = judge_candidate((parent, candidate), validation, rules)
     if out is not None:
         result.save(out)
+    if chronicle is not None:
+        from ks100.steps.statements import state_gate
+
+        state_gate(chronicle, result, parent.name if out is None else out.name)
     print_gate(result)
     if captures is not None:
         _explain(result, captures, cells)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ks100.cli.progress import progress_bar
+from ks100.cli.stating import custody_options
 from ks100.errors import UsageError
+
+if TYPE_CHECKING:
+    from ks100.steps.chronicle import Chronicle
 
 __all__ = ["command"]
 
@@ -29,6 +34,7 @@ __all__ = ["command"]
     "--allow-collapse", is_flag=True, help="Keep a graph of which an output no longer resembles the float one."
 )
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The graph to write.")
+@custody_options
 def command(
     model: Path,
     plan: str,
@@ -40,6 +46,7 @@ def command(
     allow_float: bool,
     allow_collapse: bool,
     out: Path,
+    chronicle: Chronicle | None,
 ) -> None:
     """Quantize MODEL to one graph, each layer in the type that the plan says.
 
@@ -62,6 +69,15 @@ def command(
     click.echo(f"{out}: {out.stat().st_size} bytes, plan {plan}, every operation as planned")
     for line in summary:
         click.echo(f"  {line}")
+    if chronicle is not None:
+        from ks100.steps.graphs import load_plan
+        from ks100.steps.networks import FLOAT_GRAPH
+        from ks100.steps.statements import data_of, state_quantizing
+
+        parent, method = (model / FLOAT_GRAPH, "QAT") if model.is_dir() else (model, "PTQ")
+        pools = [] if captures is None else [captures / name for name in ("calibration", "train")]
+        used = [data_of(path) for path in (*pools, calibration, hard_cases) if path is not None]
+        state_quantizing(chronicle, out, parent, load_plan(plan), used, method)
 
 
 def _fine_tune(

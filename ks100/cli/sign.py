@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 import click
 
 from ks100.cli.passphrases import KEY, passphrase_for, passphrase_options
+from ks100.cli.stating import custody_options
 from ks100.errors import UsageError
 
 if TYPE_CHECKING:
+    from ks100.steps.chronicle import Chronicle
     from ks100.steps.packaging import Origin, Release
 
 __all__ = ["command"]
@@ -44,6 +46,7 @@ _RUNTIMES = ["litert", "tflite-runtime"]
     type=click.Path(path_type=Path, dir_okay=False),
     help="GRAPH.ksm (with --digest-out: GRAPH.unsigned) otherwise.",
 )
+@custody_options
 def command(
     graph: Path,
     key: str | None,
@@ -62,6 +65,7 @@ def command(
     calibration: Path | None,
     parent: Path | None,
     out: Path | None,
+    chronicle: Chronicle | None,
 ) -> None:
     """Sign GRAPH. Refused without a passed gate for these very bytes, unless it is waived with a reason."""
     from ks100.steps.captures import load_captures
@@ -73,25 +77,33 @@ def command(
         float_parent=None if parent is None else hashlib.sha256(parent.read_bytes()).hexdigest(),
         gate=gate,
         waiver=waive,
+        custody="" if chronicle is None else chronicle.folder.name,
     )
     release = Release(program, model, version, security_version, runtimes=runtimes)
     if digest_out is not None and public_key is not None and key is None:
         _await(graph, release, origin, public_key, digest_out, out or graph.with_suffix(".unsigned"))
     elif key is not None and digest_out is None and public_key is None:
         ask = passphrase_for(key, passphrase_file, passphrase_agent)
-        _sign(graph, release, origin, key, ask, out or graph.with_suffix(".ksm"))
+        _sign(graph, release, origin, key, ask, out or graph.with_suffix(".ksm"), chronicle)
     else:
         raise UsageError("give --key to sign here, or --digest-out and --public-key to sign elsewhere")
     if waive:
         click.secho(f"WAIVED: without a passed gate: {waive}", fg="red", err=True)
 
 
-def _sign(graph: Path, release: Release, origin: Origin, key: str, passphrase: Callable[[], str], out: Path) -> None:
+def _sign(
+    graph: Path, release: Release, origin: Origin, key: str, passphrase: Callable[[], str], out: Path,
+    chronicle: Chronicle | None,
+) -> None:  # fmt: skip
     from ks100.steps.packaging import sign_graph
     from ks100.steps.signers import open_signer
 
     with open_signer(key, passphrase) as signer:
         package = sign_graph(graph, release, origin, signer, out)
+    if chronicle is not None:
+        from ks100.steps.statements import state_signing
+
+        state_signing(chronicle, package, out.name)
     click.echo(f"{out}: {len(package.data)} bytes, sha256 {package.digest}")
 
 

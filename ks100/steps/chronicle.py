@@ -21,6 +21,7 @@ class Chronicle:
 
     def __init__(self, folder: Path, signer: Signer) -> None:
         """Open the log in ``folder``, or make it; ``signer`` signs entries and checkpoints."""
+        self.folder = folder
         self._log = CustodyLog.open(folder, signer)
 
     def state(

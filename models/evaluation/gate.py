@@ -82,6 +82,7 @@ class GateResult:
         policy: the policy that was applied.
         hard: the evaluations on the hard cases.
         evidence: everything needed to compute it again, as plain JSON values.
+        validation: the evaluations on the validation set, if there were any.
     """
 
     verdict: GateVerdict
@@ -89,6 +90,7 @@ class GateResult:
     policy: GatePolicy
     hard: PairedEvaluations
     evidence: dict[str, Any]
+    validation: PairedEvaluations | None = None
 
     @property
     def reason(self) -> str:
@@ -159,7 +161,7 @@ def judge(hard: PairedEvaluations, validation: PairedEvaluations | None, policy:
         "hard": _pair_to_json(hard),
         "validation": None if validation is None else _pair_to_json(validation),
     }
-    return GateResult(verdict, tuple(rows), policy, hard, evidence)
+    return GateResult(verdict, tuple(rows), policy, hard, evidence, validation)
 
 
 def recompute(evidence: dict[str, Any]) -> GateResult:
@@ -182,7 +184,7 @@ def recompute(evidence: dict[str, Any]) -> GateResult:
         raise DataError(f"not the gate's evidence: {type(error).__name__} {error}") from error
     if not same:
         raise DataError("the gate's evidence does not say what its own records give: it was edited, or made otherwise")
-    return GateResult(result.verdict, result.rows, policy, hard, evidence)
+    return GateResult(result.verdict, result.rows, policy, hard, evidence, validation)
 
 
 def _compare(pair: PairedEvaluations, policy: GatePolicy) -> tuple[Difference, ...]:
