@@ -45,6 +45,11 @@ class OpCost:
     energy_uj: float
     bound: str
 
+    @property
+    def moved_bytes(self) -> int:
+        """Bytes that it reads and writes, wherever they lie."""
+        return self.op.weight_bytes + self.op.input_bytes + self.op.output_bytes
+
 
 @dataclass(frozen=True, slots=True)
 class GraphCost:

@@ -3,39 +3,84 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ks100.cli.tables import print_table
 
+if TYPE_CHECKING:
+    from firmware_bridge.target.cost import GraphCost
+    from firmware_bridge.target.profile import BoardProfile
+
 __all__ = ["command"]
 
 
 @click.command(name="cost")
-@click.argument("graph", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--plan", help="Cost of the float MODEL under a plan: its file, or int8, int16, mixed, fp32.")
 @click.option("--board", default="ks100", show_default=True, help="A profile's name, or a TOML file.")
+@click.option("--runtime", type=click.Choice(["litert", "tflite-runtime"]), default="litert", show_default=True)
 @click.option("--top", type=click.IntRange(1), default=12, show_default=True, help="Operations to list.")
-def command(graph: Path, board: str, top: int) -> None:
-    """Model what GRAPH costs on a board, op by op. Every figure is MODELLED."""
+@click.option(
+    "--picture", type=click.Path(path_type=Path, dir_okay=False), help="Write the roofline to this page (HTML)."
+)
+@click.option(
+    "--export", type=click.Path(path_type=Path, dir_okay=False), help="Also write the graph that MODEL names."
+)
+@click.option("--constants", is_flag=True, help="List the profile's numbers, each with its source.")
+def command(
+    model: Path,
+    plan: str | None,
+    board: str,
+    runtime: str,
+    top: int,
+    picture: Path | None,
+    export: Path | None,
+    constants: bool,
+) -> None:
+    """Model what MODEL costs on a board, op by op. Every figure is MODELLED.
+
+    MODEL is a graph (.tflite), a package, the folder of a trained network, or the name of a network (fusion-full):
+    then its weights are fresh, which costs the same.
+    """
     from firmware_bridge.target.cost import cost
     from firmware_bridge.target.graph import Graph
     from firmware_bridge.target.profile import BoardProfile
-    from ks100.steps.judging import read_graph
+    from ks100.steps.costs import draw_roofline, graph_of, planned_graph
 
     profile = BoardProfile.load(board)
-    found = cost(Graph.parse(read_graph(graph)), profile)
+    data = graph_of(model)
+    if export is not None:
+        export.write_bytes(data)
+    graph = Graph.parse(data)
+    found = cost(graph if plan is None else planned_graph(graph, plan, runtime), profile)
+    title = f"{model}{'' if plan is None else f' as {plan}'} on {profile.name}"
+    _print(found, profile, title, top)
+    if constants:
+        rows = [(item.key, f"{item.value:g}", item.source) for item in profile.constants]
+        print_table(("constant", ">value", "source"), rows, title=f"the profile of {profile.name}")
+    if picture is not None:
+        draw_roofline(found, profile, title, picture)
+        click.echo(f"roofline: {picture}")
+
+
+def _print(found: GraphCost, profile: BoardProfile, title: str, top: int) -> None:
     listed = sorted(found.ops, key=lambda item: -item.latency_us)[:top]
     print_table(
-        ("operation", "type", "on", ">M MAC", ">µs", ">µJ", "bound by"),
+        ("operation", "type", "on", ">M MAC", ">kB moved", ">kB DRAM", ">µs", ">µJ", "bound by"),
         [
-            (item.op.name.split(";")[0][-48:], item.op.type, "NPU" if item.on_npu else "CPU",
-             f"{item.op.macs / 1e6:.3f}", f"{item.latency_us:.1f}", f"{item.energy_uj:.1f}", item.bound)
+            (item.op.name.split(";")[0][-40:], item.op.type, "NPU" if item.on_npu else "CPU",
+             f"{item.op.macs / 1e6:.3f}", f"{item.moved_bytes / 1e3:.1f}", f"{item.dram_bytes / 1e3:.1f}",
+             f"{item.latency_us:.1f}", f"{item.energy_uj:.1f}", item.bound)
             for item in listed
         ],
-        title=f"the {len(listed)} slowest of {len(found.ops)} operations on {profile.name}, MODELLED",
+        title=f"the {len(listed)} slowest of {len(found.ops)} operations, {title}, MODELLED",
     )  # fmt: skip
-    watts = found.watts(profile.frame_rate_hz)
+    rate_hz = profile.frame_rate_hz
+    keeps = "keeps up" if found.keeps_up(rate_hz) else "DOES NOT KEEP UP"
     click.echo(
-        f"{found.latency_ms:.2f} ms and {found.energy_mj:.2f} mJ a frame; {watts:.2f} W at {profile.frame_rate_hz:g} "
-        f"frames/s of {profile.budget_mw / 1000:g} W; {found.npu_ops} operations on the NPU, {found.cpu_ops} on the CPU"
+        f"{found.latency_ms:.2f} ms and {found.energy_mj:.2f} mJ a frame; {found.watts(rate_hz):.2f} W at {rate_hz:g} "
+        f"frames/s of {profile.budget_mw / 1000:g} W; {keeps} with a period of {1e3 / rate_hz:.2f} ms; "
+        f"{found.npu_ops} operations on the NPU, {found.cpu_ops} on the CPU"
     )

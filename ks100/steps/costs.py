@@ -1,0 +1,94 @@
+"""What a graph costs on a board: as it is, or as a plan would make it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ks100.errors import UsageError
+from ks100.steps.judging import read_graph
+
+if TYPE_CHECKING:
+    from firmware_bridge.target.cost import GraphCost
+    from firmware_bridge.target.graph import Graph
+    from firmware_bridge.target.profile import BoardProfile
+
+__all__ = ["draw_roofline", "graph_of", "planned_graph", "untrained"]
+
+
+def graph_of(model: Path) -> bytes:
+    """Return the graph of ``model``: a .tflite, a package, a trained network's folder, or a network's name.
+
+    Raises:
+        UsageError: it is none of these.
+    """
+    from ks100.steps.networks import FLOAT_GRAPH
+
+    if model.is_dir():
+        return read_graph(model / FLOAT_GRAPH)
+    if model.exists() or model.suffix:
+        return read_graph(model)
+    return untrained(str(model))
+
+
+def untrained(name: str) -> bytes:
+    """Return a network with fresh weights as a float graph: enough to know its cost.
+
+    Raises:
+        UsageError: no network has this name.
+    """
+    from ks100.steps.networks import quiet_tensorflow
+
+    quiet_tensorflow()
+    import keras
+
+    from models.networks import NETWORKS, build
+    from models.training.export import export_float
+
+    if name not in NETWORKS:
+        raise UsageError(f"there is no file {name!r}, and no network of this name; networks are {', '.join(NETWORKS)}")
+    keras.utils.set_random_seed(1)
+    return export_float(build(name, folded=True))
+
+
+def planned_graph(graph: Graph, plan: str | Path, runtime: str = "litert") -> Graph:
+    """Return the float ``graph`` as ``plan`` (a standard plan's name, or a file) would make it.
+
+    Raises:
+        UsageError: the graph is quantized already.
+        RecipeError: the plan is wrong or names no layer.
+        QuantizationError: an operation cannot have the type that the plan asks for.
+    """
+    from firmware_bridge.target.retype import retyped
+    from ks100.steps.graphs import load_plan
+    from models.quant.produce import precisions
+
+    if any(op.dtype.startswith("INT") for op in graph.ops if op.macs):
+        raise UsageError("the graph is quantized already; --plan takes a float graph")
+    wanted = precisions(graph, load_plan(plan), runtime)
+    return retyped(graph, {index: precision.op_dtype for index, precision in wanted.items()})
+
+
+def draw_roofline(found: GraphCost, profile: BoardProfile, title: str, path: Path) -> None:
+    """Write the roofline of a cost to an HTML page."""
+    from hil.report.charts.roofline import RooflineOp, roofline_chart
+    from hil.report.figures import Figure, write_figures
+
+    ops = [
+        RooflineOp(
+            name=item.op.name.split(";")[0],
+            dtype=item.op.dtype,
+            macs_per_byte=item.op.macs / max(1, item.moved_bytes),
+            macs_per_s=1e6 * item.op.macs / item.latency_us if item.latency_us else 0.0,
+            share=item.latency_us / 1e3 / found.latency_ms,
+        )
+        for item in found.ops
+    ]
+    used = {item.op.dtype for item in found.ops}
+    roofs = {dtype: engine.macs_per_s for dtype, engine in profile.npu.items() if dtype in used}
+    caption = (
+        "One dot an operation, its area the time it takes. The roofs are the NPU's peak by type, and the slope what the"
+        " DRAM carries; operations whose tensors stay in the SRAM may lie above the slope. Modelled."
+    )
+    chart = roofline_chart(ops, roofs, profile.dram_bytes_per_s)
+    write_figures(path, title, profile.description, [Figure("Roofline", caption, chart)])
