@@ -12,12 +12,28 @@ import keras
 from models.errors import RecipeError
 from models.networks.attention import AttentionSpec
 from models.networks.fold import fold_into
+from models.networks.full import FUSION_FULL, FullSpec, build_full
 from models.networks.fusion import FUSION_SMALL, PARTS, THERMAL_SMALL, FusionSpec, build_fusion
 from models.networks.inputs import feed, frame_size
 
-__all__ = ["NETWORKS", "AttentionSpec", "FusionSpec", "build", "feed", "fold", "frame_size", "fused_features", "groups"]
+__all__ = [
+    "NETWORKS",
+    "AttentionSpec",
+    "FullSpec",
+    "FusionSpec",
+    "build",
+    "feed",
+    "fold",
+    "frame_size",
+    "fused_features",
+    "groups",
+]
 
-NETWORKS: dict[str, FusionSpec] = {"fusion-small": FUSION_SMALL, "thermal-small": THERMAL_SMALL}
+NETWORKS: dict[str, FusionSpec | FullSpec] = {
+    "fusion-small": FUSION_SMALL,
+    "thermal-small": THERMAL_SMALL,
+    "fusion-full": FUSION_FULL,
+}
 """Every network that `build` knows, by name."""
 
 _FUSED = re.compile(r"fusion_\d+")
@@ -29,27 +45,31 @@ def build(name: str, *, folded: bool = False, **options: Any) -> keras.Model:
     Args:
         name: one of `NETWORKS`.
         folded: without batch normalization, one layer per quantized tensor.
-        options: fields of `FusionSpec` that differ from the named network's, e.g. ``neck=24``; as a recipe gives them,
+        options: fields of its spec that differ from the named network's, e.g. ``neck=24``; as a recipe gives them,
             with lists for tuples and ``[depth, heads, pool]`` for an attention layer.
 
     Raises:
         RecipeError: an unknown network or option (the text lists the known ones), or sizes that do not fit together.
     """
-    return build_fusion(_spec(name, options), name.replace("-", "_"), folded=folded)
+    spec, layer_name = _spec(name, options), name.replace("-", "_")
+    if isinstance(spec, FullSpec):
+        return build_full(spec, layer_name, folded=folded)
+    return build_fusion(spec, layer_name, folded=folded)
 
 
-def _spec(name: str, options: Mapping[str, Any]) -> FusionSpec:
+def _spec(name: str, options: Mapping[str, Any]) -> FusionSpec | FullSpec:
     """Return the named spec with ``options`` in it, as a recipe's file gives them."""
     if name not in NETWORKS:
         raise RecipeError(f"unknown network {name!r}; known are {', '.join(NETWORKS)}")
-    known = [field.name for field in dataclasses.fields(FusionSpec)]
+    known = [field.name for field in dataclasses.fields(NETWORKS[name])]
     unknown = sorted(set(options) - set(known))
     if unknown:
         raise RecipeError(f"network {name!r} has no option {unknown[0]!r}; options are {', '.join(known)}")
-    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in options.items()}
+    values: dict[str, Any] = {key: _tupled(value) for key, value in options.items()}
     if "attention" in values:
         values["attention"] = tuple(
-            layer if isinstance(layer, AttentionSpec) else AttentionSpec(*layer) for layer in values["attention"]
+            layer if isinstance(layer, AttentionSpec) else AttentionSpec(*(_tupled(part) for part in layer))
+            for layer in values["attention"]
         )
     spec = dataclasses.replace(NETWORKS[name], **values)
     try:
@@ -57,6 +77,10 @@ def _spec(name: str, options: Mapping[str, Any]) -> FusionSpec:
     except ValueError as error:
         raise RecipeError(f"network {name!r}: {error}") from error
     return spec
+
+
+def _tupled(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def fold(trained: keras.Model, name: str, **options: Any) -> keras.Model:

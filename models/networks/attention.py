@@ -28,12 +28,17 @@ class AttentionSpec:
     Attributes:
         depth: channels of queries, keys and values, over all heads.
         heads: attention heads; they share ``depth``.
-        pool: keys and values are averaged over ``pool`` x ``pool`` cells.
+        pool: keys and values are averaged over ``pool`` x ``pool`` cells; or over (rows, columns) of them.
     """
 
     depth: int
     heads: int
-    pool: int
+    pool: int | tuple[int, int]
+
+    @property
+    def window(self) -> tuple[int, int]:
+        """Rows and columns that one key stands for."""
+        return (self.pool, self.pool) if isinstance(self.pool, int) else self.pool
 
     def check(self, height: int, width: int) -> None:
         """Check that the layer fits a grid of ``height`` x ``width`` cells.
@@ -41,9 +46,10 @@ class AttentionSpec:
         Raises:
             ValueError: too many keys, or a division leaves a rest.
         """
-        if height % self.pool or width % self.pool:
+        rows, columns = self.window
+        if height % rows or width % columns:
             raise ValueError(f"a grid of {width}x{height} cells cannot be pooled by {self.pool}")
-        keys = (height // self.pool) * (width // self.pool)
+        keys = (height // rows) * (width // columns)
         if keys > MAX_KEYS:
             raise ValueError(f"{keys} keys are more than {MAX_KEYS}; pool by more than {self.pool}")
         if self.depth % self.heads:
@@ -63,7 +69,7 @@ def cross_attention(blocks: Blocks, eo: Any, lwir: Any, spec: AttentionSpec, nam
         normed = ScalarScale(name=f"{name}_{band}_scale")(x)
         normed = layers.Activation("tanh", name=f"{name}_{band}_norm")(normed)
         queries[band] = normed
-        sources[band] = layers.AveragePooling2D(spec.pool, name=f"{name}_{band}_pool")(normed)
+        sources[band] = layers.AveragePooling2D(spec.window, name=f"{name}_{band}_pool")(normed)
     first = _attend(blocks, queries["eo"], sources["lwir"], spec, channels, f"{name}_eo")
     second = _attend(blocks, queries["lwir"], sources["eo"], spec, channels, f"{name}_lwir")
     return layers.Add(name=name)([layers.Add(name=f"{name}_half")([base, first]), second])

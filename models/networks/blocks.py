@@ -35,6 +35,33 @@ class Blocks:
         if self.folded:
             return layers.Conv2D(filters, kernel, activation="relu6" if relu else None, name=name, **size)(x)
         x = layers.Conv2D(filters, kernel, use_bias=False, name=name + CONV_SUFFIX, **size)(x)
+        return self._normed(x, name, relu)
+
+    def depthwise(self, x: Any, name: str, *, kernel: int = 3, stride: int = 1) -> Any:
+        """Convolve each channel by itself, normalize and clip to ReLU6."""
+        size: dict[str, Any] = {"strides": stride, "padding": "same"}
+        if self.folded:
+            return layers.DepthwiseConv2D(kernel, activation="relu6", name=name, **size)(x)
+        x = layers.DepthwiseConv2D(kernel, use_bias=False, name=name + CONV_SUFFIX, **size)(x)
+        return self._normed(x, name, True)
+
+    def separable(self, x: Any, filters: int, name: str) -> Any:
+        """Convolve depthwise 3x3, then mix channels; ReLU6 after both."""
+        return self.unit(self.depthwise(x, f"{name}_depthwise"), filters, name, kernel=1)
+
+    def inverted(self, x: Any, filters: int, name: str, *, expand: int, kernel: int, stride: int) -> Any:
+        """Widen by ``expand``, convolve depthwise, narrow without activation; add the input where shapes allow.
+
+        The inverted bottleneck of MobileNetV2 (Sandler et al. 2018), as in EfficientNet-Lite: no squeeze-and-excite.
+        """
+        channels = x.shape[-1]
+        inside = x if expand == 1 else self.unit(x, channels * expand, f"{name}_expand", kernel=1)
+        inside = self.depthwise(inside, f"{name}_depthwise", kernel=kernel, stride=stride)
+        if stride != 1 or filters != channels:
+            return self.unit(inside, filters, name, kernel=1, relu=False)
+        return layers.Add(name=name)([x, self.unit(inside, filters, f"{name}_project", kernel=1, relu=False)])
+
+    def _normed(self, x: Any, name: str, relu: bool) -> Any:
         norm = layers.BatchNormalization(
             momentum=_MOMENTUM, epsilon=_EPSILON, name=name + NORM_SUFFIX if relu else name
         )

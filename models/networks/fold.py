@@ -41,4 +41,6 @@ def _folded(convolution: keras.layers.Layer, norm: keras.layers.Layer) -> tuple[
     gamma, beta, mean, variance = (np.asarray(w, np.float64) for w in norm.get_weights())
     scale = gamma / np.sqrt(variance + norm.epsilon)
     kernel = np.asarray(convolution.get_weights()[0], np.float64)
+    if isinstance(convolution, keras.layers.DepthwiseConv2D):  # [h, w, channels, 1]: the scale is of the third axis
+        return (kernel * scale[:, None]).astype(np.float32), (beta - mean * scale).astype(np.float32)
     return (kernel * scale).astype(np.float32), (beta - mean * scale).astype(np.float32)

@@ -20,7 +20,7 @@ from models.networks.attention import AttentionSpec, cross_attention
 from models.networks.blocks import Blocks
 from models.networks.layers import Upsample
 
-__all__ = ["FUSION_SMALL", "PARTS", "THERMAL_SMALL", "FusionSpec", "build_fusion"]
+__all__ = ["FUSION_SMALL", "PARTS", "THERMAL_SMALL", "FusionSpec", "build_fusion", "raw_outputs"]
 
 PARTS = ("eo", "lwir", "fusion", "neck", "head")
 """A layer's name begins with its part; the heads' outputs (cls_4, box_4, kin_4 ...) belong to ``head``."""
@@ -118,7 +118,8 @@ def build_fusion(spec: FusionSpec, name: str, *, folded: bool) -> keras.Model:
         }
     outputs: dict[str, Any] = {}
     for stride, features in _neck(blocks, fused, spec).items():
-        outputs |= _head(blocks, features, stride, spec)
+        trunk = blocks.unit(features, spec.neck, f"head_{stride}_trunk")
+        outputs |= raw_outputs(dict.fromkeys(("cls", "box", "kin"), trunk), stride)
     return keras.Model(frames, outputs, name=name)
 
 
@@ -151,8 +152,8 @@ def _neck(blocks: Blocks, fused: dict[int, Any], spec: FusionSpec) -> dict[int, 
     return dict(sorted(found.items()))
 
 
-def _head(blocks: Blocks, x: Any, stride: int, spec: FusionSpec) -> dict[str, Any]:
-    x = blocks.unit(x, spec.neck, f"head_{stride}_trunk")
+def raw_outputs(features: dict[str, Any], stride: int) -> dict[str, Any]:
+    """Return ``cls_s``, ``box_s`` and ``kin_s``: 1x1 convolutions of the features of each part."""
     sizes = {"cls": (len(ObjectClass), _PRIOR_LOGIT), "box": (4, 1.5), "kin": (2, 0.0)}
     return {
         f"{part}_{stride}": layers.Conv2D(
@@ -161,6 +162,6 @@ def _head(blocks: Blocks, x: Any, stride: int, spec: FusionSpec) -> dict[str, An
             kernel_initializer=keras.initializers.RandomNormal(stddev=0.02),
             bias_initializer=keras.initializers.Constant(bias),
             name=f"{part}_{stride}",
-        )(x)
+        )(features[part])
         for part, (channels, bias) in sizes.items()
     }

@@ -15,7 +15,15 @@ import tensorflow as tf
 
 from models.quant.plan import Precision
 
-__all__ = ["FakeQuant", "FakeQuantConv2D", "FixedQuant", "TrainedRange", "fake_quant", "fake_quant_kernel"]
+__all__ = [
+    "FakeQuant",
+    "FakeQuantConv2D",
+    "FakeQuantDepthwiseConv2D",
+    "FixedQuant",
+    "TrainedRange",
+    "fake_quant",
+    "fake_quant_kernel",
+]
 
 
 def fake_quant(x: tf.Tensor, low: tf.Tensor, high: tf.Tensor, precision: Precision) -> tf.Tensor:
@@ -57,17 +65,22 @@ def _on_grid(x: tf.Tensor, low: tf.Tensor, high: tf.Tensor, bits: int, narrow: b
     return rounded(x, low, high)
 
 
-def fake_quant_kernel(kernel: tf.Tensor, precision: Precision) -> tf.Tensor:
-    """Round a convolution kernel [kh, kw, in, out] as the exporter stores it; the gradient passes unchanged.
+def fake_quant_kernel(kernel: tf.Tensor, precision: Precision, *, depthwise: bool = False) -> tf.Tensor:
+    """Round a convolution kernel as the exporter stores it; the gradient passes unchanged.
 
     Integer layers have INT8 weights, scale ``max |w| / 127`` for each output channel; FP16 layers store halves.
+
+    Args:
+        kernel: float32 [kh, kw, in, out], or [kh, kw, channels, multiplier] of a depthwise convolution.
+        precision: of the layer.
+        depthwise: whether the last two axes are both outputs.
     """
     if precision is Precision.FP32:
         return kernel
     if precision is Precision.FP16:
         rounded = tf.cast(tf.cast(kernel, tf.float16), tf.float32)
     else:
-        largest = tf.reduce_max(tf.abs(kernel), axis=(0, 1, 2), keepdims=True)
+        largest = tf.reduce_max(tf.abs(kernel), axis=(0, 1) if depthwise else (0, 1, 2), keepdims=True)
         scale = tf.maximum(largest, 1e-12) / 127.0
         rounded = tf.round(kernel / scale) * scale
     return kernel + tf.stop_gradient(rounded - kernel)
@@ -159,3 +172,19 @@ class FakeQuantConv2D(keras.layers.Conv2D):
     def convolution_op(self, inputs: Any, kernel: Any) -> Any:
         """Convolve with the rounded kernel."""
         return super().convolution_op(inputs, fake_quant_kernel(tf.convert_to_tensor(kernel), self._precision))
+
+
+class FakeQuantDepthwiseConv2D(keras.layers.DepthwiseConv2D):
+    """A depthwise convolution whose kernel is rounded as the exporter will store it."""
+
+    def __init__(self, *args: Any, precision: Precision, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._precision = precision
+
+    def call(self, inputs: Any) -> Any:
+        """Convolve with the rounded kernel, add the bias and activate."""
+        kernel = fake_quant_kernel(tf.convert_to_tensor(self.kernel), self._precision, depthwise=True)
+        outputs = keras.ops.depthwise_conv(
+            inputs, kernel, self.strides, self.padding, self.data_format, self.dilation_rate
+        )
+        return self.activation(outputs + self.bias)

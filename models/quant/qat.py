@@ -18,7 +18,7 @@ import keras
 
 from models.errors import QuantizationError
 from models.networks.layers import Heads, Merge, Upsample
-from models.quant.fakequant import FakeQuant, FakeQuantConv2D, FixedQuant
+from models.quant.fakequant import FakeQuant, FakeQuantConv2D, FakeQuantDepthwiseConv2D, FixedQuant
 from models.quant.plan import Precision, PrecisionPlan
 
 __all__ = ["Simulation", "simulate"]
@@ -120,8 +120,10 @@ class _Builder:
 
     def clone(self, layer: keras.layers.Layer) -> keras.layers.Layer:
         """Return a fresh layer of this configuration, convolutions with rounded kernels."""
-        if isinstance(layer, keras.layers.DepthwiseConv2D | keras.layers.Dense | keras.layers.BatchNormalization):
+        if isinstance(layer, keras.layers.Dense | keras.layers.BatchNormalization):
             raise QuantizationError(f"layer {layer.name!r} of type {type(layer).__name__} cannot be simulated; fold it")
+        if isinstance(layer, keras.layers.DepthwiseConv2D):
+            return FakeQuantDepthwiseConv2D(precision=self._plan.precision_of(layer.name), **layer.get_config())
         if isinstance(layer, keras.layers.Conv2D):
             return FakeQuantConv2D(precision=self._plan.precision_of(layer.name), **layer.get_config())
         return type(layer).from_config(layer.get_config())

@@ -164,3 +164,54 @@ def test_an_unknown_network_is_refused_with_the_known_ones():
 
     with pytest.raises(RecipeError, match="fusion-small"):
         build("fusion-huge")
+
+
+def test_the_full_detector_is_the_work_that_the_power_budget_is_stated_for():
+    from models.networks import build, groups
+    from models.training import export_float
+
+    model = build("fusion-full", folded=True)
+    graph = Graph.parse(export_float(model))
+    assert 3.3e9 < sum(op.macs for op in graph.ops) < 3.5e9
+    parameters = {part: sum(model.get_layer(n).count_params() for n in names) for part, names in groups(model).items()}
+    attention = [part for part in parameters if part.startswith("fusion")]
+    assert len(attention) == 3
+    assert sum(parameters[part] for part in attention) < 0.15 * sum(parameters.values())
+
+
+def test_a_depthwise_network_folds_and_its_simulation_is_its_integer_graph(sets):
+    import keras
+
+    from firmware_bridge.target.runtime import Kernels, LiteRt
+    from models.evaluation.predict import dequantize_outputs, quantize_inputs
+    from models.networks import build, fold
+    from models.preprocess import network_frames, to_unit
+    from models.quant.plan import STANDARD_PLANS
+    from models.quant.produce import produce
+    from models.quant.qat import simulate
+    from models.quant.ranges import Ranges
+    from models.training import export_float
+    from models.training.qat import calibrated_ranges
+
+    tiny = {"height": 64, "width": 96, "scale": 0.3, "neck": 16}
+    tiny["attention"] = [[8, 2, [2, 2]], [8, 2, [1, 1]], [8, 1, [1, 1]]]
+    keras.utils.set_random_seed(3)
+    model = build("fusion-full", **tiny)
+    rng = np.random.default_rng(0)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.set_weights([rng.uniform(0.8, 1.2, w.shape).astype(np.float32) for w in layer.get_weights()])
+    folded, plan = fold(model, "fusion-full", **tiny), STANDARD_PLANS["mixed"]
+    given = frames(2, 64, 96)
+    for name, value in model(given, training=False).items():
+        np.testing.assert_allclose(folded(given)[name], value, atol=1e-4)
+    source, ends = export_float(folded), calibrated_ranges(folded, plan, sets["calibration"])
+    graph = produce(source, plan, Ranges.of_layers(Graph.parse(source), ends, "test"))
+    session = LiteRt().load(graph, Kernels.REFERENCE)
+    eo, lwir, _ = network_frames(sets["validation"], 0, 64, 96)
+    got = dequantize_outputs(session.graph, session.run(quantize_inputs(session.graph, eo, lwir)))
+    feed = {"eo": to_unit(eo)[None], "lwir": to_unit(lwir)[None, ..., None]}
+    float_outputs = folded(feed, training=False)
+    for name, value in simulate(folded, plan, ends).model(feed, training=False).items():
+        noise = np.abs(np.asarray(value) - np.asarray(float_outputs[name])).mean()
+        assert np.abs(np.asarray(value) - got[name]).mean() < 0.3 * noise + 1e-4, name
