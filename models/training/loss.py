@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from models.training.assign import assign, cell_centres, overlap
+from models.training.assign import Assignment, assign, cell_centres, overlap
 from models.training.augment import TrainingBatch
 
 __all__ = ["DetectionLoss", "LossParts"]
@@ -43,11 +43,16 @@ class DetectionLoss:
             outputs: ``cls_s``, ``box_s``, ``kin_s``, float32 [B, h, w, c], see `models.heads`.
             truth: the batch; its frames are not looked at.
         """
-        logits, distances, kinematics = (self._flat(outputs, part) for part in ("cls", "box", "kin"))
-        boxes = self._boxes(distances)
+        target = self.targets(outputs, truth)
+        total = tf.maximum(tf.reduce_sum(target.weight), 1.0)
+        return LossParts(*(tf.reduce_sum(part) / total for part in self.by_frame(outputs, target)[:3]))
+
+    def targets(self, outputs: dict[str, tf.Tensor], truth: TrainingBatch) -> Assignment:
+        """Return what each cell has to answer, given what the network answers now; no gradient passes."""
+        logits, distances = (self._flat(outputs, part) for part in ("cls", "box"))
         target = assign(
             tf.stop_gradient(tf.sigmoid(logits)),
-            tf.stop_gradient(boxes),
+            tf.stop_gradient(self._boxes(distances)),
             self._centres,
             self._sizes,
             truth.boxes,
@@ -56,18 +61,21 @@ class DetectionLoss:
             truth.kinematics_known,
             truth.state,
         )
-        target = type(target)(*(tf.stop_gradient(part) for part in target))
-        total = tf.maximum(tf.reduce_sum(target.weight), 1.0)
+        return Assignment(*(tf.stop_gradient(part) for part in target))
+
+    def by_frame(self, outputs: dict[str, tf.Tensor], target: Assignment) -> LossParts:
+        """Return the parts as sums over each frame, float32 [B], not yet per object."""
+        logits, distances, kinematics = (self._flat(outputs, part) for part in ("cls", "box", "kin"))
         wanted = self._distances(target.boxes)
         # Sides count in shares of the object, or large objects would rule.
         reach = tf.reduce_mean(tf.abs(wanted), axis=-1, keepdims=True) + 0.5
         sides = tf.reduce_mean(_smooth_l1((distances - wanted) / reach), axis=-1)
-        _, giou = overlap(boxes, target.boxes)
+        _, giou = overlap(self._boxes(distances), target.boxes)
         motion = tf.reduce_sum(_smooth_l1(kinematics - target.kinematics) * target.kinematics_known, axis=-1)
         return LossParts(
-            tf.reduce_sum(_quality_focal(logits, target.scores) * target.counted[..., None]) / total,
-            tf.reduce_sum((_BOX_WEIGHT * (1.0 - giou) + _SIDE_WEIGHT * sides) * target.weight) / total,
-            _KINEMATICS_WEIGHT * tf.reduce_sum(motion * target.weight) / total,
+            tf.reduce_sum(_quality_focal(logits, target.scores) * target.counted[..., None], axis=(1, 2)),
+            tf.reduce_sum((_BOX_WEIGHT * (1.0 - giou) + _SIDE_WEIGHT * sides) * target.weight, axis=1),
+            _KINEMATICS_WEIGHT * tf.reduce_sum(motion * target.weight, axis=1),
         )
 
     def _flat(self, outputs: dict[str, tf.Tensor], part: str) -> tf.Tensor:
