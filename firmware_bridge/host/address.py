@@ -2,7 +2,7 @@
 
     emu:                              a fresh emulated board          emu:DIR?link=serial
     qemu:                             a board in QEMU                 qemu:DIR
-    ssh://user@host:port?identity=FILE&known_hosts=FILE
+    ssh://user@host:port?identity=FILE&known_hosts=FILE&config=FILE
     serial:///dev/ks100/SERIAL?baud=921600
 
 Only parses; `firmware_bridge.host.open` connects.
@@ -110,22 +110,32 @@ class QemuAddress(BoardAddress):
 
 @dataclass(frozen=True, slots=True)
 class SshAddress(BoardAddress):
-    """A board on the network; ``identity`` is a private key file, ``known_hosts`` a file of host keys."""
+    """A board on the network; what is None comes from ``config``, an OpenSSH client configuration.
+
+    Attributes:
+        host: name or address, or an alias of the configuration.
+        user: login name.
+        port: TCP port.
+        identity: private key file.
+        known_hosts: file of host keys.
+        config: ``~/.ssh/config`` and the system-wide one when None.
+    """
 
     host: str
     user: str | None = None
-    port: int = 22
+    port: int | None = None
     identity: Path | None = None
     known_hosts: Path | None = None
+    config: Path | None = None
 
     @property
     def url(self) -> str:
         """The address as text."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         user = f"{quote(self.user, safe='')}@" if self.user else ""
-        options = {"identity": self.identity, "known_hosts": self.known_hosts}
+        options = {"identity": self.identity, "known_hosts": self.known_hosts, "config": self.config}
         given = {name: str(value) for name, value in options.items() if value is not None}
-        port = f":{self.port}" if self.port != 22 else ""
+        port = f":{self.port}" if self.port is not None else ""
         return f"ssh://{user}{host}{port}" + (f"?{urlencode(given, safe='/')}" if given else "")
 
 
@@ -162,14 +172,16 @@ def _parse_ssh(url: str, parts: SplitResult, port: int | None, options: dict[str
         raise InputError(f"{url!r} is not a board's address; give ssh://user@host or ssh://user@host:port")
     if parts.password is not None:
         raise InputError("a password does not belong into an address; use a key: ssh://user@host?identity=FILE")
-    identity, known_hosts = options.pop("identity", None), options.pop("known_hosts", None)
-    return SshAddress(
-        parts.hostname,
-        unquote(parts.username) if parts.username else None,
-        port or 22,
-        Path(identity).expanduser() if identity else None,
-        Path(known_hosts).expanduser() if known_hosts else None,
-    )
+    files = [options.pop(name, None) for name in ("identity", "known_hosts", "config")]
+    identity, known_hosts, config = (Path(file).expanduser() if file else None for file in files)
+    user = unquote(parts.username) if parts.username else None
+    return SshAddress(_host_as_written(parts), user, port, identity, known_hosts, config)
+
+
+def _host_as_written(parts: SplitResult) -> str:
+    """Return the host without folding its case: it may be an alias of the SSH configuration."""
+    host = parts.netloc.rpartition("@")[2]
+    return host[1 : host.index("]")] if host.startswith("[") else host.partition(":")[0]
 
 
 def _parse_serial(url: str, parts: SplitResult, options: dict[str, str]) -> SerialAddress:

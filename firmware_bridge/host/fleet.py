@@ -47,12 +47,14 @@ class FlashEvent:
     Attributes:
         board: the target's name.
         step: where it is now.
+        serial: the board's serial number, ``""`` until it has said it.
         progress: of the push, where there is any.
         error: why it failed, or is tried again.
     """
 
     board: str
     step: FlashStep
+    serial: str = ""
     progress: TransferProgress | None = None
     error: BridgeError | None = None
 
@@ -104,8 +106,9 @@ def flash(
         activate: switch to it after the push.
         confirm: keep it after the trial (only with ``activate``).
         attempts: how often a broken link is opened again; each time only the missing chunks are sent.
-        events: called by one thread at a time, whatever happens.
-        cancel: polled; ends all pushes.
+        events: called by one thread at a time, whatever happens; must not raise.
+        cancel: polled; ends all pushes. A board that has not begun to activate runs what it ran before; one that has
+            is finished first.
         clock: seconds, monotonic.
 
     Returns:
@@ -169,12 +172,16 @@ class _Flashing:
             return FlashResult(self._target.name, self._serial, self._slot, self._digest, seconds, attempt, error)
 
     def _once(self, activate: bool, confirm: bool) -> None:
+        self._stop_if_cancelled()
         self._tell(FlashStep.CONNECT)
         with self._target.open() as board:
             self._serial = board.welcome.serial
+            self._stop_if_cancelled()
             self._tell(FlashStep.PUSH)
             installed = board.push(self._package, lambda p: self._tell(FlashStep.PUSH, progress=p), self._cancel)
             self._slot, self._digest = installed.slot, installed.digest
+            # From here on the board changes: what has begun is finished, and until here nothing has.
+            self._stop_if_cancelled()
             if activate:
                 self._tell(FlashStep.ACTIVATE)
                 board.activate(installed.slot)
@@ -182,7 +189,11 @@ class _Flashing:
                 self._tell(FlashStep.CONFIRM)
                 board.confirm()
 
+    def _stop_if_cancelled(self) -> None:
+        if self._cancel is not None and self._cancel():
+            raise CancelledError("cancelled; the board runs what it ran before, and the next push resumes")
+
     def _tell(
         self, step: FlashStep, *, progress: TransferProgress | None = None, error: BridgeError | None = None
     ) -> None:
-        self._report(FlashEvent(self._target.name, step, progress, error))
+        self._report(FlashEvent(self._target.name, step, self._serial, progress, error))

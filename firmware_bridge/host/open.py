@@ -28,6 +28,7 @@ def open_link(address: BoardAddress | str) -> Link:
                 port=address.port,
                 identity=address.identity,
                 known_hosts=address.known_hosts,
+                config=address.config,
             )
         case SerialAddress():
             from firmware_bridge.links.serial import open_serial

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import socket
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import paramiko
 
 from firmware_bridge.errors import BenchError, TransferError
+from firmware_bridge.links.ssh_route import Hop, find_route
 
 __all__ = ["SUBSYSTEM", "SshLink", "open_ssh"]
 
 SUBSYSTEM = "ks100"
 """Name of the agent's subsystem in the board's ``sshd_config``."""
+
+_Socket: TypeAlias = socket.socket | paramiko.Channel | paramiko.ProxyCommand
 
 _READ_BYTES = 256 * 1024
 _WINDOW_BYTES = 4 * 1024 * 1024  # SSH's own credit; larger than the session's, so that it is never the bottleneck
@@ -23,11 +28,11 @@ _KEEPALIVE_S = 5  # a board that was reset under an open session is noticed
 
 
 class SshLink:
-    """A channel to the agent, and the SSH client around it."""
+    """A channel to the agent, and the SSH clients around it."""
 
-    def __init__(self, client: paramiko.SSHClient, channel: paramiko.Channel, name: str) -> None:
-        """Take over a connected client and its open channel."""
-        self._client = client
+    def __init__(self, clients: Sequence[paramiko.SSHClient], channel: paramiko.Channel, name: str) -> None:
+        """Take over connected clients, each through the one before it, and the open channel of the last."""
+        self._clients = clients
         self._channel = channel
         self._name = name
 
@@ -74,7 +79,7 @@ class SshLink:
         """Close channel and connection; closing twice is allowed."""
         with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
             self._channel.close()
-        self._client.close()
+        _close_all(self._clients)
 
     def _closed_text(self) -> str:
         # What a subsystem writes to standard error stays on the board (OpenSSH's session.c); its exit status does not.
@@ -89,99 +94,128 @@ def open_ssh(
     host: str,
     *,
     user: str | None = None,
-    port: int = 22,
+    port: int | None = None,
     identity: Path | None = None,
     known_hosts: Path | None = None,
+    config: Path | None = None,
 ) -> SshLink:
     """Connect, check the host key, log in by key, and start the subsystem.
 
     Args:
-        host: name or address.
-        user: defaults to the local user's name.
-        port: TCP port.
-        identity: private key file; without it the agent and the usual files are tried.
-        known_hosts: file of known host keys; defaults to the user's.
+        host: name or address, or an alias of the SSH configuration.
+        user: defaults to the configuration's, then to the local user's name.
+        port: TCP port; defaults to the configuration's, then to 22.
+        identity: private key file; without it the configuration's, the agent's and the usual files are tried.
+        known_hosts: file of known host keys; defaults to the configuration's, then to the user's.
+        config: an OpenSSH client configuration; the user's and the system's otherwise. See `ssh_route`.
 
     Raises:
-        BenchError: no connection, an unknown or changed host key, no login, or no agent on the board.
+        BenchError: no connection, an unknown or changed host key, no login, or no agent on the board; at which host.
     """
-    name = f"ssh://{f'{user}@' if user else ''}{host}" + (f":{port}" if port != 22 else "")
-    client = paramiko.SSHClient()
+    route = find_route(host, user=user, port=port, identity=identity, known_hosts=known_hosts, config=config)
+    clients: list[paramiko.SSHClient] = []
     try:
-        _load_known_hosts(client, known_hosts)
-        _connect(client, name, (host, port), user, identity)
-        channel = _start_subsystem(client, name)
+        for hop in route.hops:
+            sock = _through(clients[-1], hop) if clients else _first_socket(hop, route.command)
+            clients.append(client := paramiko.SSHClient())
+            _load_known_hosts(client, hop)
+            _log_in(client, hop, sock)
+        channel = _start_subsystem(clients[-1], route.hops[-1].name)
     except BaseException:
-        client.close()
+        _close_all(clients)
         raise
-    return SshLink(client, channel, name)
+    return SshLink(clients, channel, route.hops[-1].name)
 
 
-def _load_known_hosts(client: paramiko.SSHClient, known_hosts: Path | None) -> None:
-    client.set_missing_host_key_policy(paramiko.RejectPolicy())
+def _close_all(clients: Sequence[paramiko.SSHClient]) -> None:
+    for client in reversed(clients):
+        client.close()
+
+
+def _first_socket(hop: Hop, command: str | None) -> _Socket:
+    if command is not None:
+        try:
+            return paramiko.ProxyCommand(command)
+        except (OSError, ValueError, ImportError) as error:
+            raise BenchError(f"the SSH configuration's ProxyCommand of {hop.name} does not start: {error}") from error
     try:
-        if known_hosts is None:
-            client.load_system_host_keys()
-        else:
-            client.load_host_keys(str(known_hosts))
-    except (OSError, paramiko.SSHException) as error:
-        raise BenchError(f"cannot read the known host keys in {known_hosts}: {error}") from error
-
-
-def _connect(
-    client: paramiko.SSHClient,
-    name: str,
-    endpoint: tuple[str, int],
-    user: str | None,
-    identity: Path | None,
-) -> None:
-    host, port = endpoint
-    try:
-        sock = socket.create_connection(endpoint, timeout=_CONNECT_S)
+        sock = socket.create_connection((hop.host, hop.port), timeout=_CONNECT_S)
     except OSError as error:
-        raise BenchError(f"no board answers at {name}: {error.strerror or error}") from error
+        raise BenchError(f"no board answers at {hop.name}: {error.strerror or error}") from error
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # a request is one small packet that must not wait
+    return sock
+
+
+def _through(jump: paramiko.SSHClient, hop: Hop) -> _Socket:
+    transport = jump.get_transport()
+    try:
+        if transport is None:
+            raise EOFError("the connection is gone")
+        transport.set_keepalive(_KEEPALIVE_S)
+        return transport.open_channel(
+            "direct-tcpip", (hop.host, hop.port), ("127.0.0.1", 0), window_size=_WINDOW_BYTES, timeout=_CONNECT_S
+        )
+    except (paramiko.SSHException, EOFError, OSError) as error:
+        raise BenchError(f"the host in front of {hop.name} does not get through to it: {error}") from error
+
+
+def _load_known_hosts(client: paramiko.SSHClient, hop: Hop) -> None:
+    client.set_missing_host_key_policy(paramiko.RejectPolicy())
+    if not hop.known_hosts:
+        client.load_system_host_keys()
+    for file in hop.known_hosts:
+        try:
+            client.load_system_host_keys(str(file))  # read, never written: nobody is trusted by connecting
+        except FileNotFoundError:
+            continue  # as for OpenSSH: a file that is not there knows no host
+        except (OSError, paramiko.SSHException) as error:
+            raise BenchError(f"cannot read the known host keys in {file}: {error}") from error
+
+
+def _log_in(client: paramiko.SSHClient, hop: Hop, sock: _Socket) -> None:
     try:
         client.connect(
-            host,
-            port,
-            user,
+            hop.key_name or hop.host,
+            22 if hop.key_name else hop.port,  # an alias stands for host and port
+            hop.user,
             sock=sock,
-            key_filename=str(identity) if identity else None,
-            allow_agent=identity is None,
-            look_for_keys=identity is None,
+            key_filename=[str(file) for file in hop.identities] or None,  # type: ignore[arg-type]  # the stub lacks lists
+            allow_agent=hop.agent,
+            look_for_keys=not hop.identities,
             timeout=_CONNECT_S,
             banner_timeout=_CONNECT_S,
             auth_timeout=_CONNECT_S,
         )
     except BaseException as error:
         sock.close()
-        text = _connect_text(error, name, host, port)
+        text = _login_text(error, hop)
         if text is None:
             raise
         raise BenchError(text) from error
 
 
-def _connect_text(error: BaseException, name: str, host: str, port: int) -> str | None:
+def _login_text(error: BaseException, hop: Hop) -> str | None:
     """Return what to tell the user, or None when the error is not the connection's."""
-    where = host if port == 22 else f"[{host}]:{port}"
+    known_as = hop.key_name or (hop.host if hop.port == 22 else f"[{hop.host}]:{hop.port}")
     match error:
         case paramiko.BadHostKeyException():
             return (
-                f"the host key of {name} has CHANGED: another board answers there, or someone listens in; if the board "
-                f"was really replaced, remove the old key with `ssh-keygen -R {where}`"
+                f"the host key of {hop.name} has CHANGED: another board answers there, or someone listens in; if the "
+                f"board was really replaced, remove the old key with `ssh-keygen -R '{known_as}'`"
             )
+        case paramiko.PasswordRequiredException():
+            return f"the key for {hop.name} has a passphrase; add it to the agent first: `ssh-add FILE`"
         case paramiko.AuthenticationException():
-            return f"{name} does not accept this key or user; give another with ?identity=FILE"
+            return f"{hop.name} does not accept this key or user; give another with ?identity=FILE"
         case paramiko.SSHException() if "not found in known_hosts" in str(error):
             return (
-                f"the host key of {name} is not known; compare it on the board, then add it with "
-                f"`ssh-keyscan -p {port} {host} >> ~/.ssh/known_hosts`, or give ?known_hosts=FILE"
+                f"the host key of {hop.name} is not known; compare it on the board, then add it with "
+                f"`ssh-keyscan -p {hop.port} {hop.host} >> ~/.ssh/known_hosts`, or give ?known_hosts=FILE"
             )
         case FileNotFoundError() if error.filename:
             return f"there is no identity file {error.filename}"
         case paramiko.SSHException() | OSError() | EOFError() | ValueError():
-            return f"no SSH connection to {name}: {error}"
+            return f"no SSH connection to {hop.name}: {error}"
         case _:
             return None
 

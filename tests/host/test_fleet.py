@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from firmware_bridge.errors import BenchError, RejectedError, TransferError
 from firmware_bridge.host.fleet import FlashEvent, FlashStep, FlashTarget, flash
+from firmware_bridge.host.transfer import CancelledError
 from firmware_bridge.links.faults import Faults
 from tests.host.memory_service import CHUNK_BYTES, MemoryPackage, MemoryService
 from tests.host.serving import memory_board
@@ -86,3 +87,24 @@ def test_activation_and_confirmation_can_be_left_to_the_user():
     assert result.passed
     assert not service.confirmed
     assert flash([], PACKAGE) == ()
+
+
+def test_cancelling_after_the_push_activates_nothing():
+    service = MemoryService()
+    activated = []
+    service.activate = activated.append
+    pressed = threading.Event()
+    finish = service.finish
+    service.finish = lambda: (finish(), pressed.set())[0]
+    [result] = flash([target("a", service)], PACKAGE, cancel=pressed.is_set)
+    assert isinstance(result.error, CancelledError)
+    assert service.installed is not None
+    assert activated == []
+
+
+def test_cancelling_before_a_board_is_opened_opens_none():
+    def opened():
+        raise AssertionError("opened")
+
+    [result] = flash([FlashTarget("a", opened)], PACKAGE, cancel=lambda: True)
+    assert isinstance(result.error, CancelledError)
