@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -27,12 +26,25 @@ _STATUS_S = 0.3  # the exit status comes just after the end of file
 _KEEPALIVE_S = 5  # a board that was reset under an open session is noticed
 
 
+class _Proxy(paramiko.ProxyCommand):
+    """The program of a ProxyCommand, which ends with the link."""
+
+    def close(self) -> None:
+        """Ask it to end; paramiko's threads may do so again after it has."""
+        self.process.terminate()
+
+    def release(self) -> None:
+        """Wait for its end and close its pipes."""
+        self.close()
+        self.process.communicate()
+
+
 class SshLink:
     """A channel to the agent, and the SSH clients around it."""
 
-    def __init__(self, clients: Sequence[paramiko.SSHClient], channel: paramiko.Channel, name: str) -> None:
-        """Take over connected clients, each through the one before it, and the open channel of the last."""
-        self._clients = clients
+    def __init__(self, channel: paramiko.Channel, name: str, below: contextlib.ExitStack) -> None:
+        """Take over an open channel, and what it runs over, to be closed with it."""
+        self._below = below
         self._channel = channel
         self._name = name
 
@@ -79,7 +91,7 @@ class SshLink:
         """Close channel and connection; closing twice is allowed."""
         with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
             self._channel.close()
-        _close_all(self._clients)
+        self._below.close()
 
     def _closed_text(self) -> str:
         # What a subsystem writes to standard error stays on the board (OpenSSH's session.c); its exit status does not.
@@ -113,31 +125,24 @@ def open_ssh(
         BenchError: no connection, an unknown or changed host key, no login, or no agent on the board; at which host.
     """
     route = find_route(host, user=user, port=port, identity=identity, known_hosts=known_hosts, config=config)
-    clients: list[paramiko.SSHClient] = []
-    try:
-        for hop in route.hops:
-            sock = _through(clients[-1], hop) if clients else _first_socket(hop, route.command)
-            clients.append(client := paramiko.SSHClient())
-            _load_known_hosts(client, hop)
-            _log_in(client, hop, sock)
-        channel = _start_subsystem(clients[-1], route.hops[-1].name)
-    except BaseException:
-        _close_all(clients)
-        raise
-    return SshLink(clients, channel, route.hops[-1].name)
+    name = route.hops[-1].name
+    with contextlib.ExitStack() as opened:
+        sock = _first_socket(route.hops[0], route.command, opened)
+        client = _log_in(route.hops[0], sock, opened)
+        for hop in route.hops[1:]:
+            client = _log_in(hop, _through(client, hop), opened)
+        channel = _start_subsystem(client, name)
+        return SshLink(channel, name, opened.pop_all())
 
 
-def _close_all(clients: Sequence[paramiko.SSHClient]) -> None:
-    for client in reversed(clients):
-        client.close()
-
-
-def _first_socket(hop: Hop, command: str | None) -> _Socket:
+def _first_socket(hop: Hop, command: str | None, opened: contextlib.ExitStack) -> _Socket:
     if command is not None:
         try:
-            return paramiko.ProxyCommand(command)
+            proxy = _Proxy(command)
         except (OSError, ValueError, ImportError) as error:
             raise BenchError(f"the SSH configuration's ProxyCommand of {hop.name} does not start: {error}") from error
+        opened.callback(proxy.release)
+        return proxy
     try:
         sock = socket.create_connection((hop.host, hop.port), timeout=_CONNECT_S)
     except OSError as error:
@@ -172,7 +177,10 @@ def _load_known_hosts(client: paramiko.SSHClient, hop: Hop) -> None:
             raise BenchError(f"cannot read the known host keys in {file}: {error}") from error
 
 
-def _log_in(client: paramiko.SSHClient, hop: Hop, sock: _Socket) -> None:
+def _log_in(hop: Hop, sock: _Socket, opened: contextlib.ExitStack) -> paramiko.SSHClient:
+    client = paramiko.SSHClient()
+    opened.callback(client.close)
+    _load_known_hosts(client, hop)
     try:
         client.connect(
             hop.key_name or hop.host,
@@ -192,6 +200,7 @@ def _log_in(client: paramiko.SSHClient, hop: Hop, sock: _Socket) -> None:
         if text is None:
             raise
         raise BenchError(text) from error
+    return client
 
 
 def _login_text(error: BaseException, hop: Hop) -> str | None:
@@ -207,6 +216,8 @@ def _login_text(error: BaseException, hop: Hop) -> str | None:
             return f"the key for {hop.name} has a passphrase; add it to the agent first: `ssh-add FILE`"
         case paramiko.AuthenticationException():
             return f"{hop.name} does not accept this key or user; give another with ?identity=FILE"
+        case paramiko.SSHException() if "No authentication methods" in str(error):
+            return f"{hop.name} accepts no key that is at hand; add one to the agent, or give ?identity=FILE"
         case paramiko.SSHException() if "not found in known_hosts" in str(error):
             return (
                 f"the host key of {hop.name} is not known; compare it on the board, then add it with "

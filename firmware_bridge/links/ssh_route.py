@@ -104,9 +104,9 @@ def _route(asked: Hop, config: paramiko.SSHConfig, hops_left: int) -> Route:
         )
     try:
         said = config.lookup(asked.host)
-    except (paramiko.ConfigParseError, paramiko.CouldNotCanonicalize, ImportError) as error:
+        hop = _with(asked, said)
+    except (paramiko.ConfigParseError, paramiko.CouldNotCanonicalize, ImportError, ValueError) as error:
         raise BenchError(f"the SSH configuration says nothing usable of {asked.name}: {error}") from error
-    hop = _with(asked, said)
     jumps = str(said.get("proxyjump", "none"))
     if jumps.lower() == "none":
         return Route((hop,), said.get("proxycommand"))
