@@ -1,0 +1,173 @@
+"""What the suite found on one board, as one value that reports are made of.
+
+Round-trip law: ``from_json(r.to_json()) == r``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import asdict, dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from hil.errors import EvidenceError
+
+__all__ = ["CaseResult", "ConformanceResults", "RuleFacts", "Status"]
+
+_SCHEMA = 1
+
+
+class Status(Enum):
+    """How one case ended."""
+
+    PASSED = "passed"
+    WRONGLY_ACCEPTED = "wrongly accepted"
+    WRONGLY_REJECTED = "wrongly rejected"
+    WRONG_REASON = "wrong reason"
+    BROKEN_PROMISE = "broken promise"
+    """The answer is right, and something else is not: the active model, the audit log."""
+    NO_ANSWER = "no answer"
+    NOT_APPLICABLE = "not applicable"
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether the board did not do what it must."""
+        return self not in (Status.PASSED, Status.NOT_APPLICABLE)
+
+
+@dataclass(frozen=True, slots=True)
+class RuleFacts:
+    """What reports say of a rule."""
+
+    name: str
+    group: str
+    promise: str
+    why: str
+    origin: str
+    expected: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CaseResult:
+    """One case.
+
+    Attributes:
+        rule: its rule's name.
+        label: its name within the rule.
+        expected: the codes that are right.
+        observed: what the board made of it.
+        detail: the board's words.
+        broken: promises that did not hold beside the answer, one line each.
+        status: how it ended.
+        expected_failure: whether it was listed as one.
+        wire_bytes: bytes that the host had sent when the answer came.
+        seconds: wall time, its checks included.
+    """
+
+    rule: str
+    label: str
+    expected: tuple[str, ...]
+    observed: str
+    detail: str
+    broken: tuple[str, ...]
+    status: Status
+    expected_failure: bool
+    wire_bytes: int
+    seconds: float
+
+    @property
+    def name(self) -> str:
+        """Names it in lists and reports."""
+        return f"{self.rule}/{self.label}"
+
+    @property
+    def counts_against(self) -> bool:
+        """Whether it makes the run fail: a failure that nobody expected, or a pass that was listed as a failure."""
+        if self.status is Status.NOT_APPLICABLE:
+            return False
+        return self.status.is_failure != self.expected_failure
+
+
+@dataclass(frozen=True, slots=True)
+class ConformanceResults:
+    """One run.
+
+    Attributes:
+        board: kind of board.
+        serial: its serial number.
+        agent: version of its agent.
+        link: how it was reached.
+        emulated: whether it is an emulated board.
+        rules: what was tried.
+        cases: each case, in order.
+        agent_deaths: how often the agent started anew without having been asked.
+        seconds: wall time.
+    """
+
+    board: str
+    serial: str
+    agent: str
+    link: str
+    emulated: bool
+    rules: tuple[RuleFacts, ...]
+    cases: tuple[CaseResult, ...]
+    agent_deaths: int
+    seconds: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing counts against the board."""
+        return not self.agent_deaths and not any(case.counts_against for case in self.cases)
+
+    @property
+    def counts(self) -> Counter[Status]:
+        """How many cases ended how."""
+        return Counter(case.status for case in self.cases)
+
+    @property
+    def tried(self) -> int:
+        """How many cases apply to this board."""
+        return len(self.cases) - self.counts[Status.NOT_APPLICABLE]
+
+    def of(self, rule: str) -> tuple[CaseResult, ...]:
+        """Return the cases of one rule."""
+        return tuple(case for case in self.cases if case.rule == rule)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        item = asdict(self)
+        item["cases"] = [{**case, "status": case["status"].value} for case in item["cases"]]
+        return {"schema": _SCHEMA, "passed": self.passed, **item}
+
+    @classmethod
+    def from_json(cls, item: dict[str, Any]) -> ConformanceResults:
+        """Restore what `to_json` gave.
+
+        Raises:
+            EvidenceError: it is no such result.
+        """
+        try:
+            fields = {key: value for key, value in item.items() if key not in ("schema", "passed")}
+            fields["rules"] = tuple(
+                RuleFacts(**{**rule, "expected": tuple(rule["expected"])}) for rule in fields["rules"]
+            )
+            fields["cases"] = tuple(
+                CaseResult(
+                    **{
+                        **case,
+                        "expected": tuple(case["expected"]),
+                        "broken": tuple(case["broken"]),
+                        "status": Status(case["status"]),
+                    }
+                )
+                for case in fields["cases"]
+            )
+            return cls(**fields)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise EvidenceError(f"not the result of a conformance run: {type(error).__name__} {error}") from error
+
+    def save(self, path: Path) -> None:
+        """Write it as JSON."""
+        path.write_text(json.dumps(self.to_json(), indent=1) + "\n")

@@ -1,0 +1,210 @@
+"""Trying rules on a board: prepare it, attack it, and after every attack look whether it still is what it was.
+
+The board must be factory-new: it gets the suite's own trust store and model, and what it holds afterwards is worth
+nothing. An emulated board is made for the run.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from firmware_bridge.errors import BenchError, BridgeError, TransferError
+from firmware_bridge.host.address import BoardAddress, EmulatedAddress, LinkKind, SerialAddress
+from firmware_bridge.host.board import Board
+from firmware_bridge.protocol.messages import AuditEntry, SlotInfo
+from hil.bench import connect, reachable
+from hil.conformance.results import CaseResult, ConformanceResults, RuleFacts, Status
+from hil.conformance.rules import ACCEPTED, BUSY, FAULT, ON_DISK, OVER_SSH, SURVIVED, Case, Rule, Target, observed
+from hil.conformance.workshop import Workshop
+from hil.virtual.emulated import EmulatedBoard
+
+__all__ = ["Progress", "run_conformance"]
+
+Progress = Callable[[int, int, str], None]
+"""Called with (cases done, cases in all, what is tried)."""
+
+_PATIENCE_S = 60.0
+_NO_ANSWER = "no answer"
+_POSITIVE = (ACCEPTED, SURVIVED, "fell back")
+
+
+def run_conformance(
+    address: BoardAddress,
+    rules: Sequence[Rule],
+    *,
+    expected_failures: Collection[str] = (),
+    progress: Progress = lambda *_: None,
+) -> ConformanceResults:
+    """Try ``rules`` on the board at ``address``.
+
+    Args:
+        address: any board; one that is not emulated must be factory-new.
+        rules: what to try.
+        expected_failures: names of rules, or of cases as ``rule/label``, that this board is known to fail.
+        progress: told of each case.
+
+    Raises:
+        BenchError: there is no such board, or it holds a trust store already.
+        TransferError: the board does not answer any more, also after a while.
+    """
+    begun_s = time.monotonic()
+    with _board_at(address) as (real, disk):
+        run = _Run(real, disk, frozenset(expected_failures))
+        try:
+            run.prepare()
+            planned = [(rule, case) for rule in rules for case in rule.cases(run.target.workshop)]
+            for index, (rule, case) in enumerate(planned):
+                progress(index, len(planned), f"{rule.name}/{case.label}")
+                run.cases.append(run.try_case(rule, case))
+            progress(len(planned), len(planned), "done")
+            return run.results(rules, time.monotonic() - begun_s)
+        finally:
+            run.close()
+
+
+@contextmanager
+def _board_at(address: BoardAddress) -> Iterator[tuple[BoardAddress, Path | None]]:
+    """Give an address that can be opened as often as need be, and the board's disk where it is within reach."""
+    if not isinstance(address, EmulatedAddress):
+        with reachable(address) as real:
+            yield real, None
+        return
+    with ExitStack() as stack:
+        folder = address.path or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ks100-board-")))
+        over_ssh = address.link is LinkKind.SSH
+        board = EmulatedBoard.find(folder) or stack.enter_context(EmulatedBoard.start(folder, ssh=over_ssh))
+        yield BoardAddress.parse(board.ssh_url if over_ssh else board.serial_url), board.state / "board"
+
+
+class _Run:
+    """One board under attack."""
+
+    def __init__(self, address: BoardAddress, disk: Path | None, expected_failures: frozenset[str]) -> None:
+        self._address, self._disk, self._expected_failures = address, disk, expected_failures
+        self._audited = 0
+        self._deaths = 0
+        self.cases: list[CaseResult] = []
+        board = connect(address, host="ks100 conformance")
+        self._board = board
+        self._info = board.info()
+
+    def close(self) -> None:
+        self._board.close()
+
+    def prepare(self) -> None:
+        """Give the board the suite's trust and a model, and remember what that model answers.
+
+        Raises:
+            BenchError: the board is somebody's already.
+        """
+        board, info = self._board, self._info
+        if info.program:
+            raise BenchError(
+                f"board {info.serial} holds the trust store of program {info.program!r}; the suite provisions its own: "
+                "give a factory-new board, or emu: for an emulated one"
+            )
+        workshop = Workshop(info, int(time.time()))
+        board.provision(workshop.installed.raw)
+        slot = board.push(workshop.package()).slot
+        board.activate(slot)
+        board.confirm()
+        self.target = Target(board, workshop, self._address, self._disk, slot, self._reopen)
+        self._inputs = {t.name: np.full(t.shape, 3, t.dtype) for t in workshop.manifest.inputs}
+        self._answer = self._board.infer(self._inputs).outputs
+        self._active = self._active_slot()
+        self._audit()
+        self._deaths = 0  # how the board came up before is not the suite's
+
+    def try_case(self, rule: Rule, case: Case) -> CaseResult:
+        """Attack once, and look at everything that must hold afterwards."""
+        expected = case.expected or rule.expected
+        listed = bool({rule.name, f"{rule.name}/{case.label}"} & self._expected_failures)
+        if not self._applies(rule):
+            return CaseResult(rule.name, case.label, expected, "", "", (), Status.NOT_APPLICABLE, listed, 0, 0.0)
+        begun_s, sent = time.monotonic(), self._board.statistics.wire_bytes_sent
+        board = self._board
+        try:
+            got, detail = observed(case.act, self.target)
+        except TransferError as error:
+            got, detail = _NO_ANSWER, str(error)
+            self._reopen()
+        wire_bytes = self._board.statistics.wire_bytes_sent - (sent if self._board is board else 0)
+        try:
+            broken = self._broken_promises(rule, got)
+        except BridgeError as error:
+            broken = (f"the board does not serve any more: {error}",)
+            self._reopen()
+        status = _status(got, expected, broken)
+        return CaseResult(
+            rule.name, case.label, expected, got, detail, broken, status, listed, wire_bytes, time.monotonic() - begun_s
+        )
+
+    def _applies(self, rule: Rule) -> bool:
+        if rule.needs is ON_DISK:
+            return self._disk is not None
+        return rule.needs is not OVER_SSH or not isinstance(self._address, SerialAddress)
+
+    def _broken_promises(self, rule: Rule, got: str) -> tuple[str, ...]:
+        broken = []
+        if self._active_slot() != self._active:
+            broken.append("the active slot is not what it was")
+        outputs = self._board.infer(self._inputs).outputs
+        if any(not np.array_equal(outputs[name], value) for name, value in self._answer.items()):
+            broken.append("the active model answers otherwise")
+        entries = self._audit()
+        named = rule.silent or got in (*_POSITIVE, FAULT, BUSY, _NO_ANSWER)
+        if not named and not any(got in entry.result for entry in entries):
+            broken.append(f"the audit log does not name the refusal for {got}")
+        if not rule.loads and any(entry.action in ("load", "activate") for entry in entries):
+            broken.append("a slot was loaded")
+        return tuple(broken)
+
+    def _active_slot(self) -> SlotInfo | None:
+        info = self._board.info()
+        return next((slot for slot in info.slots if slot.name == info.active), None)
+
+    def _audit(self) -> tuple[AuditEntry, ...]:
+        """Return what the board has written since the last look, and count the starts that nobody asked for."""
+        entries = self._board.audit(self._audited)
+        if entries:
+            self._audited = entries[-1].index + 1
+        actions = [entry.action for entry in entries]
+        self._deaths += max(0, actions.count("boot") - actions.count("reboot"))
+        return entries
+
+    def _reopen(self) -> Board:
+        self._board.close()
+        self._board = connect(self._address, host="ks100 conformance", patience_s=_PATIENCE_S)
+        self.target.board = self._board
+        return self._board
+
+    def results(self, rules: Sequence[Rule], seconds: float) -> ConformanceResults:
+        info = self._info
+        facts = tuple(RuleFacts(r.name, r.group.value, r.promise, r.why, r.origin, r.expected) for r in rules)
+        return ConformanceResults(
+            board=info.board,
+            serial=info.serial,
+            agent=info.agent,
+            link=self._board.name.partition(":")[0],
+            emulated=info.emulated,
+            rules=facts,
+            cases=tuple(self.cases),
+            agent_deaths=self._deaths,
+            seconds=seconds,
+        )
+
+
+def _status(got: str, expected: tuple[str, ...], broken: tuple[str, ...]) -> Status:
+    if got == _NO_ANSWER:
+        return Status.NO_ANSWER
+    if got in expected:
+        return Status.BROKEN_PROMISE if broken else Status.PASSED
+    if got in _POSITIVE:
+        return Status.WRONGLY_ACCEPTED
+    return Status.WRONGLY_REJECTED if set(expected) <= set(_POSITIVE) else Status.WRONG_REASON

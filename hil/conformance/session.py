@@ -1,0 +1,76 @@
+"""A session whose messages are chosen one by one, for what a well-behaved host never sends."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from types import TracebackType
+
+from firmware_bridge.errors import BoardBusyError, BoardError, RejectedError, TransferError
+from firmware_bridge.host.address import BoardAddress
+from firmware_bridge.host.open import open_link
+from firmware_bridge.links.conversation import Conversation
+from firmware_bridge.package.reasons import RejectReason
+from firmware_bridge.protocol import messages as m
+from firmware_bridge.protocol.codec import MESSAGES_VERSION
+from firmware_bridge.protocol.connection import Connection
+from firmware_bridge.protocol.states import Role
+
+__all__ = ["RawSession"]
+
+_PATIENCE_S = 20.0
+
+
+class RawSession:
+    """An open session; as a context manager it ends with the block."""
+
+    def __init__(self, address: BoardAddress, host: str = "conformance, second session") -> None:
+        """Open a link of its own.
+
+        Raises:
+            TransferError, BenchError: nobody answers.
+        """
+        self.link = open_link(address)
+        connection = Connection(Role.HOST, reliable=self.link.reliable, session=secrets.randbelow(2**32 - 1) + 1)
+        self._conversation = Conversation(self.link, connection, time.monotonic)
+        self.ask(m.Hello(MESSAGES_VERSION, host))
+
+    def __enter__(self) -> RawSession:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._conversation.close()
+
+    def tell(self, message: m.Message) -> None:
+        """Send what has no answer unless it is refused."""
+        self._conversation.send(message)
+
+    def ask(self, message: m.Message) -> m.Message:
+        """Send a request and return its answer.
+
+        Raises:
+            RejectedError, BoardBusyError, BoardError: the board refuses, is held by another, or cannot.
+            TransferError: no answer.
+        """
+        self._conversation.send(message)
+        return self.answer()
+
+    def answer(self) -> m.Message:
+        """Return the next answer; errors as for `ask`."""
+        answer = self._conversation.receive(_PATIENCE_S)
+        match answer:
+            case None:
+                raise TransferError(f"no answer within {_PATIENCE_S:.0f} s")
+            case m.Refusal():
+                raise RejectedError(RejectReason.from_code(answer.reason), answer.detail)
+            case m.Fault(kind="busy"):
+                raise BoardBusyError(answer.detail.partition(" ")[2], 0.0)
+            case m.Fault():
+                raise BoardError(answer.detail)
+        return answer
+
+    def vanish(self) -> None:
+        """Drop the link in the middle, without a word."""
+        self.link.close()
