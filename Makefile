@@ -19,7 +19,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@sh .ci/debian openssh-server:sshd
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt \
-		--editable '.[board,board-tflite,train,hil,hsm,dev]'
+		--editable '.[board,board-tflite,train,hil,hsm,dask,dev]'
 	@touch $@
 
 demo: setup  ## the main job on the emulated board: from captures to a measured, signed model

@@ -35,6 +35,7 @@ _COMMANDS = {
     "quantize": _Entry("Model", "Produce one mixed-precision graph: QAT of a trained network, or PTQ of a .tflite."),
     "evaluate": _Entry("Model", "Measure a graph on captures, by condition."),
     "gate": _Entry("Model", "Judge a candidate against its float parent; refuse it if hard cases suffer."),
+    "sensitivity": _Entry("Model", "Map which groups of layers quantization hurts, by condition."),
     "cost": _Entry("Model", "Model a graph's latency and power on the board, op by op."),
     "keys": _Entry("Trust", "Make and show signing keys."),
     "trust": _Entry("Trust", "Make, change and show the trust store of a program."),

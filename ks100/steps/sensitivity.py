@@ -1,0 +1,124 @@
+"""Measuring a sensitivity map, and drawing one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ks100.errors import UsageError
+from ks100.run import Progress
+from ks100.steps.captures import load_captures
+from ks100.steps.costs import graph_of
+from ks100.steps.networks import quiet_tensorflow
+
+if TYPE_CHECKING:
+    from models.captures import CaptureSet
+    from models.quant.ranges import Ranges
+    from models.sensitivity.map import SensitivityMap
+    from models.sensitivity.study import Study
+    from models.sensitivity.sweep import SweepSettings
+    from models.sensitivity.work import Executor
+
+__all__ = ["StudyFiles", "draw_map", "load_study", "measure_map"]
+
+_CALIBRATION_LIMIT = 64
+
+
+@dataclass(frozen=True, slots=True)
+class StudyFiles:
+    """What a map is measured on.
+
+    Attributes:
+        network: a float graph, or the folder of a trained network.
+        captures: folder of pools.
+        pools: names of those to measure on.
+        calibration: what ranges are measured on; the pool ``calibration`` if None.
+        ranges: a file of ranges instead.
+        limit: captures of each pool, spread over it; all if None.
+    """
+
+    network: Path
+    captures: Path
+    pools: tuple[str, ...]
+    calibration: Path | None = None
+    ranges: Path | None = None
+    limit: int | None = None
+
+
+def load_study(files: StudyFiles, progress: Progress) -> Study:
+    """Read graph and pools, and measure the ranges if they are not given.
+
+    Raises:
+        UsageError: a file or a pool is missing.
+        DataError: a pool is wrong.
+    """
+    quiet_tensorflow()
+    from models.sensitivity.study import Study
+
+    graph = graph_of(files.network)
+    pools = {name: _limited(_pool(files, name), files.limit) for name in files.pools}
+    return Study.of(graph, _ranges(files, graph, progress), pools)
+
+
+def measure_map(study: Study, executor: Executor, settings: SweepSettings, progress: Progress) -> SensitivityMap:
+    """Measure the map of a study."""
+    from models.sensitivity.sweep import sweep
+
+    return sweep(study, executor, settings, progress)
+
+
+def draw_map(found: SensitivityMap, top: int, path: Path) -> None:
+    """Write the map's pictures to an HTML page."""
+    from hil.report.charts.sensitivity import cumulative_chart, heat_map, shares_chart
+    from hil.report.figures import Figure, write_figures
+
+    figures = [
+        Figure(
+            "Where it hurts",
+            "Divergence from the float network with one group alone in INT8. A cell's shade is the group's share of its"
+            " column; groups marked ~ were screened, not measured.",
+            heat_map(found, top),
+        ),
+        Figure("How few groups matter", "Share of the summed divergence.", cumulative_chart(found)),
+    ]
+    if found.shares is not None:
+        caption = (
+            f"Shapley shares over {found.shares.permutations} orders on {found.shares.frames} frames of"
+            f" {found.shares.pool}: they add up to 100 %, which the figures of single groups do not."
+        )
+        figures.append(Figure("Whose share it is", caption, shares_chart(found.shares)))
+    lead = ", ".join(f"{name}: {count} frames" for name, count in found.frames.items())
+    write_figures(path, "Sensitivity to quantization", lead, figures)
+
+
+def _pool(files: StudyFiles, name: str) -> CaptureSet:
+    folder = files.captures / name
+    if not folder.is_dir():
+        raise UsageError(f"{files.captures} has no pool {name!r}; name others with --pool, or generate it")
+    return load_captures(folder, "sensitivity map")[0]
+
+
+def _limited(captures: CaptureSet, limit: int | None) -> CaptureSet:
+    if limit is None or limit >= len(captures):
+        return captures
+    step = len(captures) / limit
+    return captures.subset([int(index * step) for index in range(limit)])
+
+
+def _ranges(files: StudyFiles, graph: bytes, progress: Progress) -> Ranges:
+    from models.quant.calibrate import CalibrationMethod, calibrate
+    from models.quant.ranges import Ranges
+
+    if files.ranges is not None:
+        return Ranges.load(files.ranges)
+    folder = files.calibration or files.captures / "calibration"
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is not there; give --calibration or --ranges")
+    captures = _limited(load_captures(folder, "ranges of a sensitivity map")[0], _CALIBRATION_LIMIT)
+    return calibrate(
+        graph,
+        captures,
+        CalibrationMethod.MSE,
+        lambda done, total: progress(done / total, f"calibrating {done}/{total}"),
+    )

@@ -1,0 +1,36 @@
+"""AP50 of variants against the float network, by condition, from their detections."""
+
+from __future__ import annotations
+
+from models.evaluation.compare import compare
+from models.evaluation.matching import match_frame
+from models.evaluation.metrics import recalculate
+from models.evaluation.record import Evaluation, FrameRecord
+from models.sensitivity.intervals import Interval
+from models.sensitivity.race import Measured
+from models.sensitivity.study import PoolData
+
+__all__ = ["ap_drop", "judged"]
+
+_RESAMPLES = 200
+
+
+def judged(pool: PoolData, measured: Measured, name: str) -> Evaluation:
+    """Return an evaluation of detections on all frames of a pool: figures at IoU 0.5 alone."""
+    frames = []
+    for index, capture in enumerate(pool.captures):
+        match = match_frame(capture, measured.detections[index])
+        frames.append(FrameRecord(capture.id, capture.scene, capture.conditions.items, match))
+    return recalculate(Evaluation(name, pool.name, pool.digest, "", 0.0, (), tuple(frames)))
+
+
+def ap_drop(parent: Evaluation, candidate: Evaluation) -> dict[str, Interval]:
+    """Return the AP50 lost from parent to candidate in points, by category (``all`` or ``axis=category``)."""
+    rows = compare(parent, candidate, resamples=_RESAMPLES)
+    return {
+        "all" if row.axis == "all" else f"{row.axis}={row.category}": Interval(
+            row.drop_points, row.lower_points, row.upper_points
+        )
+        for row in rows
+        if row.objects
+    }

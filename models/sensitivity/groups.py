@@ -1,0 +1,136 @@
+"""The units in which precision is planned and blamed: chains of operations that no one would part.
+
+A group is an operation, and after it those that alone read what it gives and add no product of their own: reshapes
+and transposes, an activation, the softmax of the logits. So each group gives exactly one tensor to others. Blocks are
+the parts of the network that groups belong to. Works on any float graph; knows no precision.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from firmware_bridge.target.graph import Graph, GraphOp
+from models.quant.layers import operation_names
+
+__all__ = ["ATTENTION", "Group", "groups_of"]
+
+ATTENTION = "fusion"
+"""Blocks whose name begins with this are cross-modal attention."""
+
+_UNARY = frozenset(
+    {
+        "AVERAGE_POOL_2D", "LOGISTIC", "MAX_POOL_2D", "MEAN", "MUL", "PAD", "RELU", "RELU6", "RESHAPE",
+        "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "SOFTMAX", "TANH", "TRANSPOSE",
+    }
+)  # fmt: skip
+_PARTS = re.compile(r"(fusion_\d+|eo|lwir|neck|head)(_|$)")
+_OUTPUTS = re.compile(r"(cls|box|kin)_\d+$")
+_BLOCKS_OF_OTHERS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """One group.
+
+    Attributes:
+        name: of its first operation's layer; distinct.
+        block: the part of the network that it belongs to, e.g. ``fusion_8``.
+        ops: indices of its operations, ascending.
+        layers: a name for each operation by which a plan can call it.
+        macs: multiply-accumulates of one run.
+        parameters: constant elements that it reads.
+        tensor: index of the tensor that it gives to others.
+    """
+
+    name: str
+    block: str
+    ops: tuple[int, ...]
+    layers: tuple[str, ...]
+    macs: int
+    parameters: int
+    tensor: int
+
+    @property
+    def attention(self) -> bool:
+        """Whether it is part of a cross-modal attention layer."""
+        return self.block.startswith(ATTENTION)
+
+
+def groups_of(graph: Graph) -> tuple[Group, ...]:
+    """Return the groups of a float graph in execution order; each operation is in exactly one."""
+    names = operation_names(graph)
+    chains = _chains(graph)
+    blocks = _blocks(graph, chains, names)
+    found: list[Group] = []
+    taken: set[str] = set()
+    for chain, block in zip(chains, blocks, strict=True):
+        ops = [graph.ops[index] for index in chain]
+        name = names[chain[0]][0]
+        while name in taken:  # two operations of one layer: called by what follows, then by number
+            name = f"{name}'"
+        taken.add(name)
+        layers = tuple(_telling(names, index) for index in chain)
+        parameters = sum(_parameters(op, graph) for op in ops)
+        found.append(
+            Group(name, block, tuple(chain), layers, sum(op.macs for op in ops), parameters, ops[-1].outputs[0])
+        )
+    return tuple(found)
+
+
+def _telling(names: dict[int, tuple[str, ...]], index: int) -> str:
+    """Return the first name that no other operation has, so that a plan's rule hits this one; else the last."""
+    others = {name for i, found in names.items() if i != index for name in found}
+    return next((name for name in names[index] if name not in others), names[index][0])
+
+
+def _chains(graph: Graph) -> list[list[int]]:
+    readers: dict[int, list[GraphOp]] = {}
+    for op in graph.ops:
+        for index in {i for i in op.inputs if i >= 0 and not graph.tensors[i].constant}:
+            readers.setdefault(index, []).append(op)
+    leaving = {tensor.index for tensor in graph.outputs}
+    chain_of: dict[int, list[int]] = {}
+    chains: list[list[int]] = []
+    for op in graph.ops:
+        moving = [i for i in op.inputs if i >= 0 and not graph.tensors[i].constant]
+        source = moving[0] if len(moving) == 1 else -1
+        alone = source in chain_of and len(readers[source]) == 1 and source not in leaving
+        if alone and op.op in _UNARY and len(op.outputs) == 1:
+            chain = chain_of[source]
+            chain.append(op.index)
+        else:
+            chain = [op.index]
+            chains.append(chain)
+        for index in op.outputs:
+            chain_of[index] = chain
+    return chains
+
+
+def _blocks(graph: Graph, chains: list[list[int]], names: dict[int, tuple[str, ...]]) -> list[str]:
+    """Return each chain's block: by name where networks of this package are concerned, else by shares of the work."""
+    named = [_block(names[chain[0]]) for chain in chains]
+    if all(named):
+        return named
+    total, before, found = sum(op.macs for op in graph.ops) or 1, 0, []
+    for chain in chains:
+        found.append(f"part_{min(_BLOCKS_OF_OTHERS, 1 + before * _BLOCKS_OF_OTHERS // total)}")
+        before += sum(graph.ops[index].macs for index in chain)
+    return found
+
+
+def _block(names: Sequence[str]) -> str:
+    for name in names:
+        if _OUTPUTS.match(name):
+            return "head"
+        match = _PARTS.match(name)
+        if match:
+            return match[1]
+    return ""
+
+
+def _parameters(op: GraphOp, graph: Graph) -> int:
+    if not op.macs:
+        return 0
+    return sum(graph.tensors[i].elements for i in op.inputs if i >= 0 and graph.tensors[i].constant)

@@ -1,0 +1,81 @@
+"""How sure a mean over frames is: a bootstrap over scenes, and a test that may be looked at after every scene.
+
+Frames of one scene are alike, so scenes are what is drawn, and what counts as one observation.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Interval", "anytime_margin", "scene_draws", "scene_interval"]
+
+RESAMPLES = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A figure with its two-sided 90 % interval: each end is a one-sided 95 % bound."""
+
+    value: float
+    lower: float
+    upper: float
+
+    def to_json(self) -> list[float]:
+        """Return [value, lower, upper]."""
+        return [self.value, self.lower, self.upper]
+
+    @classmethod
+    def from_json(cls, data: object) -> Interval:
+        """Read what `to_json` wrote."""
+        value, lower, upper = (float(item) for item in data)  # type: ignore[attr-defined]
+        return cls(value, lower, upper)
+
+
+def scene_draws(scenes: NDArray[np.int64], resamples: int = RESAMPLES, seed: int = 0) -> NDArray[np.float64]:
+    """Return how often each frame counts in each resample of whole scenes, float64 [resamples, frames]."""
+    numbers, of_frame = np.unique(scenes, return_inverse=True)
+    drawn = np.random.default_rng(seed).integers(0, len(numbers), (resamples, len(numbers)))
+    counts = np.zeros((resamples, len(numbers)))
+    np.add.at(counts, (np.arange(resamples)[:, None], drawn), 1)
+    return np.asarray(counts[:, of_frame], np.float64)
+
+
+def scene_interval(
+    values: NDArray[np.float64], draws: NDArray[np.float64], mask: NDArray[np.bool_] | None = None
+) -> Interval:
+    """Return the mean of ``values`` with its percentile interval.
+
+    Args:
+        values: float64 [frames]; NaN where not measured.
+        draws: of `scene_draws`.
+        mask: the frames that count; all if None.
+    """
+    known = np.isfinite(values) if mask is None else np.isfinite(values) & mask
+    if not known.any():
+        return Interval(math.nan, math.nan, math.nan)
+    weights = draws[:, known]
+    totals = weights.sum(1)
+    means = (weights @ values[known])[totals > 0] / totals[totals > 0]
+    lower, upper = np.quantile(means, (0.05, 0.95))
+    return Interval(float(values[known].mean()), float(lower), float(upper))
+
+
+def anytime_margin(deviation: NDArray[np.float64], count: int, alpha: float, planned: int) -> NDArray[np.float64]:
+    """Return half the width of a confidence sequence for means: valid whenever one looks, however often.
+
+    Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas, "Time-uniform central limit theory and asymptotic confidence
+    sequences", Annals of Statistics 52, 2024, equation 5, tuned to be narrowest near ``planned`` observations.
+
+    Args:
+        deviation: standard deviation of one observation, any shape.
+        count: observations so far, at least two.
+        alpha: chance that the sequence ever misses the mean.
+        planned: observations for which it is tuned.
+    """
+    tuned = (-2 * math.log(alpha) + math.log(1 - 2 * math.log(alpha))) / planned
+    grown = count * tuned + 1
+    return deviation * math.sqrt(2 * grown / (count**2 * tuned) * math.log(math.sqrt(grown) / alpha))

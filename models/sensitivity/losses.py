@@ -1,0 +1,79 @@
+"""How much worse outputs got, frame by frame: against the float network's own, and against the truth.
+
+Divergence is what ranks: continuous, never negative, zero for the float network. With s the float network's score of
+a cell (its best class), it is for one frame
+
+    [4 sum (sigmoid(z') - sigmoid(z))^2 + 2 sum s |box' - box|^2 / 4 + 0.3 sum s |kin' - kin|^2 / 2] / sum s
+
+boxes in strides, kinematics in their own units: the weights of the training's teaching loss, squared. It is quadratic
+in the outputs, so that its curvature at the float network is known exactly (`models.sensitivity.screen`).
+
+Task loss is the training's, against targets that stand still: cells answer for the objects that the float network
+gives them. It may fall where rounding happens to help.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from models.heads import output_strides
+from models.training.augment import TrainingBatch
+from models.training.loss import DetectionLoss
+
+__all__ = ["Reference", "TaskLoss", "weighted_outputs"]
+
+Outputs = Mapping[str, tf.Tensor]
+_WEIGHTS = {"cls": 4.0, "box": 2.0 / 4, "kin": 0.3 / 2}
+
+
+def weighted_outputs(outputs: Outputs, reference: Outputs) -> tf.Tensor:
+    """Return outputs such that the divergence is the squared distance of two of them.
+
+    Args:
+        outputs: raw, float32 [B, h, w, c] by name.
+        reference: those of the float network, for the same frames.
+
+    Returns:
+        float32 [B, n].
+    """
+    strides = output_strides(tuple(reference))
+    seen = {stride: tf.reduce_max(tf.sigmoid(reference[f"cls_{stride}"]), -1, keepdims=True) for stride in strides}
+    total = tf.add_n([tf.reduce_sum(weight, (1, 2, 3)) for weight in seen.values()])
+    parts = []
+    for stride in strides:
+        for part, factor in _WEIGHTS.items():
+            raw = outputs[f"{part}_{stride}"]
+            scaled = tf.sigmoid(raw) if part == "cls" else raw * tf.sqrt(seen[stride])
+            parts.append(tf.reshape(scaled * factor**0.5, (tf.shape(raw)[0], -1)))
+    return tf.concat(parts, 1) / tf.sqrt(total)[:, None]
+
+
+class Reference:
+    """The float network's outputs on some frames, against which variants are held."""
+
+    def __init__(self, outputs: Outputs) -> None:
+        self._outputs = outputs
+        self._weighted = weighted_outputs(outputs, outputs)
+
+    def divergence(self, outputs: Outputs) -> NDArray[np.float64]:
+        """Return the divergence of each frame, float64 [B]."""
+        difference = weighted_outputs(outputs, self._outputs) - self._weighted
+        return np.asarray(tf.reduce_sum(difference**2, 1), np.float64)
+
+
+class TaskLoss:
+    """The training's loss of each frame against targets given by the float network's outputs."""
+
+    def __init__(self, outputs: Outputs, truth: TrainingBatch, height: int, width: int) -> None:
+        self._loss = DetectionLoss(height, width, output_strides(tuple(outputs)))
+        self._targets = self._loss.targets(dict(outputs), truth)
+        self._objects = tf.maximum(tf.reduce_sum(self._targets.weight, 1), 1.0)
+
+    def __call__(self, outputs: Outputs) -> NDArray[np.float64]:
+        """Return the loss of each frame per unit of its objects' weight, float64 [B]."""
+        parts = self._loss.by_frame(dict(outputs), self._targets)
+        return np.asarray((parts.classes + parts.boxes + parts.kinematics) / self._objects, np.float64)

@@ -1,0 +1,153 @@
+"""Shares of blocks in the whole loss that add up to one: Shapley values by permutation.
+
+The loss of a set of blocks is the divergence when they run in INT8 and the rest in float. A block's share is what it
+adds, averaged over orders in which blocks join (Castro, Gomez and Tejada, Computers and Operations Research 36, 2009);
+each order is used backwards too, which takes out much of the spread. The sum of what all blocks add telescopes to the
+whole in every order, so shares add up to one exactly, whatever the blocks do to each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.errors import DataError
+from models.quant.plan import Precision
+from models.sensitivity.groups import ATTENTION, Group
+from models.sensitivity.intervals import Interval, scene_draws
+from models.sensitivity.race import Progress, measure
+from models.sensitivity.study import Study
+from models.sensitivity.work import Executor, Variant
+
+__all__ = ["BlockShare", "Shares", "shapley_shares"]
+
+
+@dataclass(frozen=True, slots=True)
+class BlockShare:
+    """One block.
+
+    Attributes:
+        block: its name.
+        share: of the loss of the whole network in INT8.
+        parameters: its share of the parameters.
+        macs: its share of the multiply-accumulates.
+    """
+
+    block: str
+    share: Interval
+    parameters: float
+    macs: float
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """All blocks.
+
+    Attributes:
+        pool: what they were measured on.
+        frames: how many frames.
+        permutations: orders that were averaged.
+        blocks: in the network's order; shares add up to 1.
+        attention: of all attention blocks together.
+    """
+
+    pool: str
+    frames: int
+    permutations: int
+    blocks: tuple[BlockShare, ...]
+    attention: Interval
+
+
+def shapley_shares(
+    study: Study,
+    groups: Sequence[Group],
+    pool: str,
+    frames: Sequence[int],
+    executor: Executor,
+    *,
+    pairs: int = 16,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Shares:
+    """Measure the shares.
+
+    Args:
+        study: graph and pools.
+        groups: all groups of the graph.
+        pool: the pool's name.
+        frames: positions in it.
+        executor: where to run.
+        pairs: orders, each used forwards and backwards.
+        seed: of the orders.
+        progress: told how far it is.
+
+    Raises:
+        DataError: quantizing the whole network changes nothing on these frames.
+    """
+    blocks = list(dict.fromkeys(group.block for group in groups))
+    random = np.random.default_rng(seed)
+    orders = [order for _ in range(pairs) for order in _both_ways(random.permutation(len(blocks)).tolist())]
+    needed = {frozenset(order[:end]) for order in orders for end in range(1, len(blocks) + 1)}
+    variants = {members: _variant(groups, {blocks[i] for i in members}) for members in needed}
+    measured = measure(study, pool, list(variants.values()), executor, frames=frames, progress=progress)
+    rows = np.asarray(frames, np.int64)
+    losses = {members: measured[variant].divergence[rows] for members, variant in variants.items()}
+    losses[frozenset()] = np.zeros(len(rows))
+    added = np.zeros((len(orders), len(blocks), len(rows)))
+    for number, order in enumerate(orders):
+        for end, block in enumerate(order):
+            added[number, block] = losses[frozenset(order[: end + 1])] - losses[frozenset(order[:end])]
+    if not losses[frozenset(range(len(blocks)))].any():
+        raise DataError("quantizing the whole network changes nothing on these frames; check its ranges")
+    return _shares(study, groups, pool, rows, blocks, added)
+
+
+def _both_ways(order: list[int]) -> tuple[list[int], list[int]]:
+    return order, order[::-1]
+
+
+def _variant(groups: Sequence[Group], members: set[str]) -> Variant:
+    return Variant.of(Precision.FP32, {g.name: Precision.INT8 for g in groups if g.block in members})
+
+
+def _shares(
+    study: Study,
+    groups: Sequence[Group],
+    pool: str,
+    rows: NDArray[np.int64],
+    blocks: Sequence[str],
+    added: NDArray[np.float64],
+) -> Shares:
+    """Average; the intervals draw scenes and pairs of orders anew."""
+    weights = scene_draws(study.pools[pool].scenes()[rows])
+    pairs = added.reshape(-1, 2, len(blocks), len(rows)).mean(1)
+    drawn = np.random.default_rng(1).integers(0, len(pairs), (len(weights), len(pairs)))
+    resampled = np.stack([pairs[chosen].mean(0) @ weight for chosen, weight in zip(drawn, weights, strict=True)])
+    resampled /= resampled.sum(1, keepdims=True)
+    whole = pairs.mean(0).sum(1)
+    whole /= whole.sum()
+    parameters, macs = sum(g.parameters for g in groups) or 1, sum(g.macs for g in groups) or 1
+    attention = np.array([block.startswith(ATTENTION) for block in blocks])
+    return Shares(
+        pool=pool,
+        frames=len(rows),
+        permutations=len(added),
+        blocks=tuple(
+            BlockShare(
+                block,
+                _interval(float(whole[i]), resampled[:, i]),
+                sum(g.parameters for g in groups if g.block == block) / parameters,
+                sum(g.macs for g in groups if g.block == block) / macs,
+            )
+            for i, block in enumerate(blocks)
+        ),
+        attention=_interval(float(whole[attention].sum()), resampled[:, attention].sum(1)),
+    )
+
+
+def _interval(value: float, resampled: NDArray[np.float64]) -> Interval:
+    lower, upper = np.quantile(resampled, (0.05, 0.95))
+    return Interval(value, float(lower), float(upper))

@@ -1,0 +1,140 @@
+"""One piece of a sweep: some variants on some frames, and what came of them. The unit that is run, sent and kept.
+
+Results depend on nothing but the study and the piece, so a piece that was lost is simply done again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.heads import DecodePolicy, Detections, decode
+from models.preprocess import to_unit
+from models.quant.plan import Precision
+from models.sensitivity.study import PoolData, Study, simulator_of
+
+if TYPE_CHECKING:
+    from models.training.augment import TrainingBatch
+
+__all__ = ["Executor", "LocalExecutor", "Piece", "PieceResult", "Variant", "feed_of", "run_piece", "truth_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One way to run the network.
+
+    Attributes:
+        base: the precision of what is not named.
+        changes: (group, precision), sorted by group.
+    """
+
+    base: Precision
+    changes: tuple[tuple[str, Precision], ...] = ()
+
+    @classmethod
+    def of(cls, base: Precision, changes: Mapping[str, Precision] | None = None) -> Variant:
+        """Return the variant with groups in another precision than ``base``."""
+        return cls(base, tuple(sorted((changes or {}).items(), key=lambda item: item[0])))
+
+    @property
+    def key(self) -> str:
+        """A short name by which a result is kept."""
+        text = ";".join([self.base.value, *(f"{group}={precision.value}" for group, precision in self.changes)])
+        return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Some variants on some frames of a pool.
+
+    Attributes:
+        pool: the pool's name.
+        frames: positions in it.
+        variants: what to run.
+        detect: whether detections are wanted too.
+    """
+
+    pool: str
+    frames: tuple[int, ...]
+    variants: tuple[Variant, ...]
+    detect: bool = False
+
+
+@dataclass(frozen=True)
+class PieceResult:
+    """What came of a piece.
+
+    Attributes:
+        divergence: float64 [variants, frames], against the float network.
+        rise: float64 [variants, frames], task loss above the float network's.
+        detections: for each variant a list over the frames, boxes in pixels of the network's input; or empty.
+    """
+
+    divergence: NDArray[np.float64]
+    rise: NDArray[np.float64]
+    detections: tuple[tuple[Detections, ...], ...] = ()
+
+
+class Executor(Protocol):
+    """Where pieces run."""
+
+    def run(self, study: Study, pieces: Sequence[Piece]) -> Iterable[tuple[Piece, PieceResult]]:
+        """Yield each piece with its result, in any order."""
+        ...
+
+
+class LocalExecutor:
+    """Runs pieces here, one after another."""
+
+    def run(self, study: Study, pieces: Sequence[Piece]) -> Iterator[tuple[Piece, PieceResult]]:
+        """See `Executor.run`."""
+        for piece in pieces:
+            yield piece, run_piece(study, piece)
+
+
+def run_piece(study: Study, piece: Piece) -> PieceResult:
+    """Run one piece in this process."""
+    from models.sensitivity.losses import Reference, TaskLoss
+
+    simulator, pool = simulator_of(study), study.pools[piece.pool]
+    plain = simulator.assignment(Precision.FP32, {})
+    assignments = [simulator.assignment(variant.base, dict(variant.changes)) for variant in piece.variants]
+    reference, *found = simulator.run(feed_of(pool, piece.frames), [plain, *assignments])
+    held = Reference(reference)
+    height, width = (int(n) for n in pool.arrays.eo.shape[1:3])
+    task = TaskLoss(reference, truth_of(pool, piece.frames), height, width)
+    before = task(reference)
+    return PieceResult(
+        divergence=np.stack([held.divergence(outputs) for outputs in found]),
+        rise=np.stack([task(outputs) - before for outputs in found]),
+        detections=tuple(_decoded(outputs) for outputs in found) if piece.detect else (),
+    )
+
+
+def feed_of(pool: PoolData, frames: Sequence[int]) -> dict[str, Any]:
+    """Return the inputs of some frames, float32 by name."""
+    chosen = np.asarray(frames, np.int64)
+    return {"eo": to_unit(pool.arrays.eo[chosen]), "lwir": to_unit(pool.arrays.lwir[chosen])}
+
+
+def truth_of(pool: PoolData, frames: Sequence[int]) -> TrainingBatch:
+    """Return the truth of some frames as the training's loss takes it; the frames themselves are left out."""
+    import tensorflow as tf
+
+    from models.training.augment import TrainingBatch
+
+    rows = pool.rows(frames)
+    parts = (rows.boxes, rows.classes, rows.kinematics, rows.kinematics_known, rows.state)
+    return TrainingBatch(tf.zeros(0), tf.zeros(0), *(tf.constant(part) for part in parts))
+
+
+def _decoded(outputs: Mapping[str, Any]) -> tuple[Detections, ...]:
+    arrays = {name: np.asarray(value) for name, value in outputs.items()}
+    count = len(next(iter(arrays.values())))
+    policy = DecodePolicy()
+    return tuple(decode({name: value[row] for name, value in arrays.items()}, policy) for row in range(count))
