@@ -26,10 +26,11 @@ _processes = multiprocessing.get_context("spawn")  # no thread of the measuring 
 class PlainPackage:
     """A payload with the digests of its chunks for a head: what the link carries, without the cost of signatures."""
 
-    def __init__(self, payload: bytes) -> None:
+    def __init__(self, payload: bytes, chunk_bytes: int = CHUNK_BYTES) -> None:
         """Cut ``payload`` into chunks."""
         self.payload = payload
-        self._chunks = [payload[at : at + CHUNK_BYTES] for at in range(0, len(payload), CHUNK_BYTES)]
+        self.digest = hashlib.sha256(payload).hexdigest()
+        self._chunks = [payload[at : at + chunk_bytes] for at in range(0, len(payload), chunk_bytes)]
         self.head = b"".join(hashlib.sha256(chunk).digest() for chunk in self._chunks)
 
     @property
@@ -50,6 +51,7 @@ class KeepingService:
         self.stored: dict[bytes, bytes] = {}
         self._offered: list[bytes] = []
         self.chunks_received = 0
+        self.installed: bytes | None = None
 
     def info(self) -> m.BoardInfo:
         """Return a board without anything; the audit carries the count of chunks received."""
@@ -74,12 +76,10 @@ class KeepingService:
 
     def finish(self) -> m.Installed:
         """Digest the whole."""
-        whole = hashlib.sha256()
-        for digest in self._offered:
-            if digest not in self.stored:
-                raise BoardError("chunks are missing")
-            whole.update(self.stored[digest])
-        return m.Installed("b", whole.hexdigest())
+        if any(digest not in self.stored for digest in self._offered):
+            raise BoardError("chunks are missing")
+        self.installed = b"".join(self.stored[digest] for digest in self._offered)
+        return m.Installed("b", hashlib.sha256(self.installed).hexdigest())
 
     def audit(self, since: int) -> m.Audit:
         """Return one entry: how many chunks have been received."""

@@ -16,13 +16,14 @@ from typing import Protocol
 from firmware_bridge.errors import BoardBusyError, BoardError, BridgeError, InputError, RejectedError, TransferError
 from firmware_bridge.links.conversation import Conversation
 from firmware_bridge.links.link import Link
+from firmware_bridge.links.talk import ServedTalk
 from firmware_bridge.protocol import messages as m
 from firmware_bridge.protocol.codec import MAX_TEXT, MESSAGES_VERSION
 from firmware_bridge.protocol.connection import Connection
 from firmware_bridge.protocol.deflate import chunk_data
 from firmware_bridge.protocol.states import Role, State
 
-__all__ = ["BoardService", "SessionEnd", "SessionLock", "serve"]
+__all__ = ["BoardService", "Server", "SessionEnd", "SessionLock", "serve"]
 
 _log = logging.getLogger(__name__)
 
@@ -147,7 +148,7 @@ def serve(
         Why it ended. After `SessionEnd.REBOOT` the owner restarts the agent.
     """
     connection = Connection(Role.BOARD, reliable=link.reliable)
-    server = _Server(Conversation(link, connection, clock), service, lock or SessionLock(clock), clock)
+    server = Server(Conversation(link, connection, clock), service, lock or SessionLock(clock), clock)
     try:
         return server.run(link.reliable, stop or threading.Event())
     except TransferError:
@@ -156,12 +157,13 @@ def serve(
         server.close()
 
 
-class _Server:
-    """The state of one link's sessions."""
+class Server:
+    """The state of one link's sessions; `serve` is what an agent calls."""
 
     def __init__(
-        self, conversation: Conversation, service: BoardService, lock: SessionLock, clock: Callable[[], float]
+        self, conversation: ServedTalk, service: BoardService, lock: SessionLock, clock: Callable[[], float]
     ) -> None:
+        """Serve ``service`` to whoever opens a session on ``conversation``; nothing happens before `run` or `take`."""
         self._conversation = conversation
         self._service = service
         self._lock = lock
@@ -171,24 +173,31 @@ class _Server:
         self._refused = False  # a chunk of the running transfer was refused: the rest of it is not answered
 
     def close(self) -> None:
+        """End the session, if there is one."""
         self._lock.give_back(self)
         self._conversation.close()
 
     def run(self, one_session: bool, stop: threading.Event) -> SessionEnd:
+        """Serve until the link is over, or ``stop`` is set."""
         begun_s = self._clock()
         while not stop.is_set():
             message = self._conversation.receive(_POLL_S)
-            self._follow_session()
-            if message is not None:
-                answer = self._answer(message)
-                if answer is not None:
-                    self._conversation.send(answer, epoch=self._epoch)
-                if isinstance(message, m.Reboot) and isinstance(answer, m.Done):
-                    self._conversation.drain(_REBOOT_DRAIN_S)
-                    return SessionEnd.REBOOT
-            elif one_session and self._is_over(begun_s):
+            if self.take(message):
+                self._conversation.drain(_REBOOT_DRAIN_S)
+                return SessionEnd.REBOOT
+            if message is None and one_session and self._is_over(begun_s):
                 return SessionEnd.CLOSED
         return SessionEnd.STOPPED
+
+    def take(self, message: m.Message | None) -> bool:
+        """Answer what has arrived, or notice that nothing has; returns whether the board is to restart."""
+        self._follow_session()
+        if message is None:
+            return False
+        answer = self._answer(message)
+        if answer is not None:
+            self._conversation.send(answer, epoch=self._epoch)
+        return isinstance(message, m.Reboot) and isinstance(answer, m.Done)
 
     def _follow_session(self) -> None:
         """Notice that a session has begun or ended: what belonged to the last one ends with it."""

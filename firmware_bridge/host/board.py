@@ -17,6 +17,7 @@ from firmware_bridge.errors import BoardBusyError, BoardError, ProtocolError, Re
 from firmware_bridge.host.transfer import ChunkSource, Compression, TransferProgress, send_chunks, wanted_chunks
 from firmware_bridge.links.conversation import Conversation
 from firmware_bridge.links.link import Link
+from firmware_bridge.links.talk import Talk
 from firmware_bridge.package.reasons import RejectReason
 from firmware_bridge.protocol import messages as m
 from firmware_bridge.protocol.codec import MESSAGES_VERSION
@@ -54,6 +55,7 @@ class Board:
         clock: Callable[[], float] = time.monotonic,
         *,
         silence_s: float | None = None,
+        converse: Callable[[Link, Connection, Callable[[], float]], Talk] = Conversation,
     ) -> None:
         """Open a session.
 
@@ -62,6 +64,7 @@ class Board:
             host_name: shown to others while this host holds the board.
             clock: seconds, monotonic.
             silence_s: how long the board may be silent; by default 10 s on serial lines and 20 s elsewhere.
+            converse: drives the session over the link; in virtual time, in tests.
 
         Raises:
             TransferError: nobody answers as a board does.
@@ -71,7 +74,7 @@ class Board:
         self._reliable = link.reliable
         session = secrets.randbelow(2**32 - 1) + 1
         connection = Connection(Role.HOST, reliable=link.reliable, session=session, silence_s=silence_s)
-        self._conversation = Conversation(link, connection, clock)
+        self._conversation = converse(link, connection, clock)
         try:
             self.welcome = self._ask(m.Hello(MESSAGES_VERSION, host_name), m.Welcome)
         except BaseException:

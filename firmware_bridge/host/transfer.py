@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from firmware_bridge.errors import TransferError
-from firmware_bridge.links.conversation import Conversation
+from firmware_bridge.links.talk import Talk
 from firmware_bridge.protocol.deflate import chunk_message
 from firmware_bridge.protocol.messages import Message
 
@@ -97,7 +97,7 @@ def wanted_chunks(missing: bytes, chunk_count: int) -> Iterator[int]:
 
 
 def send_chunks(
-    conversation: Conversation,
+    conversation: Talk,
     package: ChunkSource,
     wanted: list[int],
     *,
@@ -142,7 +142,7 @@ def send_chunks(
 
 
 def _look(
-    conversation: Conversation,
+    conversation: Talk,
     refused: Callable[[Message], None],
     cancel: Callable[[], bool] | None,
     timeout_s: float,
@@ -157,9 +157,7 @@ def _look(
 class _Meter:
     """Counts what has arrived."""
 
-    def __init__(
-        self, conversation: Conversation, package: ChunkSource, wanted: int, clock: Callable[[], float]
-    ) -> None:
+    def __init__(self, conversation: Talk, package: ChunkSource, wanted: int, clock: Callable[[], float]) -> None:
         self._conversation = conversation
         self._clock = clock
         last = package.chunk_count - 1

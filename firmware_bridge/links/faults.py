@@ -1,4 +1,4 @@
-"""A link that fails on purpose: seeded faults on what is written, around any other link. For tests and benchmarks.
+"""Cables that fail on purpose: seeded faults on what is written, around any link. For tests and benchmarks.
 
 Errors come byte by byte with a given probability, as on a real cable, or write by write.
 """
@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from firmware_bridge.errors import TransferError
 from firmware_bridge.links.link import Link
 
-__all__ = ["Faults", "FaultyLink"]
+__all__ = ["FaultSource", "Faults", "FaultyLink", "Struck"]
+
+_GARBAGE = (b"ks100 login: ", b"\x00\x00", b"[    0.1234] boot\r\n", b"\x05abc\x00")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,7 @@ class Faults:
         lose: a written piece is lost whole (for each write).
         stall: nothing moves for ``stall_s`` (for each write).
         stall_s: how long a stall takes.
+        garbage: a boot log or a prompt comes in front of a written piece (for each write).
         disconnect: the link breaks for good (for each write).
     """
 
@@ -39,7 +42,61 @@ class Faults:
     lose: float = 0.0
     stall: float = 0.0
     stall_s: float = 0.05
+    garbage: float = 0.0
     disconnect: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Struck:
+    """What the faults leave of one written piece: what arrives, after which delay, or that the link broke."""
+
+    pieces: tuple[bytes, ...] = ()
+    stall_s: float = 0.0
+    disconnected: bool = False
+
+
+class FaultSource:
+    """Decides what becomes of each written piece; the same seed and the same pieces give the same faults."""
+
+    def __init__(self, faults: Faults, seed: int) -> None:
+        """Begin with ``seed``."""
+        self._faults = faults
+        self._random = random.Random(seed)  # noqa: S311  # repeatable faults, not secrets
+
+    def strike(self, data: bytes) -> Struck:
+        """Return what becomes of ``data``."""
+        faults, happens = self._faults, self._happens
+        if happens(faults.disconnect):
+            return Struck(disconnected=True)
+        stall_s = faults.stall_s if happens(faults.stall) else 0.0
+        if happens(faults.lose):
+            return Struck((), stall_s)
+        if happens(faults.truncate):
+            data = data[: self._random.randrange(len(data) + 1)]
+        data = self._damage(data)
+        pieces = [self._random.choice(_GARBAGE)] if happens(faults.garbage) else []
+        pieces += [data] * (2 if data and happens(faults.duplicate) else 1)
+        return Struck(tuple(piece for piece in pieces if piece), stall_s)
+
+    def _happens(self, probability: float) -> bool:
+        return probability > 0 and self._random.random() < probability
+
+    def _damage(self, data: bytes) -> bytes:
+        rate = self._faults.corrupt + self._faults.drop
+        if not rate:
+            return data
+        damaged = bytearray()
+        at = 0
+        while (hit := at + self._gap(rate)) < len(data):
+            damaged += data[at:hit]
+            if self._random.random() * rate < self._faults.corrupt:
+                damaged.append(data[hit] ^ self._random.randrange(1, 256))
+            at = hit + 1
+        return bytes(damaged + data[at:])
+
+    def _gap(self, rate: float) -> int:
+        """Return the number of bytes until the next fault: geometric, so that long clean runs cost nothing."""
+        return int(self._random.expovariate(1.0) / rate)
 
 
 class FaultyLink:
@@ -48,8 +105,7 @@ class FaultyLink:
     def __init__(self, link: Link, faults: Faults, seed: int, sleep: Callable[[float], None] = time.sleep) -> None:
         """Wrap ``link``; the same seed and the same writes give the same faults."""
         self._link = link
-        self._faults = faults
-        self._random = random.Random(seed)  # noqa: S311  # repeatable faults, not secrets
+        self._source = FaultSource(faults, seed)
         self._sleep = sleep
         self._broken = threading.Event()
 
@@ -71,47 +127,20 @@ class FaultyLink:
     def write(self, data: bytes) -> None:
         """Write what the faults leave of ``data``."""
         self._check()
-        faults, happens = self._faults, self._happens
-        if happens(faults.disconnect):
+        struck = self._source.strike(data)
+        if struck.disconnected:
             self._broken.set()
             self._link.close()
             self._check()
-        if happens(faults.stall):
-            self._sleep(faults.stall_s)
-        if happens(faults.lose):
-            return
-        if happens(faults.truncate):
-            data = data[: self._random.randrange(len(data) + 1)]
-        data = self._damage(data)
-        if data:
-            self._link.write(data)
-            if happens(faults.duplicate):
-                self._link.write(data)
+        if struck.stall_s:
+            self._sleep(struck.stall_s)
+        for piece in struck.pieces:
+            self._link.write(piece)
 
     def close(self) -> None:
         """Close the wrapped link."""
         self._link.close()
 
-    def _happens(self, probability: float) -> bool:
-        return probability > 0 and self._random.random() < probability
-
     def _check(self) -> None:
         if self._broken.is_set():
             raise TransferError(f"{self.name} was disconnected")
-
-    def _damage(self, data: bytes) -> bytes:
-        rate = self._faults.corrupt + self._faults.drop
-        if not rate:
-            return data
-        damaged = bytearray()
-        at = 0
-        while (hit := at + self._gap(rate)) < len(data):
-            damaged += data[at:hit]
-            if self._random.random() * rate < self._faults.corrupt:
-                damaged.append(data[hit] ^ self._random.randrange(1, 256))
-            at = hit + 1
-        return bytes(damaged + data[at:])
-
-    def _gap(self, rate: float) -> int:
-        """Return the number of bytes until the next fault: geometric, so that long clean runs cost nothing."""
-        return int(self._random.expovariate(1.0) / rate)

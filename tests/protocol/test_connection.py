@@ -7,13 +7,14 @@ import random
 import pytest
 
 from firmware_bridge.errors import ProtocolError, TransferError
+from firmware_bridge.links.faults import Faults
 from firmware_bridge.protocol import messages as m
 from firmware_bridge.protocol.connection import Connection
 from firmware_bridge.protocol.frames import Ack, Close, Open, pack
 from firmware_bridge.protocol.sizes import UNRELIABLE
 from firmware_bridge.protocol.states import TRANSITIONS, Event, Role, State, next_state
 from firmware_bridge.protocol.stuffing import stuff
-from tests.protocol.simulated_line import LineFaults, SimulatedLine
+from tests.protocol.simulated_line import SimulatedLine
 
 HELLO = m.Hello(1, "lab")
 WELCOME = m.Welcome(1, "ks100", "M0001")
@@ -50,12 +51,13 @@ def test_a_message_larger_than_the_window_arrives_whole(reliable):
 @pytest.mark.parametrize("seed", range(40))
 def test_every_mixture_of_faults_delivers_exactly_once_and_in_order(seed):
     source = random.Random(seed)
-    faults = LineFaults(
+    faults = Faults(
         corrupt=source.choice([0, 1e-5, 1e-4, 1e-3]),
         lose=source.choice([0, 0.05, 0.2]),
         duplicate=source.choice([0, 0.1]),
         truncate=source.choice([0, 0.05, 0.1]),
         stall=source.choice([0, 0.01]),
+        stall_s=0.5,
         garbage=source.choice([0, 0.1]),
     )
     line = SimulatedLine(seed, faults, silence_s=120)
@@ -63,14 +65,14 @@ def test_every_mixture_of_faults_delivers_exactly_once_and_in_order(seed):
 
 
 def test_a_line_that_loses_most_of_what_it_carries_still_gets_there():
-    line = SimulatedLine(7, LineFaults(corrupt=4e-3), silence_s=120)
+    line = SimulatedLine(7, Faults(corrupt=4e-3), silence_s=120)
     send_all(line, chunks(7, 2), 3600)
     assert line.host.statistics.frame_bytes <= 256
 
 
 @pytest.mark.parametrize(("error_rate", "least"), [(0.0, 0.975), (1e-5, 0.96), (1e-4, 0.88)])
 def test_payload_reaches_its_share_of_the_line(error_rate, least):
-    line = SimulatedLine(3, LineFaults(corrupt=error_rate))
+    line = SimulatedLine(3, Faults(corrupt=error_rate))
     begun = line.now
     send_all(line, chunks(3, 64))
     share = 64 * 16384 / ((line.now - begun) * line.rate)
@@ -78,10 +80,10 @@ def test_payload_reaches_its_share_of_the_line(error_rate, least):
 
 
 def test_frames_shrink_on_errors_and_grow_back_on_a_clean_line():
-    line = SimulatedLine(4, LineFaults(corrupt=1e-3))
+    line = SimulatedLine(4, Faults(corrupt=1e-3))
     send_all(line, chunks(4, 8))
     shrunk = line.host.statistics.frame_bytes
-    line.faults.corrupt = 0.0
+    line.use_faults(Faults())
     line.received[line.board].clear()
     send_all(line, chunks(5, 96))
     assert shrunk <= 256
@@ -102,7 +104,7 @@ def test_credits_stop_the_sender_when_the_board_does_not_read():
 
 
 def test_a_dead_board_fails_the_host_after_the_silence_and_says_so():
-    line = SimulatedLine(6, LineFaults(lose=1.0))
+    line = SimulatedLine(6, Faults(lose=1.0))
     begun = line.now
     with pytest.raises(TransferError, match=r"no KS-100 answers .*waited 10 s"):
         line.run(lambda: False, 60)
@@ -112,7 +114,7 @@ def test_a_dead_board_fails_the_host_after_the_silence_and_says_so():
 def test_a_board_that_dies_in_the_middle_fails_the_host():
     line = SimulatedLine(8)
     send_all(line, [HELLO])
-    line.faults = LineFaults(lose=1.0)
+    line.use_faults(Faults(lose=1.0))
     line.host.send(m.GetInfo())
     with pytest.raises(TransferError, match="gone silent"):
         line.run(lambda: False, 60)

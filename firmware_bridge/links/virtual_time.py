@@ -1,0 +1,200 @@
+"""Two ends of a session joined in virtual time: pace, delay and seeded faults, without threads, clocks or sleeping.
+
+`VirtualCable` joins two `Connection`s; `VirtualTalk` is to an end of it what `Conversation` is to a real link. A
+transfer that takes ten minutes of stalls and timeouts takes milliseconds here, and is the same in every run.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import math
+from collections.abc import Callable
+
+from firmware_bridge.errors import TransferError
+from firmware_bridge.links.faults import Faults, FaultSource
+from firmware_bridge.protocol.connection import Connection, Statistics
+from firmware_bridge.protocol.messages import Message
+from firmware_bridge.protocol.states import State
+
+__all__ = ["HungError", "VirtualCable", "VirtualTalk"]
+
+_BUFFER_BYTES = 2048  # what the system's output buffer takes before a writer must wait
+_TICK_S = 1e-4
+_IDLE_STEP_S = 1.0
+
+
+class HungError(AssertionError):
+    """Neither an end nor an error came in the time that there was: a bug, never a fault of the line."""
+
+
+class VirtualCable:
+    """Carries what each of two ends writes to the other.
+
+    Attributes:
+        ends: the host's and the board's session; either may be replaced.
+        now_s: the time.
+        wire_bytes: bytes written by each end.
+        cut: whether the cable is pulled out; nothing arrives any more, and the ends are not told.
+    """
+
+    def __init__(
+        self,
+        host: Connection,
+        board: Connection,
+        seed: int,
+        faults: Faults | None = None,
+        *,
+        rate_bytes_s: float = 92160.0,
+        delay_s: float = 0.008,
+    ) -> None:
+        """Join two ends.
+
+        Args:
+            host: the host's session.
+            board: the board's session.
+            seed: of the faults.
+            faults: in both directions.
+            rate_bytes_s: of each direction.
+            delay_s: until a byte that has left arrives.
+        """
+        self.ends = [host, board]
+        self.rate, self.delay = rate_bytes_s, delay_s
+        self.now_s = 1000.0 + seed % 997 / 7
+        self.wire_bytes = [0, 0]
+        self.cut = False
+        self.use_faults(faults or Faults(), seed)
+        self._on_way: list[tuple[float, int, int, bytes]] = []
+        self._free_at_s = [self.now_s, self.now_s]
+        self._order = itertools.count()
+
+    def use_faults(self, faults: Faults, seed: int = 0) -> None:
+        """Go on with other faults."""
+        self._sources = [FaultSource(faults, 2 * seed), FaultSource(faults, 2 * seed + 1)]
+
+    def step(self, until_s: float = math.inf) -> None:
+        """Let both ends write, and go to the next thing that happens, but not beyond ``until_s``."""
+        for index in range(2):
+            self._pump(index)
+        times = [self._on_way[0][0]] if self._on_way else []
+        for index, end in enumerate(self.ends):
+            writable_s = self._free_at_s[index] - _BUFFER_BYTES / self.rate
+            due_s = end.next_timeout_s(self.now_s)
+            if due_s is not None:  # an end whose line is full cannot do anything about what is due
+                times.append(max(self.now_s + due_s, writable_s))
+            if writable_s > self.now_s:
+                times.append(writable_s)
+        at_s = max(self.now_s + _TICK_S, min(times, default=self.now_s + _IDLE_STEP_S))
+        self.now_s = max(self.now_s, min(at_s, until_s))
+        while self._on_way and self._on_way[0][0] <= self.now_s:
+            _, _, index, data = heapq.heappop(self._on_way)
+            self.ends[index].receive_data(data, self.now_s)
+
+    def _pump(self, index: int) -> None:
+        """Let one end write while its line is free: a few frames may wait in the system's buffer."""
+        while self._free_at_s[index] - _BUFFER_BYTES / self.rate <= self.now_s:
+            data = self.ends[index].data_to_send(self.now_s)
+            if not data:
+                return
+            self._carry(index, data)
+
+    def _carry(self, index: int, data: bytes) -> None:
+        struck = self._sources[index].strike(data)
+        self.cut |= struck.disconnected
+        self._free_at_s[index] = max(self.now_s, self._free_at_s[index]) + struck.stall_s + len(data) / self.rate
+        self.wire_bytes[index] += len(data)
+        for piece in () if self.cut else struck.pieces:
+            heapq.heappush(self._on_way, (self._free_at_s[index] + self.delay, next(self._order), 1 - index, piece))
+
+
+class VirtualTalk:
+    """One end of a `VirtualCable`. At the host's end time passes while something is waited for."""
+
+    def __init__(
+        self,
+        cable: VirtualCable,
+        connection: Connection,
+        *,
+        meanwhile: Callable[[], None] | None = None,
+        limit_s: float = 3600.0,
+    ) -> None:
+        """Take an end.
+
+        Args:
+            cable: what it belongs to.
+            connection: its session.
+            meanwhile: called whenever time has passed, to serve the other end; without it time does not pass here.
+            limit_s: after how much time, in all, the transfer counts as hung.
+        """
+        self._cable = cable
+        self._connection = connection
+        self._meanwhile = meanwhile
+        self._limit_s = cable.now_s + limit_s
+        connection.open()
+
+    @property
+    def name(self) -> str:
+        """What a person would call it."""
+        return "virtual:"
+
+    @property
+    def epoch(self) -> int:
+        """How many sessions this end has begun."""
+        return self._connection.epoch
+
+    @property
+    def state(self) -> State:
+        """Where the session is."""
+        return self._connection.state
+
+    @property
+    def statistics(self) -> Statistics:
+        """What the session has cost so far."""
+        return self._connection.statistics
+
+    @property
+    def acked_bytes(self) -> int:
+        """How much of the sent stream the peer has."""
+        return self._connection.acked_bytes
+
+    @property
+    def all_left(self) -> bool:
+        """Whether the peer has all."""
+        return not self._connection.pending_bytes
+
+    def send(self, message: Message, *, epoch: int | None = None, room_bytes: int | None = None) -> int:
+        """Queue ``message``, and wait until fewer than ``room_bytes`` are unsent."""
+        if epoch is not None and epoch != self._connection.epoch:
+            return self._connection.acked_bytes
+        end = self._connection.send(message)
+        while room_bytes is not None and self._connection.unsent_bytes >= room_bytes:
+            self._pass_time(math.inf)
+        return end
+
+    def receive(self, timeout_s: float) -> Message | None:
+        """Return the next message, or None after ``timeout_s`` seconds without one."""
+        deadline_s = self._cable.now_s + timeout_s
+        while (message := self._connection.next_message()) is None and self._cable.now_s < deadline_s:
+            self._pass_time(deadline_s)
+        return message
+
+    def drain(self, timeout_s: float) -> bool:
+        """Say whether the peer has everything; nothing is waited for."""
+        return timeout_s >= 0 and self.all_left
+
+    def close(self, reason: str = "") -> None:
+        """End the session and tell the peer, if the cable still carries anything."""
+        self._connection.close(reason)
+        self._cable.step(self._cable.now_s)
+
+    def _pass_time(self, until_s: float) -> None:
+        if self._meanwhile is None:
+            return
+        self._cable.step(until_s)
+        self._meanwhile()
+        if self._cable.cut:
+            raise TransferError(f"{self.name} was disconnected")
+        if self._connection.failure is not None and self._connection.unsent_bytes:
+            raise self._connection.failure
+        if self._cable.now_s > self._limit_s:
+            raise HungError(f"{self.name} neither ended nor failed")
