@@ -21,7 +21,7 @@ __all__ = ["HungError", "VirtualCable", "VirtualTalk"]
 
 _BUFFER_BYTES = 2048  # what the system's output buffer takes before a writer must wait
 _TICK_S = 1e-4
-_IDLE_STEP_S = 1.0
+_IDLE_STEP_S = 0.25
 
 
 class HungError(AssertionError):
