@@ -103,6 +103,7 @@ class ConformanceResults:
         rules: what was tried.
         cases: each case, in order.
         agent_deaths: how often the agent started anew without having been asked.
+        started_s: when it began, seconds since 1970.
         seconds: wall time.
     """
 
@@ -114,6 +115,7 @@ class ConformanceResults:
     rules: tuple[RuleFacts, ...]
     cases: tuple[CaseResult, ...]
     agent_deaths: int
+    started_s: float
     seconds: float
 
     @property

@@ -8,9 +8,9 @@ from enum import Enum
 from pathlib import Path
 
 from firmware_bridge.errors import BoardBusyError, BoardError, RejectedError
-from firmware_bridge.host.address import BoardAddress
 from firmware_bridge.host.board import Board
 from firmware_bridge.host.transfer import ChunkSource
+from firmware_bridge.links.link import Link
 from firmware_bridge.package.reasons import RejectReason
 from hil.conformance.workshop import Workshop
 
@@ -61,7 +61,7 @@ class Target:
     Attributes:
         board: the open session.
         workshop: what attacks are made with.
-        address: how to open another session.
+        open_link: opens another link to the board.
         disk: the folder that is the board's disk, None where it is out of reach.
         baseline: the slot of the model that runs.
         reopen: ends the session if it is open, and opens a new one.
@@ -69,7 +69,7 @@ class Target:
 
     board: Board
     workshop: Workshop
-    address: BoardAddress
+    open_link: Callable[[], Link]
     disk: Path | None
     baseline: str
     reopen: Callable[[], Board]

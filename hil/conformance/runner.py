@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,18 +18,21 @@ import numpy as np
 from firmware_bridge.errors import BenchError, BridgeError, TransferError
 from firmware_bridge.host.address import BoardAddress, EmulatedAddress, LinkKind, SerialAddress
 from firmware_bridge.host.board import Board
+from firmware_bridge.host.open import open_link
+from firmware_bridge.links.link import Link
 from firmware_bridge.protocol.messages import AuditEntry, SlotInfo
-from hil.bench import connect, reachable
+from hil.bench import reachable
 from hil.conformance.results import CaseResult, ConformanceResults, RuleFacts, Status
 from hil.conformance.rules import ACCEPTED, BUSY, FAULT, ON_DISK, OVER_SSH, SURVIVED, Case, Rule, Target, observed
 from hil.conformance.workshop import Workshop
 from hil.virtual.emulated import EmulatedBoard
 
-__all__ = ["Progress", "run_conformance"]
+__all__ = ["Progress", "Reach", "attack", "run_conformance"]
 
 Progress = Callable[[int, int, str], None]
 """Called with (cases done, cases in all, what is tried)."""
 
+_HOST = "ks100 conformance"
 _PATIENCE_S = 60.0
 _NO_ANSWER = "no answer"
 _POSITIVE = (ACCEPTED, SURVIVED, "fell back")
@@ -53,19 +57,46 @@ def run_conformance(
         BenchError: there is no such board, or it holds a trust store already.
         TransferError: the board does not answer any more, also after a while.
     """
-    begun_s = time.monotonic()
     with _board_at(address) as (real, disk):
-        run = _Run(real, disk, frozenset(expected_failures))
-        try:
-            run.prepare()
-            planned = [(rule, case) for rule in rules for case in rule.cases(run.target.workshop)]
-            for index, (rule, case) in enumerate(planned):
-                progress(index, len(planned), f"{rule.name}/{case.label}")
-                run.cases.append(run.try_case(rule, case))
-            progress(len(planned), len(planned), "done")
-            return run.results(rules, time.monotonic() - begun_s)
-        finally:
-            run.close()
+        reach = Reach(lambda: open_link(real), not isinstance(real, SerialAddress), disk)
+        return attack(reach, rules, expected_failures=expected_failures, progress=progress)
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How a board is reached.
+
+    Attributes:
+        open_link: opens a link to it.
+        many_links: whether a second link can be open beside the first.
+        disk: the folder that is the board's disk, None where it is out of reach.
+    """
+
+    open_link: Callable[[], Link]
+    many_links: bool = True
+    disk: Path | None = None
+
+
+def attack(
+    reach: Reach,
+    rules: Sequence[Rule],
+    *,
+    expected_failures: Collection[str] = (),
+    progress: Progress = lambda *_: None,
+) -> ConformanceResults:
+    """Try ``rules`` on a board that is reached in any way; see `run_conformance`."""
+    begun_s = time.monotonic()
+    run = _Run(reach, frozenset(expected_failures))
+    try:
+        run.prepare()
+        planned = [(rule, case) for rule in rules for case in rule.cases(run.target.workshop)]
+        for index, (rule, case) in enumerate(planned):
+            progress(index, len(planned), f"{rule.name}/{case.label}")
+            run.cases.append(run.try_case(rule, case))
+        progress(len(planned), len(planned), "done")
+        return run.results(rules, time.monotonic() - begun_s)
+    finally:
+        run.close()
 
 
 @contextmanager
@@ -85,14 +116,13 @@ def _board_at(address: BoardAddress) -> Iterator[tuple[BoardAddress, Path | None
 class _Run:
     """One board under attack."""
 
-    def __init__(self, address: BoardAddress, disk: Path | None, expected_failures: frozenset[str]) -> None:
-        self._address, self._disk, self._expected_failures = address, disk, expected_failures
+    def __init__(self, reach: Reach, expected_failures: frozenset[str]) -> None:
+        self._reach, self._expected_failures = reach, expected_failures
         self._audited = 0
         self._deaths = 0
         self.cases: list[CaseResult] = []
-        board = connect(address, host="ks100 conformance")
-        self._board = board
-        self._info = board.info()
+        self._board = Board(reach.open_link(), _HOST)
+        self._info = self._board.info()
 
     def close(self) -> None:
         self._board.close()
@@ -114,7 +144,7 @@ class _Run:
         slot = board.push(workshop.package()).slot
         board.activate(slot)
         board.confirm()
-        self.target = Target(board, workshop, self._address, self._disk, slot, self._reopen)
+        self.target = Target(board, workshop, self._reach.open_link, self._reach.disk, slot, self._reopen)
         self._inputs = {t.name: np.full(t.shape, 3, t.dtype) for t in workshop.manifest.inputs}
         self._answer = self._board.infer(self._inputs).outputs
         self._active = self._active_slot()
@@ -147,8 +177,8 @@ class _Run:
 
     def _applies(self, rule: Rule) -> bool:
         if rule.needs is ON_DISK:
-            return self._disk is not None
-        return rule.needs is not OVER_SSH or not isinstance(self._address, SerialAddress)
+            return self._reach.disk is not None
+        return rule.needs is not OVER_SSH or self._reach.many_links
 
     def _broken_promises(self, rule: Rule, got: str) -> tuple[str, ...]:
         broken = []
@@ -179,10 +209,17 @@ class _Run:
         return entries
 
     def _reopen(self) -> Board:
+        """Open a new session; a board that restarts takes a while."""
         self._board.close()
-        self._board = connect(self._address, host="ks100 conformance", patience_s=_PATIENCE_S)
-        self.target.board = self._board
-        return self._board
+        deadline_s = time.monotonic() + _PATIENCE_S
+        while True:
+            try:
+                self._board = self.target.board = Board(self._reach.open_link(), _HOST)
+                return self._board
+            except (BenchError, TransferError):
+                if time.monotonic() > deadline_s:
+                    raise
+                time.sleep(0.1)
 
     def results(self, rules: Sequence[Rule], seconds: float) -> ConformanceResults:
         info = self._info
@@ -196,6 +233,7 @@ class _Run:
             rules=facts,
             cases=tuple(self.cases),
             agent_deaths=self._deaths,
+            started_s=round(time.time() - seconds, 3),
             seconds=seconds,
         )
 

@@ -7,9 +7,8 @@ import time
 from types import TracebackType
 
 from firmware_bridge.errors import BoardBusyError, BoardError, RejectedError, TransferError
-from firmware_bridge.host.address import BoardAddress
-from firmware_bridge.host.open import open_link
 from firmware_bridge.links.conversation import Conversation
+from firmware_bridge.links.link import Link
 from firmware_bridge.package.reasons import RejectReason
 from firmware_bridge.protocol import messages as m
 from firmware_bridge.protocol.codec import MESSAGES_VERSION
@@ -21,18 +20,44 @@ __all__ = ["RawSession"]
 _PATIENCE_S = 20.0
 
 
+class _Severable:
+    """A link that can be cut: then nothing is written to it any more, not even a farewell."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self.severed = False
+
+    @property
+    def name(self) -> str:
+        return self._link.name
+
+    @property
+    def reliable(self) -> bool:
+        return self._link.reliable
+
+    def read(self, timeout_s: float) -> bytes:
+        return self._link.read(timeout_s)
+
+    def write(self, data: bytes) -> None:
+        if not self.severed:
+            self._link.write(data)
+
+    def close(self) -> None:
+        self._link.close()
+
+
 class RawSession:
     """An open session; as a context manager it ends with the block."""
 
-    def __init__(self, address: BoardAddress, host: str = "conformance, second session") -> None:
-        """Open a link of its own.
+    def __init__(self, link: Link, host: str = "conformance, second session") -> None:
+        """Open a session on ``link``, which it closes in the end.
 
         Raises:
-            TransferError, BenchError: nobody answers.
+            TransferError: nobody answers.
         """
-        self.link = open_link(address)
-        connection = Connection(Role.HOST, reliable=self.link.reliable, session=secrets.randbelow(2**32 - 1) + 1)
-        self._conversation = Conversation(self.link, connection, time.monotonic)
+        self._link = _Severable(link)
+        connection = Connection(Role.HOST, reliable=link.reliable, session=secrets.randbelow(2**32 - 1) + 1)
+        self._conversation = Conversation(self._link, connection, time.monotonic)
         self.ask(m.Hello(MESSAGES_VERSION, host))
 
     def __enter__(self) -> RawSession:
@@ -73,4 +98,5 @@ class RawSession:
 
     def vanish(self) -> None:
         """Drop the link in the middle, without a word."""
-        self.link.close()
+        self._link.severed = True
+        self._conversation.close()

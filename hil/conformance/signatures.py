@@ -126,7 +126,9 @@ def _algorithm(shop: Workshop) -> Iterator[Case]:
 
 def _unknown(shop: Workshop) -> Iterator[Case]:
     yield Case("stranger", offers(shop.package(shop.stranger)))
-    for index, kid in enumerate((bytes(32), b"\xff" * 32, shop.good.key_id[::-1], shop.good.key_id[:31] + b"\0")):
+    for index, kid in enumerate(
+        (bytes(32), b"\xff" * 32, shop.good.key_id[::-1], shop.good.key_id[:31] + bytes([shop.good.key_id[31] ^ 1]))
+    ):
         yield Case(f"invented-{index}", offers(shop.enveloped(header=shop.header({4: kid}))))
     for index, root in enumerate(shop.roots):
         if root.algorithm is Algorithm.ES256:

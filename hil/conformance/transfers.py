@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firmware_bridge.errors import BridgeError
-from firmware_bridge.host.open import open_link
 from firmware_bridge.package.manifest import CHUNK_BYTES
 from firmware_bridge.package.reasons import RejectReason as R
 from firmware_bridge.protocol import messages as m
@@ -76,7 +75,7 @@ def _raw(script: Callable[[RawSession], str]) -> Act:
     def act(target: Target) -> str:
         target.board.close()
         try:
-            with RawSession(target.address) as session:
+            with RawSession(target.open_link()) as session:
                 return script(session)
         finally:
             target.reopen()
@@ -211,7 +210,7 @@ def _tensors(shop: Workshop) -> Iterator[Case]:
     good = np.zeros((1, 4), np.int8)
     wrong: dict[str, NDArray[Any]] = {
         "shape": np.zeros((4, 1), np.int8), "type": np.zeros((1, 4), np.float32), "size": np.zeros((1, 5), np.int8),
-        "scalar": np.zeros((), np.int8), "empty": np.zeros((0,), np.int8), "large": np.zeros((1, 1 << 20), np.int8),
+        "scalar": np.zeros((), np.int8), "empty": np.zeros((0,), np.int8), "large": np.zeros((1, 1 << 16), np.int8),
     }  # fmt: skip
     for label, value in wrong.items():
 
@@ -225,13 +224,13 @@ def _tensors(shop: Workshop) -> Iterator[Case]:
 def _noise(_: Workshop) -> Iterator[Case]:
     chance = random.Random(7)  # noqa: S311 - noise, no secret
     streams = {
-        "random": chance.randbytes(64 * 1024),
-        "zeros": bytes(64 * 1024),
-        "ones": b"\xff" * 64 * 1024,
+        "random": chance.randbytes(16 * 1024),
+        "zeros": bytes(16 * 1024),
+        "ones": b"\xff" * 16 * 1024,
         "boot-log": b"[    0.000000] Booting Linux on physical CPU 0x0\r\n" * 400,
         "login-prompt": b"\r\nDebian GNU/Linux 12 ks100 ttyS0\r\n\r\nks100 login: " * 20,
         "short-frames": b"\x01\x00" * 20_000,
-        "long-frame": b"\x01" * 200_000 + b"\0",
+        "long-frame": b"\x01" * 70_000 + b"\0",
         "modem": b"AT+CGMI\r" * 500,
     }
     for label, data in streams.items():
@@ -239,7 +238,7 @@ def _noise(_: Workshop) -> Iterator[Case]:
         def act(target: Target, data: bytes = data) -> str:
             target.board.close()
             try:
-                link = open_link(target.address)
+                link = target.open_link()
                 try:
                     link.write(data)
                 except BridgeError:
@@ -260,7 +259,7 @@ def _vanished(shop: Workshop) -> Iterator[Case]:
         def act(target: Target, package: RawPackage = package, chunks: int = chunks) -> str:
             target.board.close()
             try:
-                session = RawSession(target.address)
+                session = RawSession(target.open_link())
                 if chunks >= 0:
                     session.ask(m.Offer(package.head))
                 for index in range(chunks):
@@ -301,7 +300,7 @@ def _second_writer(shop: Workshop) -> Iterator[Case]:
 
         def act(target: Target, request: m.Message = request) -> str:
             target.board.confirm()  # this session now holds the board
-            with RawSession(target.address) as session:
+            with RawSession(target.open_link()) as session:
                 session.ask(request)
             return ACCEPTED
 
@@ -313,7 +312,7 @@ def _second_reader(_: Workshop) -> Iterator[Case]:
 
         def act(target: Target, request: m.Message = request) -> str:
             target.board.confirm()
-            with RawSession(target.address) as session:
+            with RawSession(target.open_link()) as session:
                 session.ask(request)
             return ACCEPTED
 

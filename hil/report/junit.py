@@ -1,4 +1,4 @@
-"""JUnit XML: one test suite for each run on a board, one for the pipeline's steps and one for its gate.
+"""JUnit XML: a test suite for each run on a board, for the pipeline's steps, for its gate, for a conformance run.
 
 A limit that fails is a ``failure``, a bench that breaks is an ``error``, as CI systems understand the two. The shape is
 the common one (testsuites / testsuite / properties, testcase / failure, error, skipped).
@@ -12,11 +12,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+from hil.conformance.results import ConformanceResults, Status
 from hil.measurement import Measurement, Verdict
 from hil.report.model import Report, StepState
 from hil.results import HilResults, Outcome
 
-__all__ = ["write_junit", "write_results_junit"]
+__all__ = ["write_conformance_junit", "write_junit", "write_results_junit"]
 
 # XML 1.0 forbids these even when escaped.
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -42,6 +43,24 @@ def write_junit(report: Report, path: Path) -> None:
 def write_results_junit(results: HilResults, path: Path) -> None:
     """Write one run on a board as JUnit XML."""
     _write([_run_suite(results)], "KS-100 HIL suite", path)
+
+
+def write_conformance_junit(results: ConformanceResults, path: Path) -> None:
+    """Write a conformance run as JUnit XML: what counts against the board is a ``failure``."""
+    suite = _suite(f"conformance of {results.serial} over {results.link}", results.started_s)
+    _properties(suite, {"board": results.board, "serial": results.serial, "agent": results.agent})
+    groups = {rule.name: rule.group for rule in results.rules}
+    for item in results.cases:
+        case = _case(suite, f"conformance.{groups[item.rule]}.{item.rule}", item.label, item.seconds)
+        said = f"expected {' or '.join(item.expected)}, observed {item.observed}: {item.detail}"
+        if item.status is Status.NOT_APPLICABLE:
+            _mark(case, "skipped", "", "does not apply to this board or link", "")
+        elif item.counts_against:
+            kind = item.status.value if item.status.is_failure else "passed, listed as an expected failure"
+            _mark(case, "failure", kind, said, "\n".join(item.broken))
+        elif item.expected_failure:
+            _mark(case, "skipped", "", f"expected failure: {said}", "")
+    _write([_count(suite)], "KS-100 rejection conformance", path)
 
 
 def _run_suite(run: HilResults) -> ET.Element:

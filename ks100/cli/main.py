@@ -36,6 +36,7 @@ _COMMANDS = {
     "evaluate": _Entry("Model", "Measure a graph on captures, by condition."),
     "gate": _Entry("Model", "Judge a candidate against its float parent; refuse it if hard cases suffer."),
     "sensitivity": _Entry("Model", "Map which groups of layers quantization hurts, by condition."),
+    "plan": _Entry("Model", "Choose the precision plan that loses least within latency and power."),
     "cost": _Entry("Model", "Model a graph's latency and power on the board, op by op."),
     "keys": _Entry("Trust", "Make and show signing keys."),
     "trust": _Entry("Trust", "Make, change and show the trust store of a program."),
@@ -50,6 +51,7 @@ _COMMANDS = {
     "agent": _Entry("Boards", "Install the agent on a real board, over SSH."),
     "flash": _Entry("Boards", "Push a package to boards, activate and confirm it."),
     "hil": _Entry("Boards", "Measure a board with the hardware-in-the-loop suite; compare two runs."),
+    "conformance": _Entry("Boards", "Attack a board in every known way; it must refuse what it must."),
     "report": _Entry("Boards", "Write report.html, report.json and JUnit XML of a run."),
 }
 

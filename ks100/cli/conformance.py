@@ -1,0 +1,104 @@
+"""``ks100 conformance``: attack a board in every known way, and see that it refuses what it must."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ks100.cli.progress import progress_bar
+from ks100.cli.tables import print_table
+from ks100.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from hil.conformance.results import CaseResult, ConformanceResults
+
+__all__ = ["command"]
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.command(name="conformance")
+@click.argument("board", default="emu:")
+@click.option("--only", multiple=True, metavar="NAME", help="A group or a class of cases; repeat it.")
+@click.option("--expected-failures", type=click.Path(path_type=Path, exists=True, dir_okay=False),
+              help="Classes or CLASS/CASE that this board is known to fail, one a line.")  # fmt: skip
+@click.option("--list", "listing", is_flag=True, help="Show the classes, and try nothing.")
+@click.option("--json", "json_file", type=_FILE, help="Write every case as JSON.")
+@click.option("--junit", type=_FILE, help="Write JUnit XML.")
+@click.option("--html", type=_FILE, help="Write a page that says of each case why it matters.")
+def command(
+    board: str, only: tuple[str, ...], expected_failures: Path | None, listing: bool, json_file: Path | None,
+    junit: Path | None, html: Path | None,
+) -> int:  # fmt: skip
+    """Try on BOARD what it must refuse, and what it must not.
+
+    BOARD is any board's URL; the default is a fresh emulated board. A board that is not emulated must be factory-new:
+    the suite provisions a trust store of its own, and the board must be reset afterwards.
+
+    Exit codes: 0 the board conforms, 1 it does not.
+    """
+    from firmware_bridge.host.address import BoardAddress
+    from hil.conformance.catalogue import chosen
+    from hil.conformance.report import write_html
+    from hil.conformance.runner import run_conformance
+    from hil.report.junit import write_conformance_junit
+
+    rules = chosen(only)
+    if listing:
+        rows = [(rule.group.value, rule.name, rule.promise, rule.origin) for rule in rules]
+        print_table(("group", "class", "the board's promise", "seen as"), rows)
+        return ExitCode.PASS
+    known = () if expected_failures is None else _listed(expected_failures, {rule.name for rule in rules})
+    with progress_bar("conformance") as progress:
+        results = run_conformance(
+            BoardAddress.parse(board), rules, expected_failures=known,
+            progress=lambda done, total, what: progress(done / total, f"{done}/{total} {what}"),
+        )  # fmt: skip
+    if json_file is not None:
+        results.save(json_file)
+    if junit is not None:
+        write_conformance_junit(results, junit)
+    if html is not None:
+        write_html(results, html)
+    _print(results)
+    return ExitCode.PASS if results.passed else ExitCode.LIMIT_FAILED
+
+
+def _listed(path: Path, rules: set[str]) -> frozenset[str]:
+    """Return the names in a list of expected failures."""
+    lines = (line.partition("#")[0].strip() for line in path.read_text().splitlines())
+    names = frozenset(line for line in lines if line)
+    for name in sorted(names):
+        if name.partition("/")[0] not in rules:
+            raise UsageError(f"{path}: there is no class {name.partition('/')[0]!r}; see: ks100 conformance --list")
+    return names
+
+
+def _print(results: ConformanceResults) -> None:
+    rows = []
+    for group, rules in groupby(results.rules, key=lambda rule: rule.group):
+        cases = [case for rule in rules for case in results.of(rule.name)]
+        against = sum(case.counts_against for case in cases)
+        untried = sum(case.status.value == "not applicable" for case in cases)
+        most = max((case.wire_bytes for case in cases), default=0)
+        rows.append((group, str(len({case.rule for case in cases})), str(len(cases) - untried), str(untried or ""),
+                     f"{most:,}", f"[red]{against} failed[/]" if against else "[green]conforms[/]"))  # fmt: skip
+    print_table(("group", ">classes", ">cases", ">not applicable", ">most bytes sent", "verdict"), rows)
+    for case in results.cases:
+        if case.counts_against:
+            click.secho(_line(case), fg="red")
+    verdict = "conforms" if results.passed else "does NOT conform"
+    click.echo(
+        f"{results.board} {results.serial} {verdict}: {results.tried} cases of {len(results.rules)} classes over "
+        f"{results.link} in {results.seconds:.0f} s, the agent died {results.agent_deaths} times"
+    )
+
+
+def _line(case: CaseResult) -> str:
+    if not case.status.is_failure:
+        return f"{case.name}: passed, and is listed as an expected failure"
+    also = "".join(f"; {line}" for line in case.broken)
+    return f"{case.name}: {case.status.value}: {case.observed}, expected {' or '.join(case.expected)}{also}"
