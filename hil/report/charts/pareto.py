@@ -1,0 +1,51 @@
+"""The Pareto front: predicted loss against power, with error bars, and the plan that was chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hil.report.charts import svg
+from hil.report.charts.svg import Scale
+
+__all__ = ["ParetoPoint", "pareto_chart"]
+
+_WIDTH, _HEIGHT = 860.0, 360.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 66.0, 20.0, 36.0, 312.0
+
+
+@dataclass(frozen=True, slots=True)
+class ParetoPoint:
+    """One plan: its power, and its loss as a share of all INT8's, with the upper end of its interval."""
+
+    name: str
+    watts: float
+    loss: float
+    upper: float
+    chosen: bool = False
+
+
+def pareto_chart(points: Sequence[ParetoPoint], others: Sequence[ParetoPoint], limit_watts: float) -> str:
+    """Return the front ``points`` by rising power, other plans beside it, and the limit if it lies near."""
+    every = [*points, *others]
+    low, high = min(p.watts for p in every), max(p.watts for p in every)
+    margin = max((high - low) * 0.05, 0.005)
+    x = Scale(low - margin, high + margin, _LEFT, _WIDTH - _RIGHT)
+    y = Scale(0.0, max(p.upper for p in every) * 1.06, _BOTTOM, _TOP)
+    parts = [svg.line(_LEFT, y(tick), _WIDTH - _RIGHT, y(tick), "grid") for tick in y.ticks(5)]
+    parts += [svg.text(_LEFT - 8, y(tick) + 4, f"{100 * tick:g} %", "t mute", "end") for tick in y.ticks(5)]
+    parts += [svg.text(x(tick), _BOTTOM + 17, f"{tick:g} W", "t mute", "middle") for tick in x.ticks(7)]
+    parts.append(svg.path([(x(p.watts), y(p.loss)) for p in points], "roof r1"))
+    if x.low < limit_watts < x.high:
+        parts.append(svg.line(x(limit_watts), _TOP - 6, x(limit_watts), _BOTTOM, "limit"))
+        parts.append(svg.text(x(limit_watts) + 5, _TOP - 8, f"limit {limit_watts:g} W", "t limit-text"))
+    for point in every:
+        title = f"{point.name}: {point.watts:.3f} W, {100 * point.loss:.1f} % of the loss of all INT8"
+        kind = "f2 dot" if point.chosen else "f1 dot" if point in points else "f6 dot"
+        parts.append(svg.line(x(point.watts), y(point.loss), x(point.watts), y(point.upper), "whisker"))
+        parts.append(svg.circle(x(point.watts), y(point.loss), 6 if point.chosen else 4, kind, title))
+        if point.chosen or point not in points:
+            parts.append(svg.text(x(point.watts) + 9, y(point.loss) - 7, point.name))
+    middle = (_LEFT + _WIDTH - _RIGHT) / 2
+    parts.append(svg.text(middle, _HEIGHT - 10, "power of the board, modelled", "t mute", "middle"))
+    return svg.document(_WIDTH, _HEIGHT, parts, "Predicted loss in the worst condition against power")

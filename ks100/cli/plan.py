@@ -1,0 +1,155 @@
+"""``ks100 plan``: the precision plan that loses least within latency and power."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ks100.cli.progress import progress_bar
+from ks100.cli.tables import print_table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from models.planning.losses import PairTerm
+    from models.planning.plan import PlannedChoice
+    from models.planning.program import Budget, Program
+    from models.planning.trial import Trial
+    from models.sensitivity.map import SensitivityMap
+    from models.sensitivity.study import Study
+
+__all__ = ["command"]
+
+
+@click.command(name="plan")
+@click.argument("network", type=click.Path(path_type=Path, exists=True))
+@click.option("--map", "map_file", type=click.Path(path_type=Path, exists=True, dir_okay=False), required=True,
+              help="Of `ks100 sensitivity`.")  # fmt: skip
+@click.option("--captures", type=click.Path(path_type=Path, exists=True, file_okay=False),
+              help="The map's pools: measures pairs, and the best plans as real graphs.")  # fmt: skip
+@click.option("--calibration", type=click.Path(path_type=Path, exists=True), help="As given to `ks100 sensitivity`.")
+@click.option("--ranges", type=click.Path(path_type=Path, exists=True), help="As given to `ks100 sensitivity`.")
+@click.option("--limit", type=click.IntRange(4), help="As given to `ks100 sensitivity`.")
+@click.option("--batch", type=click.IntRange(1), default=16, show_default=True, help="Frames at a time.")
+@click.option("--work", type=click.Path(path_type=Path, file_okay=False), default=Path("runs/sensitivity"),
+              show_default=True, help="What is measured is kept here.")  # fmt: skip
+@click.option("--board", default="ks100", show_default=True, help="A profile's name, or a TOML file.")
+@click.option("--runtime", type=click.Choice(["litert", "tflite-runtime"]), default="litert", show_default=True)
+@click.option("--watts", type=click.FloatRange(min=0, min_open=True), help="Power limit; the board's budget otherwise.")
+@click.option("--ms", type=click.FloatRange(min=0, min_open=True), help="Latency limit; a frame's period otherwise.")
+@click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Frames a second; the board's otherwise.")
+@click.option("--tries", type=click.IntRange(1, 20), default=3, show_default=True, help="Plans to export and measure.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), default=Path("plan.json"), show_default=True,
+              help="The plan to write.")  # fmt: skip
+@click.option("--picture", type=click.Path(path_type=Path, dir_okay=False), help="Draw the front on this page (HTML).")
+def command(
+    network: Path,
+    map_file: Path,
+    captures: Path | None,
+    calibration: Path | None,
+    ranges: Path | None,
+    limit: int | None,
+    batch: int,
+    work: Path,
+    board: str,
+    runtime: str,
+    watts: float | None,
+    ms: float | None,
+    rate: float | None,
+    tries: int,
+    out: Path,
+    picture: Path | None,
+) -> None:
+    """Choose a precision for each group of layers of NETWORK: the least loss in the worst condition that fits.
+
+    The plan is a small JSON file for `ks100 quantize --plan`; `ks100 cost NETWORK --plan FILE` checks one that was
+    written by hand.
+    """
+    from firmware_bridge.target.profile import BoardProfile
+    from ks100.steps.costs import graph_of
+    from ks100.steps.networks import quiet_tensorflow
+    from ks100.steps.planning import draw_front, measured_pairs, program_of, tried
+    from ks100.steps.sensitivity import StudyFiles, load_study
+
+    quiet_tensorflow()
+    from models.planning.plan import best, cheaper_greedy, front
+    from models.planning.program import Budget
+    from models.sensitivity.map import SensitivityMap
+    from models.sensitivity.store import KeptExecutor
+    from models.sensitivity.work import LocalExecutor
+
+    profile, found = BoardProfile.load(board), SensitivityMap.load(map_file)
+    rate = rate or profile.frame_rate_hz
+    budget = Budget(ms or 1e3 / rate, watts or profile.budget_mw / 1e3, rate)
+    with progress_bar("plan") as progress:
+        study: Study | None = None
+        pairs: tuple[PairTerm, ...] = ()
+        if captures is not None:
+            files = StudyFiles(network, captures, tuple(found.pools), calibration, ranges, limit)
+            study = load_study(files, progress)
+            pairs = measured_pairs(study, found, KeptExecutor(LocalExecutor(), work), progress, batch)
+        program = program_of(graph_of(network), found, board, runtime, pairs)
+        choices = best(program, budget, tries if study is not None else 1)
+        points, greedy = front(program, budget), cheaper_greedy(program, budget)
+        position, trials = (0, ()) if study is None else tried(study, choices, runtime, progress)
+    chosen = choices[position]
+    _print_front(program, points)
+    _print_trials(choices, trials, position, list(found.pools)[-1])
+    _print_choice(program, chosen, greedy, budget, found)
+    chosen.plan.save(out)
+    click.echo(f"plan: {out}")
+    if picture is not None:
+        draw_front(program, points, chosen, greedy, budget, picture)
+        click.echo(f"front: {picture}")
+
+
+def _print_front(program: Program, points: Sequence[PlannedChoice]) -> None:
+    from models.quant.plan import Precision
+
+    print_table(
+        (">W", ">ms", ">loss (x 1e-6)", ">upper bound", ">INT16 groups", ">float groups"),
+        [
+            (f"{p.watts:.3f}", f"{p.latency_ms:.2f}", f"{1e6 * p.loss:.0f}", f"{1e6 * p.upper:.0f}",
+             str(len(p.groups(program, Precision.INT16))), str(len(p.groups(program, Precision.FP32))))
+            for p in points
+        ],
+        title="Pareto front: divergence in the worst condition against power, MODELLED",
+    )  # fmt: skip
+
+
+def _print_trials(choices: Sequence[PlannedChoice], trials: Sequence[Trial], position: int, pool: str) -> None:
+    if not trials:
+        return
+    print_table(
+        ("plan", ">predicted", ">measured, worst condition", ">AP50", ""),
+        [
+            (choice.plan.name, f"{1e6 * choice.loss:.0f}", f"{1e6 * trial.worst:.0f}",
+             f"{100 * trial.evaluation.ap50:.2f}", "chosen" if number == position else "")
+            for number, (choice, trial) in enumerate(zip(choices, trials, strict=True))
+        ],
+        title=f"the best {len(trials)} as real graphs on {pool}",
+    )  # fmt: skip
+
+
+def _print_choice(
+    program: Program, chosen: PlannedChoice, greedy: PlannedChoice, budget: Budget, found: SensitivityMap
+) -> None:
+    from models.planning.plan import earned
+
+    reasons = earned(program, chosen, budget)
+    print_table(
+        ("group", "type", ">its own loss in INT8", ">plan's bound without it", ">costs mW", ">costs µs"),
+        [
+            (e.group, e.precision.value, f"+{1e6 * e.own_loss:.0f}", f"{1e6 * e.loss:+.0f}", f"{e.milliwatts:+.2f}",
+             f"{e.microseconds:+.2f}")
+            for e in reasons
+        ],
+        title=f"why {len(reasons)} of {len(found.groups)} groups are not INT8 (x 1e-6; boundaries included)",
+    )  # fmt: skip
+    click.echo(
+        f"{chosen.watts:.2f} W of {budget.watts:g} and {chosen.latency_ms:.2f} ms of {budget.latency_ms:.2f} at"
+        f" {budget.rate_hz:g} frames/s, MODELLED; bound {1e6 * chosen.upper:.0f}e-6"
+        f" (greedy order: {1e6 * greedy.upper:.0f}e-6 at {greedy.watts:.2f} W)"
+    )

@@ -1,0 +1,104 @@
+"""Planning precisions from a sensitivity map, trying the best few as real graphs, and drawing the front."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ks100.errors import UsageError
+from ks100.run import Progress
+
+if TYPE_CHECKING:
+    from models.planning.losses import PairTerm
+    from models.planning.plan import PlannedChoice
+    from models.planning.program import Budget, Program
+    from models.planning.trial import Trial
+    from models.sensitivity.map import SensitivityMap
+    from models.sensitivity.study import Study
+    from models.sensitivity.work import Executor
+
+__all__ = ["draw_front", "measured_pairs", "program_of", "tried"]
+
+
+def program_of(
+    float_tflite: bytes, found: SensitivityMap, board: str, runtime: str, pairs: Sequence[PairTerm] = ()
+) -> Program:
+    """Return the integer program of a graph, its map and a board.
+
+    Raises:
+        UsageError: the map is of another graph.
+    """
+    import hashlib
+
+    from firmware_bridge.target.graph import Graph
+    from firmware_bridge.target.profile import BoardProfile
+    from models.planning.costs import CostTable
+    from models.planning.losses import LossTable
+    from models.planning.program import Program
+
+    if hashlib.sha256(float_tflite).hexdigest() != found.model:
+        raise UsageError("the sensitivity map is of another graph than NETWORK; measure it again for this one")
+    costs = CostTable.of(Graph.parse(float_tflite), BoardProfile.load(board), runtime)
+    return Program(costs, LossTable.of(found, pairs))
+
+
+def measured_pairs(
+    study: Study, found: SensitivityMap, executor: Executor, progress: Progress, batch: int
+) -> tuple[PairTerm, ...]:
+    """Measure the pair terms of the most sensitive groups.
+
+    Raises:
+        UsageError: the study is not what the map was measured on.
+    """
+    from models.planning.losses import measure_pairs
+
+    if study.ranges.digest != found.ranges or {n: p.digest for n, p in study.pools.items()} != dict(found.pools):
+        raise UsageError("the map was measured on other captures or ranges; give the options that it was measured with")
+    return measure_pairs(
+        study, found, executor, batch=batch, progress=lambda done, total: progress(done / total, "measuring pairs")
+    )
+
+
+def tried(
+    study: Study, choices: Sequence[PlannedChoice], runtime: str, progress: Progress
+) -> tuple[int, tuple[Trial, ...]]:
+    """Export and measure choices on the last pool of the study; returns the position of the best, and all."""
+    from models.planning.trial import chosen_of, try_plan
+
+    pool, trials = list(study.pools)[-1], []
+    for number, choice in enumerate(choices, start=1):
+        name = f"{choice.plan.name} of {len(choices)} on {pool}"
+        share = (number - 1) / len(choices)
+        trials.append(try_plan(study, pool, choice.plan, runtime, _part(progress, share, 1 / len(choices), name)))
+    return chosen_of(trials), tuple(trials)
+
+
+def _part(progress: Progress, start: float, part: float, text: str) -> Callable[[int, int], None]:
+    return lambda done, total: progress(start + part * done / total, text)
+
+
+def draw_front(
+    program: Program, points: Sequence[PlannedChoice], chosen: PlannedChoice, greedy: PlannedChoice,
+    budget: Budget, path: Path,
+) -> None:  # fmt: skip
+    """Write the Pareto front to an HTML page."""
+    from hil.report.charts.pareto import ParetoPoint, pareto_chart
+    from hil.report.figures import Figure, write_figures
+    from models.quant.plan import Precision
+
+    whole = program.losses.worst([Precision.INT8] * len(program.costs.groups), upper=False) or 1.0
+
+    def point(choice: PlannedChoice, name: str, *, best: bool = False) -> ParetoPoint:
+        return ParetoPoint(name, choice.watts, choice.loss / whole, choice.upper / whole, best)
+
+    chart = pareto_chart(
+        [point(choice, choice.plan.name) for choice in points],
+        [point(chosen, "chosen", best=True), point(greedy, "greedy order")],
+        budget.watts,
+    )
+    caption = (
+        "Predicted divergence in the worst condition, as a share of all INT8's; bars reach to the upper bound that is"
+        " minimised. Power is modelled."
+    )
+    write_figures(path, "Precision plan", program.costs.profile.description, [Figure("Pareto front", caption, chart)])
