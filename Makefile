@@ -7,7 +7,7 @@ RUN    ?= runs/demo
 INTEROP := $(VENV)/interop/.installed
 MINUTES ?= 5
 
-.PHONY: help setup debian check test fuzz mutation powercut qemu demo clean
+.PHONY: help setup debian check test fuzz mutation powercut conformance qemu demo clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -36,6 +36,10 @@ test: setup debian $(INTEROP)  ## the default tests: no root needed, under 10 mi
 
 powercut: setup  ## cut a board's power at every operation of its storage, and again while it recovers
 	$(BIN)/python -m hil.powercut
+
+conformance: setup  ## attack the emulated board in every known way, over SSH and over the serial line
+	$(BIN)/ks100 conformance emu: --html runs/conformance-ssh.html --junit runs/conformance-ssh.xml
+	$(BIN)/ks100 conformance "emu:?link=serial" --html runs/conformance-serial.html --junit runs/conformance-serial.xml
 
 qemu: setup  ## the slower tests on the QEMU board, a real aarch64 Linux: under 10 minutes
 	@sh .ci/debian qemu-system-arm:qemu-system-aarch64 gcc-12-aarch64-linux-gnu:aarch64-linux-gnu-gcc-12 kmod:depmod cpio:cpio fakeroot:fakeroot

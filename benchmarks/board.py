@@ -1,7 +1,7 @@
 """The board's side: `python -m benchmarks.board --json F`.
 
-Power cuts, the cost of verifying every load, memory while receiving, the agent's share of an inference, SIGKILLs over
-real SSH. Inference runs on this machine's CPU; nothing here is modelled.
+Rejection conformance over both links, power cuts, the cost of verifying every load, memory while receiving, the agent's
+share of an inference, SIGKILLs over real SSH. Inference runs on this machine's CPU; nothing here is modelled.
 """
 
 from __future__ import annotations
@@ -29,9 +29,13 @@ from firmware_bridge.agent.rails import HwmonRails
 from firmware_bridge.agent.runner import Pace, run_paced
 from firmware_bridge.agent.slots import Slots
 from firmware_bridge.agent.storage import LocalStorage
+from firmware_bridge.host.address import BoardAddress
 from firmware_bridge.package.store import TrustStore
 from firmware_bridge.package.trust import BoardContext, verify_package
 from firmware_bridge.target.runtime import Kernels, default_runtime, import_runtime
+from hil.conformance.catalogue import RULES
+from hil.conformance.results import Status
+from hil.conformance.runner import run_conformance
 from hil.powercut.campaign import Harm
 from hil.powercut.parallel import run_all
 from hil.powercut.workshop import Workshop
@@ -44,11 +48,31 @@ _ANY = BoardContext.any_board()
 
 def measure(bench: Benchmark) -> None:
     """Measure everything."""
+    _conformance(bench)
     _load(bench)
     _receive(bench)
     _inference(bench)
     _powercut(bench)
     _kills(bench)
+
+
+def _conformance(bench: Benchmark) -> None:
+    """Attack an emulated board over SSH and over its serial line; the worse of the two counts."""
+    runs = [run_conformance(BoardAddress.parse(url), RULES) for url in ("emu:", "emu:?link=serial")]
+    note = "; ".join(
+        f"{run.link}: {run.tried} cases of {len(run.rules)} classes in {run.seconds:.0f} s" for run in runs
+    )
+    bench.row("conformance_cases", min(run.tried for run in runs), "", at_least=550, note=note)
+    for name, status in (
+        ("wrongly_accepted", Status.WRONGLY_ACCEPTED),
+        ("wrongly_rejected", Status.WRONGLY_REJECTED),
+        ("wrong_reasons", Status.WRONG_REASON),
+        ("broken_promises", Status.BROKEN_PROMISE),
+    ):
+        bench.row(name, sum(run.counts[status] for run in runs), "", at_most=0)
+    deaths = sum(run.agent_deaths + run.counts[Status.NO_ANSWER] for run in runs)
+    bench.row("agent_deaths", deaths, "", at_most=0)
+    bench.row("conformance_s", max(run.seconds for run in runs), "s", at_most=120, note="the slower of the two links")
 
 
 def _load(bench: Benchmark, rounds: int = 41) -> None:

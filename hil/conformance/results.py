@@ -172,4 +172,5 @@ class ConformanceResults:
 
     def save(self, path: Path) -> None:
         """Write it as JSON."""
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(self.to_json(), indent=1) + "\n")
