@@ -40,6 +40,7 @@ __all__ = ["command"]
 @click.option("--watts", type=click.FloatRange(min=0, min_open=True), help="Power limit; the board's budget otherwise.")
 @click.option("--ms", type=click.FloatRange(min=0, min_open=True), help="Latency limit; a frame's period otherwise.")
 @click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Frames a second; the board's otherwise.")
+@click.option("--allow-float", is_flag=True, help="Also consider FP32 where an integer type is legal.")
 @click.option("--tries", type=click.IntRange(1, 20), default=3, show_default=True, help="Plans to export and measure.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), default=Path("plan.json"), show_default=True,
               help="The plan to write.")  # fmt: skip
@@ -58,6 +59,7 @@ def command(
     watts: float | None,
     ms: float | None,
     rate: float | None,
+    allow_float: bool,
     tries: int,
     out: Path,
     picture: Path | None,
@@ -90,7 +92,7 @@ def command(
             files = StudyFiles(network, captures, tuple(found.pools), calibration, ranges, limit)
             study = load_study(files, progress)
             pairs = measured_pairs(study, found, KeptExecutor(LocalExecutor(), work), progress, batch)
-        program = program_of(graph_of(network), found, board, runtime, pairs)
+        program = program_of(graph_of(network), found, board, runtime, pairs, allow_float=allow_float)
         choices = best(program, budget, tries if study is not None else 1)
         points, greedy = front(program, budget), cheaper_greedy(program, budget)
         position, trials = (0, ()) if study is None else tried(study, choices, runtime, progress)

@@ -22,7 +22,13 @@ __all__ = ["draw_front", "measured_pairs", "program_of", "tried"]
 
 
 def program_of(
-    float_tflite: bytes, found: SensitivityMap, board: str, runtime: str, pairs: Sequence[PairTerm] = ()
+    float_tflite: bytes,
+    found: SensitivityMap,
+    board: str,
+    runtime: str,
+    pairs: Sequence[PairTerm] = (),
+    *,
+    allow_float: bool = False,
 ) -> Program:
     """Return the integer program of a graph, its map and a board.
 
@@ -39,7 +45,7 @@ def program_of(
 
     if hashlib.sha256(float_tflite).hexdigest() != found.model:
         raise UsageError("the sensitivity map is of another graph than NETWORK; measure it again for this one")
-    costs = CostTable.of(Graph.parse(float_tflite), BoardProfile.load(board), runtime)
+    costs = CostTable.of(Graph.parse(float_tflite), BoardProfile.load(board), runtime, allow_float=allow_float)
     return Program(costs, LossTable.of(found, pairs))
 
 

@@ -68,13 +68,22 @@ class CostTable:
     boundaries: tuple[Boundary, ...]
 
     @classmethod
-    def of(cls, graph: Graph, profile: BoardProfile, runtime: str = "litert") -> CostTable:
-        """Price every group and boundary of a float graph."""
+    def of(
+        cls, graph: Graph, profile: BoardProfile, runtime: str = "litert", *, allow_float: bool = False
+    ) -> CostTable:
+        """Price every group and boundary of a float graph.
+
+        Args:
+            graph: the float graph.
+            profile: the board.
+            runtime: what it runs.
+            allow_float: whether a group may stay float although an integer type is legal for it.
+        """
         groups = groups_of(graph)
         uniform = {p: _by_output(cost(retyped(graph, _all(graph, p)), profile)) for p in CHOICES}
         prices = tuple({p: _sum(uniform[p], group, graph) for p in CHOICES} for group in groups)
         runs = frozenset(op_table(runtime))
-        legal = tuple(tuple(p for p in CHOICES if _legal(group, p, graph, profile, runs)) for group in groups)
+        legal = tuple(_choices(group, graph, profile, runs, allow_float=allow_float) for group in groups)
         return cls(graph, profile, groups, legal, prices, tuple(_boundaries(graph, groups, profile)))
 
     def of_plan(self, chosen: Sequence[Precision]) -> GraphCost:
@@ -99,6 +108,14 @@ def _by_output(found: GraphCost) -> dict[int, Price]:
 def _sum(prices: Mapping[int, Price], group: Group, graph: Graph) -> Price:
     parts = [prices[graph.ops[index].outputs[0]] for index in group.ops]
     return Price(sum(p.latency_ms for p in parts), sum(p.energy_mj for p in parts))
+
+
+def _choices(
+    group: Group, graph: Graph, profile: BoardProfile, runs: frozenset[str], *, allow_float: bool
+) -> tuple[Precision, ...]:
+    legal = tuple(p for p in CHOICES if _legal(group, p, graph, profile, runs))
+    integer = tuple(p for p in legal if p.integer)
+    return legal if allow_float or not integer else integer
 
 
 def _legal(group: Group, precision: Precision, graph: Graph, profile: BoardProfile, runs: frozenset[str]) -> bool:

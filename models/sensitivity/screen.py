@@ -33,26 +33,42 @@ def screen(
     frames: Sequence[int],
     precisions: Sequence[Precision] = (Precision.INT8, Precision.INT16),
     *,
+    groups: Sequence[str] | None = None,
     batch: int = 16,
     seed: int = 0,
 ) -> Screened:
     """Estimate each group's divergence on some frames.
 
+    Args:
+        study: graph and pools.
+        pool: the pool's name.
+        frames: positions in it.
+        precisions: what for.
+        groups: names of those to estimate; all if None.
+        batch: frames at a time.
+        seed: of the signs.
+
     Returns:
         By precision and group: float64 [frames].
     """
     simulator = simulator_of(study)
+    chosen = [group for group in simulator.groups if groups is None or group.name in groups]
     found: dict[Precision, dict[str, list[NDArray[np.float64]]]] = {p: {} for p in precisions}
     for first in range(0, len(frames), batch):
         feed = feed_of(study.pools[pool], frames[first : first + batch])
-        for precision, scores in _batch(simulator, feed, precisions, np.random.default_rng([seed, first])).items():
+        random = np.random.default_rng([seed, first])
+        for precision, scores in _batch(simulator, chosen, feed, precisions, random).items():
             for name, values in scores.items():
                 found[precision].setdefault(name, []).append(values)
     return {p: {name: np.concatenate(parts) for name, parts in by_group.items()} for p, by_group in found.items()}
 
 
 def _batch(
-    simulator: Simulator, feed: Mapping[str, Any], precisions: Sequence[Precision], random: np.random.Generator
+    simulator: Simulator,
+    groups: Sequence[Group],
+    feed: Mapping[str, Any],
+    precisions: Sequence[Precision],
+    random: np.random.Generator,
 ) -> Screened:
     values: dict[int, tf.Tensor] = {t.index: tf.convert_to_tensor(feed[t.name]) for t in simulator.graph.inputs}
     inputs = frozenset(values)
@@ -66,10 +82,10 @@ def _batch(
         weighted = weighted_outputs(outputs, reference)
         signs = tf.constant(random.integers(0, 2, weighted.shape) * 2 - 1, tf.float32)
         probe = tf.reduce_sum(weighted * signs)
-    tensors = [values[group.tensor] for group in simulator.groups]
+    tensors = [values[group.tensor] for group in groups]
     slopes = tape.gradient(probe, tensors, unconnected_gradients=tf.UnconnectedGradients.ZERO)
     found: Screened = {precision: {} for precision in precisions}
-    for group, slope, value in zip(simulator.groups, slopes, tensors, strict=True):
+    for group, slope, value in zip(groups, slopes, tensors, strict=True):
         for precision in precisions:
             error = _in_precision(simulator, group, values, inputs, precision) - value
             axes = tuple(range(1, len(error.shape)))
