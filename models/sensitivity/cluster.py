@@ -18,7 +18,7 @@ __all__ = ["DaskExecutor", "executor_for"]
 
 # How often a piece is tried on other workers when one dies with it.
 _RETRIES = 5
-_CONNECT_S = 10
+_CONNECT_S = 5
 
 
 @contextmanager
