@@ -71,7 +71,7 @@ def groups_of(graph: Graph) -> tuple[Group, ...]:
         while name in taken:  # two operations of one layer: called by what follows, then by number
             name = f"{name}'"
         taken.add(name)
-        layers = tuple(_telling(names, index) for index in chain)
+        layers = tuple(_telling(names, index, chain) for index in chain)
         parameters = sum(_parameters(op, graph) for op in ops)
         found.append(
             Group(name, block, tuple(chain), layers, sum(op.macs for op in ops), parameters, ops[-1].outputs[0])
@@ -79,9 +79,12 @@ def groups_of(graph: Graph) -> tuple[Group, ...]:
     return tuple(found)
 
 
-def _telling(names: dict[int, tuple[str, ...]], index: int) -> str:
-    """Return the first name that no other operation has, so that a plan's rule hits this one; else the last."""
-    others = {name for i, found in names.items() if i != index for name in found}
+def _telling(names: dict[int, tuple[str, ...]], index: int, chain: Sequence[int]) -> str:
+    """Return the first name that no operation outside the group has, so that a plan's rule hits no other group.
+
+    That is the layer's where it can be: a plan is for the network's layers as well as for the graph's operations.
+    """
+    others = {name for i, found in names.items() if i not in chain for name in found}
     return next((name for name in names[index] if name not in others), names[index][0])
 
 
