@@ -7,12 +7,18 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ks100.cli.passphrases import KEY, passphrase_for, passphrase_options
 from ks100.cli.progress import progress_bar
 from ks100.cli.tables import print_table
+from ks100.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ks100.steps.on_board import OnBoard
     from models.sensitivity.intervals import Interval
     from models.sensitivity.map import GroupFigures, SensitivityMap
+    from models.sensitivity.study import Study
 
 __all__ = ["command"]
 
@@ -38,6 +44,13 @@ __all__ = ["command"]
 @click.option("--work", type=click.Path(path_type=Path, file_okay=False), default=Path("runs/sensitivity"),
               show_default=True, help="What is measured is kept here, and found again.")  # fmt: skip
 @click.option("--dask", metavar="tcp://HOST:PORT", help="Run on a Dask cluster.")
+@click.option("--on-board", metavar="BOARD", help="Also measure the most sensitive groups on this board; needs --key.")
+@click.option("--board-groups", type=click.IntRange(1), default=3, show_default=True, help="How many of them.")
+@click.option("--board-frames", type=click.IntRange(1), default=16, show_default=True, help="On how many captures.")
+@click.option("--key", help=f"With --on-board, the program's key: {KEY}.")
+@click.option("--trust", type=click.Path(path_type=Path, exists=True, dir_okay=False),
+              help="With --on-board: the trust store for a virtual board that has none.")  # fmt: skip
+@passphrase_options
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), default=Path("sensitivity.json"),
               show_default=True, help="The map to write.")  # fmt: skip
 @click.option("--picture", type=click.Path(path_type=Path, dir_okay=False), help="Draw the map on this page (HTML).")
@@ -55,6 +68,13 @@ def command(
     top: int,
     work: Path,
     dask: str | None,
+    on_board: str | None,
+    board_groups: int,
+    board_frames: int,
+    key: str | None,
+    trust: Path | None,
+    passphrase_file: Path | None,
+    passphrase_agent: bool,
     out: Path,
     picture: Path | None,
 ) -> None:
@@ -65,6 +85,8 @@ def command(
     """
     from ks100.steps.sensitivity import StudyFiles, draw_map, load_study, measure_map
 
+    if on_board is not None and key is None:
+        raise UsageError("--on-board needs --key: a board runs nothing that is not signed")
     files = StudyFiles(network, captures, pools, calibration, ranges, limit)
     with progress_bar("sensitivity") as progress:
         study = load_study(files, progress)
@@ -81,6 +103,32 @@ def command(
     if picture is not None:
         draw_map(found, max(top, 30), picture)
         click.echo(f"pictures: {picture}")
+    if on_board is not None and key is not None:
+        ask = passphrase_for(key, passphrase_file, passphrase_agent)
+        _print_board(on_board, _on_board(study, found, on_board, key, ask, trust, board_groups, board_frames))
+
+
+def _on_board(
+    study: Study, found: SensitivityMap, url: str, key: str, ask: Callable[[], str], trust: Path | None, groups: int,
+    frames: int,
+) -> tuple[OnBoard, ...]:  # fmt: skip
+    from ks100.steps.on_board import BoardRequest, measure_on_board
+    from ks100.steps.signers import open_signer
+
+    with open_signer(key, ask) as signer, progress_bar("on board") as progress:
+        request = BoardRequest(url, signer, None if trust is None else trust.read_bytes(), groups, frames)
+        return measure_on_board(study, found, request, progress)
+
+
+def _print_board(url: str, measured: tuple[OnBoard, ...]) -> None:
+    def text(v: Interval) -> str:
+        return f"{1e6 * v.value:.1f} ({1e6 * v.lower:.1f} … {1e6 * v.upper:.1f})"
+
+    print_table(
+        ("group", ">on the board", ">here"),
+        [(m.group, text(m.board), text(m.host)) for m in measured],
+        title=f"divergence (x 1e-6) alone in INT8, real graphs on {url}",
+    )
 
 
 def _print(found: SensitivityMap, top: int) -> None:

@@ -59,7 +59,7 @@ def try_plan(
 def run_graph(
     study: Study, pool: str, session: Session, model: bytes, name: str, progress: Progress | None = None
 ) -> Trial:
-    """Run a graph that a session has loaded, here or on a board, beside the float one."""
+    """Run a graph that a session has loaded, here or on a board, beside the float one, on every frame of a pool."""
     data, plain = study.pools[pool], LiteRt().load(study.float_tflite)
     divergence, records = np.zeros(len(data)), []
     for index, capture in enumerate(data.captures):

@@ -77,6 +77,11 @@ class PoolData:
         numbers = {scene: i for i, scene in enumerate(sorted({c.scene for c in self.captures}))}
         return np.array([numbers[c.scene] for c in self.captures], np.int64)
 
+    def subset(self, indices: Sequence[int]) -> PoolData:
+        """Return the frames at ``indices`` as a pool of their own."""
+        digest = hashlib.sha256(f"{self.digest} {list(indices)}".encode()).hexdigest()
+        return PoolData(self.name, tuple(self.captures[i] for i in indices), self.rows(indices), digest)
+
     def rows(self, indices: Sequence[int]) -> TrainingArrays:
         """Return the frames and truth at ``indices``."""
         chosen = np.asarray(indices, np.int64)
