@@ -21,7 +21,7 @@ _ROOT = Path(__file__).parents[1]
 _ABOVE = ("ks100", "hil", "models")
 _NEVER = (*_ABOVE, "paramiko", "serial", "tensorflow", "keras", "click", "rich", "firmware_bridge.host")
 _DISTRIBUTION_MODULES = {"ai-edge-litert": "ai_edge_litert", "cbor2": "cbor2", "cryptography": "cryptography",
-                         "flatbuffers": "flatbuffers", "numpy": "numpy", "tflite": "tflite"}  # fmt: skip
+                         "numpy": "numpy"}  # fmt: skip
 # What those packages themselves need.
 _INDIRECT = {"cffi", "_cffi_backend", "pycparser", "_cbor2", "backports", "tqdm", "typing_extensions", "packaging"}
 # A signer that only the host uses, with its own extra.

@@ -9,9 +9,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
-
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, Protocol
 
 from firmware_bridge.agent.faults import EngineError, UsageError
 from firmware_bridge.errors import BenchError, BoardError, InputError
@@ -19,6 +17,9 @@ from firmware_bridge.package.trust import VerifiedPackage
 from firmware_bridge.protocol.messages import RuntimeInfo
 from firmware_bridge.target.graph import Graph
 from firmware_bridge.target.runtime import Kernels, PlacedSession, Runtime, Session
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = ["Engine", "LoadedModel", "RuntimeEngine", "load_session", "run_session"]
 

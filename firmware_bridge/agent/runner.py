@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
-
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from firmware_bridge.agent.clock import Clock
 from firmware_bridge.agent.engine import LoadedModel
 from firmware_bridge.agent.faults import UsageError
 from firmware_bridge.agent.rails import Rails
 from firmware_bridge.protocol.messages import Measured, RailTrace
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = ["Pace", "run_paced"]
 

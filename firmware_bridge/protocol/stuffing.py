@@ -9,21 +9,43 @@ Round-trip law: ``FrameReader(cap).feed(stuff(body)) == [body]`` for every body 
 from __future__ import annotations
 
 import re
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 __all__ = ["FrameReader", "stuff", "unstuff"]
 
 _BLOCK = 254  # longest run of non-zero bytes that one COBS code byte covers
+_FEW_ZEROS = 64  # from here on NumPy is quicker than cutting at each
 _SAMPLE_BYTES = 120  # garbage kept for an error text: about one line of a boot log
 _ZERO_RUN = re.compile(rb"\x01+")
 
-_Indices: TypeAlias = np.ndarray[tuple[int], np.dtype[np.intp]]
+_Indices: TypeAlias = "np.ndarray[tuple[int], np.dtype[np.intp]]"
 
 
 def stuff(body: bytes) -> bytes:
     """Return ``body`` in consistent-overhead byte stuffing, with the final zero byte (Cheshire and Baker, 1999)."""
+    return _stuff_cut(body) if body.count(0) <= _FEW_ZEROS else _stuff_array(body)
+
+
+def _stuff_cut(body: bytes) -> bytes:
+    """Stuff by cutting at the zeros: the quicker way where they are few, as in a board's answers and acknowledgements.
+
+    A board that only receives thus does without NumPy, and its 20 MiB.
+    """
+    parts: list[bytes] = []
+    for run in body.split(b"\0"):
+        full = len(run) // _BLOCK * _BLOCK
+        parts += [b"\xff" + run[start : start + _BLOCK] for start in range(0, full, _BLOCK)]
+        parts.append(bytes((len(run) - full + 1,)) + run[full:])
+    return b"".join(parts) + b"\0"
+
+
+def _stuff_array(body: bytes) -> bytes:
+    """Stuff all runs at once: the quicker way where zeros are many, as in tensors."""
+    import numpy as np
+
     content = np.frombuffer(body + b"\0", dtype=np.uint8)  # the phantom zero ends the last block
     starts, runs = _runs(content)
     if int(runs.max()) >= _BLOCK:
@@ -40,6 +62,8 @@ def stuff(body: bytes) -> bytes:
 
 def _runs(content: np.ndarray[tuple[int], np.dtype[np.uint8]]) -> tuple[_Indices, _Indices]:
     """Return where each run of non-zero bytes starts and how long it is; each ends at a zero."""
+    import numpy as np
+
     zeros = np.flatnonzero(content == 0)
     starts = np.empty_like(zeros)
     starts[0], starts[1:] = 0, zeros[:-1] + 1

@@ -11,16 +11,17 @@ CAST) names both ends: ``QUANTIZE:INT8_INT16``. A custom operation is named ``CU
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cache
 from math import prod
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from firmware_bridge.errors import InputError
 from firmware_bridge.target.flatview import FlatBuffer, FlatTable
 from firmware_bridge.target.macs import macs
+from firmware_bridge.target.schema import OPERATORS, TENSOR_TYPES
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 __all__ = ["CONVERSIONS", "Graph", "GraphOp", "GraphTensor"]
 
@@ -76,6 +77,8 @@ class GraphTensor:
         """Return real values as this tensor holds them: rounded to even, saturated; unchanged if it is float."""
         if not self.scale:
             return values.astype(self.dtype)
+        import numpy as np  # 20 MiB, which a board that only receives does without
+
         limits = np.iinfo(self.dtype)
         steps = np.rint(values / np.float32(self.scale)) + self.zero_point
         held: NDArray[Any] = np.clip(steps, limits.min, limits.max).astype(self.dtype)
@@ -83,6 +86,8 @@ class GraphTensor:
 
     def dequantize(self, values: NDArray[Any]) -> NDArray[np.float32]:
         """Return the real values float32 that this tensor's ``values`` stand for."""
+        import numpy as np
+
         if not self.scale:
             return values.astype(np.float32)
         return ((values.astype(np.int32) - self.zero_point) * np.float32(self.scale)).astype(np.float32)
@@ -201,7 +206,7 @@ def _constant_sizes(model: FlatTable, length_bytes: int) -> list[int]:
 
 
 def _tensors(subgraph: FlatTable, sizes: list[int]) -> tuple[GraphTensor, ...]:
-    types = _names("TensorType")
+    types = dict(enumerate(TENSOR_TYPES))
     return tuple(_tensor(table, index, sizes, types) for index, table in enumerate(subgraph.tables(0)))
 
 
@@ -251,7 +256,7 @@ def _operations(model: FlatTable, subgraph: FlatTable, tensors: tuple[GraphTenso
 def _code(table: FlatTable) -> str:
     """Return the name of one operator code; codes up to 127 stand in the older of two fields."""
     value = max(table.integer(0, "b"), table.integer(3, "i"))
-    names = _names("BuiltinOperator")
+    names = dict(enumerate(OPERATORS))
     if value not in names:
         raise InputError(f"the graph uses the unknown builtin operator {value}")
     if names[value] != "CUSTOM":
@@ -334,12 +339,3 @@ def _tensor_at(tensors: tuple[GraphTensor, ...], index: int, what: str) -> Graph
     if not 0 <= index < len(tensors):
         raise InputError(f"{what} names tensor {index} of {len(tensors)}")
     return tensors[index]
-
-
-@cache
-def _names(enum: str) -> dict[int, str]:
-    """Return the members of an enum of the TFLite schema by value."""
-    import tflite
-
-    members = vars(getattr(tflite, enum))
-    return {value: name for name, value in members.items() if isinstance(value, int)}

@@ -13,15 +13,15 @@ from enum import Enum
 from functools import cache
 from importlib import metadata, resources
 from pathlib import Path
-from typing import Any, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, Protocol
 
 from firmware_bridge.errors import BenchError, BoardError, InputError
 from firmware_bridge.protocol.messages import RuntimeInfo
 from firmware_bridge.target.delegate import delegated_ops, load_external
 from firmware_bridge.target.graph import Graph, GraphTensor
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = [
     "Kernels",
@@ -261,7 +261,7 @@ class _TfliteSession:
 
 
 def _check_input(tensor: GraphTensor, value: NDArray[Any]) -> None:
-    if value.dtype != np.dtype(tensor.dtype) or value.shape != tensor.shape:
+    if value.dtype != tensor.dtype or value.shape != tensor.shape:
         raise InputError(
             f"input {tensor.name!r} must be {tensor.dtype} {list(tensor.shape)};"
             f" given was {value.dtype} {list(value.shape)}"

@@ -216,3 +216,16 @@ def _repack(b: Any) -> bytes:
 def test_a_contradictory_graph_is_refused_by_what_is_wrong(change: str, told: str, builder: Any) -> None:
     with pytest.raises(InputError, match=told):
         Graph.parse(_with(change, builder))
+
+
+def test_names_are_those_of_the_schema() -> None:
+    import tflite
+    from ai_edge_litert import schema_py_generated as newer
+
+    from firmware_bridge.target.schema import OPERATORS, TENSOR_TYPES
+
+    for names, enum in ((OPERATORS, "BuiltinOperator"), (TENSOR_TYPES, "TensorType")):
+        for schema in (tflite, newer):
+            known = {value: name for name, value in vars(getattr(schema, enum)).items() if isinstance(value, int)}
+            shared = min(len(known), len(names))
+            assert [known[number] for number in range(shared)] == list(names[:shared])
