@@ -11,8 +11,8 @@ from pathlib import Path
 from ks100.run import Progress, Step
 
 __all__ = [
-    "BOARDS", "CANDIDATE", "CAPTURES", "GRAPHS", "POOLS", "DemoOptions", "build_steps", "detections_file",
-    "evaluation_file",
+    "BOARDS", "CANDIDATE", "CAPTURES", "FRONT", "GRAPHS", "POOLS", "SENSITIVITY", "DemoOptions", "build_steps",
+    "detections_file", "evaluation_file",
 ]  # fmt: skip
 
 GRAPHS = {
@@ -29,6 +29,10 @@ POOLS = ("validation", "hard-holdout")
 BOARDS = {"ssh": "board-1", "serial": "board-2"}
 """The demo's boards, by the link that the package is pushed over: two, since a board takes the same bytes only once."""
 
+SENSITIVITY, FRONT = "sensitivity.json", "plan-front.json"
+"""What each layer costs in INT8, and the picture of the plan's Pareto front."""
+
+_STUDIED = ("captures/validation", "captures/hard-dev", "captures/calibration")
 _DATA_CODE = ("models/scenes", "models/pools", "models/captures.py")
 _INPUT_CODE = ("models/preprocess.py", "models/heads.py")
 _TRAINING_CODE = ("models/networks", "models/training", *_INPUT_CODE)
@@ -47,6 +51,8 @@ class DemoOptions:
         frames: frame pairs by pool where they differ from the default.
         policy: the gate's policy (TOML). By default the hard cases decide, and the condition categories are reported:
             to prove 1.8 points in each of them takes some thousand objects a category (docs/evaluation.md).
+        headroom: what the planned network may draw above idle, against the same network all in INT8. The default is
+            what the published network's INT16 attention takes: (6.1 W - idle) / (5.6 W - idle).
         waiver: why a candidate is released that has not passed the gate; ``""`` stops there.
     """
 
@@ -55,6 +61,7 @@ class DemoOptions:
     program: str = "demo"
     frames: tuple[tuple[str, int], ...] = (("hard-holdout", 400), ("validation", 400))
     policy: Path | None = None
+    headroom: float = 1.12
     waiver: str = ""
 
 
@@ -74,7 +81,8 @@ def build_steps(options: DemoOptions) -> tuple[Step, ...]:
         _keys(options),
         _captures(options),
         _train(options),
-        _plan(),
+        _sensitivity(),
+        _plan(options),
         _post_training(),
         _fine_tune(options),
         _produce(),
@@ -129,15 +137,31 @@ def _train(options: DemoOptions) -> Step:
     )  # fmt: skip
 
 
-def _plan() -> Step:
+def _sensitivity() -> Step:
     def work(run: Path, progress: Progress) -> None:
-        from models.quant.plan import PrecisionPlan
+        from ks100.steps.choosing import map_network
 
-        progress(0.0, "INT8 backbone, INT16 attention")
-        PrecisionPlan.named("mixed").save(run / "plan.json")
+        map_network(run / GRAPHS["FP32"], run / "captures", run / SENSITIVITY, progress)
 
     return Step(
-        "plan", "Choose the precision plan", work, outputs=("plan.json",), code=("models/quant/plan.py",)
+        "sensitivity", "Measure which layers INT8 hurts, by condition", work, outputs=(SENSITIVITY,),
+        inputs=(GRAPHS["FP32"], *_STUDIED), code=("models/sensitivity", *_QUANT_CODE),
+    )  # fmt: skip
+
+
+def _plan(options: DemoOptions) -> Step:
+    def work(run: Path, progress: Progress) -> None:
+        from ks100.steps.choosing import choose_plan
+
+        choose_plan(
+            run / GRAPHS["FP32"], run / "captures", run / SENSITIVITY, options.headroom, run / "plan.json",
+            run / FRONT, progress,
+        )  # fmt: skip
+
+    return Step(
+        "plan", "Choose the precision plan within the power budget", work, outputs=("plan.json", FRONT),
+        inputs=(GRAPHS["FP32"], SENSITIVITY, *_STUDIED), parameters={"headroom": options.headroom},
+        code=("models/planning", "firmware_bridge/target", *_QUANT_CODE),
     )  # fmt: skip
 
 
@@ -171,7 +195,7 @@ def _produce() -> Step:
     def work(run: Path, progress: Progress) -> None:
         from ks100.steps.graphs import trained
 
-        progress(0.0, "one graph: INT8 backbone, INT16 attention")
+        progress(0.0, "one graph, each operation as planned")
         trained(run / "qat", run / "plan.json", run / "captures/calibration", run / GRAPHS[CANDIDATE])
 
     graph = GRAPHS[CANDIDATE]

@@ -10,6 +10,7 @@ from enum import Enum
 
 from hil.accuracy import AccuracyRecord
 from hil.measurement import Measurement, Verdict
+from hil.report.figures import Figure
 from hil.results import HilResults, Outcome, PackageFacts, SuiteVerdict
 
 __all__ = [
@@ -161,6 +162,7 @@ class Report:
         accuracy: accuracy by model and pool, the host's and the board's.
         gate: the hard-case gate.
         precision: the graph's operations.
+        choice: pictures of how the precisions were chosen.
         pictures: detections on hard cases.
         custody: who did what.
         custody_verified: whether the chain and the log verified; None if nobody checked.
@@ -179,6 +181,7 @@ class Report:
     accuracy: tuple[AccuracyRecord, ...] = ()
     gate: GateSummary | None = None
     precision: tuple[PrecisionRow, ...] = ()
+    choice: tuple[Figure, ...] = ()
     pictures: tuple[DetectionPicture, ...] = ()
     custody: tuple[CustodyRow, ...] = ()
     custody_verified: bool | None = None

@@ -10,6 +10,7 @@ from ks100.errors import UsageError
 from ks100.run import Progress
 
 if TYPE_CHECKING:
+    from hil.report.figures import Figure
     from models.planning.losses import PairTerm
     from models.planning.plan import PlannedChoice
     from models.planning.program import Budget, Program
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from models.sensitivity.study import Study
     from models.sensitivity.work import Executor
 
-__all__ = ["draw_front", "measured_pairs", "program_of", "tried"]
+__all__ = ["draw_front", "front_figure", "measured_pairs", "program_of", "tried"]
 
 
 def program_of(
@@ -89,8 +90,18 @@ def draw_front(
     budget: Budget, path: Path,
 ) -> None:  # fmt: skip
     """Write the Pareto front to an HTML page."""
+    from hil.report.figures import write_figures
+
+    figure = front_figure(program, points, chosen, greedy, budget)
+    write_figures(path, "Precision plan", program.costs.profile.description, [figure])
+
+
+def front_figure(
+    program: Program, points: Sequence[PlannedChoice], chosen: PlannedChoice, greedy: PlannedChoice, budget: Budget
+) -> Figure:
+    """Return the Pareto front, with what was chosen on it."""
     from hil.report.charts.pareto import ParetoPoint, pareto_chart
-    from hil.report.figures import Figure, write_figures
+    from hil.report.figures import Figure
     from models.quant.plan import Precision
 
     whole = program.losses.worst([Precision.INT8] * len(program.costs.groups), upper=False) or 1.0
@@ -107,4 +118,4 @@ def draw_front(
         "Predicted divergence in the worst condition, as a share of all INT8's; bars reach to the upper bound that is"
         " minimised. Power is modelled."
     )
-    write_figures(path, "Precision plan", program.costs.profile.description, [Figure("Pareto front", caption, chart)])
+    return Figure("Pareto front", caption, chart)

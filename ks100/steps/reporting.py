@@ -16,15 +16,17 @@ from hil.accuracy import accuracy_record
 from hil.detections import DETECTIONS_FILE, load_detections
 from hil.report import Report, write_html, write_json, write_junit
 from hil.report.facts import gate_summary, precision_rows
+from hil.report.figures import Figure
 from hil.report.model import CustodyRow, DetectionPicture, StepRow, StepState
 from hil.report.pictures import detection_picture, varied
 from hil.results import RESULTS_FILE, HilResults
 from ks100.custody.chain import chain_of
 from ks100.custody.log import CustodyLog
 from ks100.errors import CustodyError, UsageError
-from ks100.pipeline import CANDIDATE, GRAPHS, POOLS, detections_file, evaluation_file
+from ks100.pipeline import CANDIDATE, FRONT, GRAPHS, POOLS, SENSITIVITY, detections_file, evaluation_file
 from ks100.run import Outcome
 from ks100.steps.bench import read_pushes, read_rejections
+from ks100.steps.choosing import chosen_figures
 from ks100.steps.release import CUSTODY, PACKAGE, verify_custody
 from models.captures import CaptureSet, stored_length
 from models.evaluation.gate import GateResult
@@ -76,6 +78,7 @@ def build_report(run: Path) -> Report:
         ),
         gate=gate_summary(GateResult.load(run / "gate.json")),
         precision=precision_rows(cost(graph, BoardProfile.load("ks100")), _group),
+        choice=_choice(run),
         pictures=_pictures(run),
         custody=_custody(run),
         custody_verified=_custody_verifies(run),
@@ -108,6 +111,12 @@ def _steps(run: Path) -> tuple[StepRow, ...]:
         StepRow(row["name"], row["title"], row["seconds"], StepState.REUSED if row["reused"] else StepState.DONE)
         for row in rows
     )
+
+
+def _choice(run: Path) -> tuple[Figure, ...]:
+    if not ((run / SENSITIVITY).is_file() and (run / FRONT).is_file()):
+        return ()
+    return chosen_figures(run / SENSITIVITY, run / FRONT)
 
 
 def _pictures(run: Path) -> tuple[DetectionPicture, ...]:

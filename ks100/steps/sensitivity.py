@@ -13,6 +13,7 @@ from ks100.steps.costs import graph_of
 from ks100.steps.networks import quiet_tensorflow
 
 if TYPE_CHECKING:
+    from hil.report.figures import Figure
     from models.captures import CaptureSet
     from models.quant.ranges import Ranges
     from models.sensitivity.map import SensitivityMap
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from models.sensitivity.sweep import SweepSettings
     from models.sensitivity.work import Executor
 
-__all__ = ["StudyFiles", "draw_map", "load_study", "measure_map"]
+__all__ = ["StudyFiles", "draw_map", "load_study", "map_figures", "measure_map"]
 
 _CALIBRATION_LIMIT = 64
 
@@ -70,8 +71,16 @@ def measure_map(study: Study, executor: Executor, settings: SweepSettings, progr
 
 def draw_map(found: SensitivityMap, top: int, path: Path) -> None:
     """Write the map's pictures to an HTML page."""
+    from hil.report.figures import write_figures
+
+    lead = ", ".join(f"{name}: {count} frames" for name, count in found.frames.items())
+    write_figures(path, "Sensitivity to quantization", lead, map_figures(found, top))
+
+
+def map_figures(found: SensitivityMap, top: int) -> list[Figure]:
+    """Return the map's pictures: the ``top`` groups by condition, how few matter, and whose share it is."""
     from hil.report.charts.sensitivity import cumulative_chart, heat_map, shares_chart
-    from hil.report.figures import Figure, write_figures
+    from hil.report.figures import Figure
 
     figures = [
         Figure(
@@ -88,8 +97,7 @@ def draw_map(found: SensitivityMap, top: int, path: Path) -> None:
             f" {found.shares.pool}: they add up to 100 %, which the figures of single groups do not."
         )
         figures.append(Figure("Whose share it is", caption, shares_chart(found.shares)))
-    lead = ", ".join(f"{name}: {count} frames" for name, count in found.frames.items())
-    write_figures(path, "Sensitivity to quantization", lead, figures)
+    return figures
 
 
 def _pool(files: StudyFiles, name: str) -> CaptureSet:
