@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hil.conformance import containers, decisions, disks, signatures, transfers, valid
+from hil.conformance import (
+    availability,
+    containers,
+    disks,
+    encodings,
+    graphs,
+    policies,
+    signatures,
+    stores,
+    transfers,
+    valid,
+)
 from hil.conformance.rules import Rule
 from hil.errors import EvidenceError
 
@@ -12,9 +23,13 @@ __all__ = ["RULES", "chosen"]
 
 RULES: tuple[Rule, ...] = (
     *containers.RULES,
+    *encodings.RULES,
     *signatures.RULES,
-    *decisions.RULES,
+    *stores.RULES,
+    *policies.RULES,
+    *graphs.RULES,
     *transfers.RULES,
+    *availability.RULES,
     *disks.RULES,
     *valid.RULES,
 )

@@ -168,7 +168,7 @@ _LOADING = reasons(R.SLOT, R.CHUNK, R.LENGTH, R.TRAILING, R.DIGEST)
 def _cases(changes: dict[str, Files], act: Callable[[RawPackage, Files], Act]) -> Callable[[Workshop], Iterator[Case]]:
     def cases(shop: Workshop) -> Iterator[Case]:
         for label, change in changes.items():
-            yield Case(label, act(shop.package(payload=shop.fresh_payload()), change))
+            yield Case(label, act(shop.fresh_package(), change))
 
     return cases
 
@@ -186,12 +186,12 @@ def _unverified_pointer(shop: Workshop) -> Iterator[Case]:
             (folder / f"{slot}.head").write_bytes(package.head)
             (folder / f"{slot}.payload").write_bytes(package.payload)
 
-        yield Case(label, _booted(shop.package(payload=shop.fresh_payload()), plant))
+        yield Case(label, _booted(shop.fresh_package(), plant))
 
 
 def _partial(shop: Workshop) -> Iterator[Case]:
     """A chunk that has arrived changes on the disk before the last one comes."""
-    package = shop.package(payload=shop.fresh_payload())
+    package = shop.fresh_package()
 
     def act(target: Target) -> str:
         assert target.disk is not None

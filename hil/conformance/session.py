@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Callable
 from types import TracebackType
 
 from firmware_bridge.errors import BoardBusyError, BoardError, RejectedError, TransferError
@@ -14,8 +15,9 @@ from firmware_bridge.protocol import messages as m
 from firmware_bridge.protocol.codec import MESSAGES_VERSION
 from firmware_bridge.protocol.connection import Connection
 from firmware_bridge.protocol.states import Role
+from hil.conformance.rules import Act, Target
 
-__all__ = ["RawSession"]
+__all__ = ["RawSession", "in_own_session"]
 
 _PATIENCE_S = 20.0
 
@@ -100,3 +102,17 @@ class RawSession:
         """Drop the link in the middle, without a word."""
         self._link.severed = True
         self._conversation.close()
+
+
+def in_own_session(script: Callable[[RawSession], str]) -> Act:
+    """Return the act of running ``script``; the usual session is closed meanwhile, and opened anew after."""
+
+    def act(target: Target) -> str:
+        target.board.close()
+        try:
+            with RawSession(target.open_link()) as session:
+                return script(session)
+        finally:
+            target.reopen()
+
+    return act

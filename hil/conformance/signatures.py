@@ -107,7 +107,7 @@ def _table_sweep(shop: Workshop) -> Iterator[Case]:
         yield Case(f"byte-{position - first}-bit-{index % 8}", offers(_flipped(package, position, index % 8)))
     swapped = package.head[:first] + package.head[first + 32 : first + 64] + package.head[first : first + 32]
     yield Case("two-swapped", offers(replace(package, head=swapped + package.head[first + 64 :])))
-    other = shop.package(payload=shop.fresh_payload())
+    other = shop.fresh_package()
     yield Case(
         "of-another-package", offers(replace(package, head=package.head[:first] + other.head[-header.table_bytes :]))
     )

@@ -84,7 +84,7 @@ def _fields(shop: Workshop) -> Iterator[Case]:
 
 
 def _again(shop: Workshop) -> Iterator[Case]:
-    package = shop.package(payload=shop.fresh_payload())
+    package = shop.fresh_package()
     for label in ("first", "again", "once-more"):
         yield Case(label, _runs(package))
 

@@ -136,6 +136,10 @@ class Workshop:
         data = container.build(replace(self.manifest, **changes), payload or self.payload, signer or self.good)
         return RawPackage.of(data)
 
+    def fresh_package(self) -> RawPackage:
+        """Return a good package whose payload no board has seen."""
+        return self.package(payload=self.fresh_payload())
+
     def enveloped(
         self,
         document: Any = None,

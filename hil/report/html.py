@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hil.errors import SuiteError
 from hil.report import view
 from hil.report.model import Report
 from hil.report.published import CONTEXT, published_rows
 
-__all__ = ["render_html", "write_html"]
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+__all__ = ["environment_of", "render_html", "style", "write_html"]
 
 _FILTERS = ("bytes_text", "count_text", "data_uri", "duration", "number", "when")
 _FUNCTIONS = (
@@ -18,8 +22,8 @@ _FUNCTIONS = (
 )  # fmt: skip
 
 
-def render_html(report: Report) -> str:
-    """Return the report as one HTML page that needs nothing else.
+def environment_of(package: str) -> Environment:
+    """Return what fills the templates of ``package``.
 
     Raises:
         SuiteError: Jinja2 is not installed.
@@ -28,15 +32,28 @@ def render_html(report: Report) -> str:
         from jinja2 import Environment, PackageLoader, StrictUndefined
     except ImportError as error:
         raise SuiteError('the HTML report needs Jinja2; install it with: pip install "ks100[hil]"') from error
-    environment = Environment(
-        loader=PackageLoader("hil.report", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True,
+    return Environment(
+        loader=PackageLoader(package, "."), autoescape=True, trim_blocks=True, lstrip_blocks=True,
         undefined=StrictUndefined,
     )  # fmt: skip
+
+
+def style() -> str:
+    """Return the pages' style sheet."""
+    return (resources.files("hil.report") / "page.css").read_text("utf-8")
+
+
+def render_html(report: Report) -> str:
+    """Return the report as one HTML page that needs nothing else.
+
+    Raises:
+        SuiteError: Jinja2 is not installed.
+    """
+    environment = environment_of("hil.report")
     environment.filters |= {name: getattr(view, name) for name in _FILTERS}
     environment.globals |= {name: getattr(view, name) for name in _FUNCTIONS}
-    style = (resources.files("hil.report") / "page.css").read_text("utf-8")
     template = environment.get_template("page.html.j2")
-    return template.render(report=report, style=style, published=published_rows(report), published_context=CONTEXT)
+    return template.render(report=report, style=style(), published=published_rows(report), published_context=CONTEXT)
 
 
 def write_html(report: Report, path: Path) -> None:
