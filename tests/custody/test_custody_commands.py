@@ -13,18 +13,6 @@ from ks100.steps.keyring import Keyring
 Said = Callable[..., tuple[int, str, str]]
 
 
-@pytest.fixture
-def said(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Said:
-    monkeypatch.setenv("COLUMNS", "160")
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        code = main([str(argument) for argument in arguments])
-        shown = capfd.readouterr()
-        return code, shown.out, shown.err
-
-    return run
-
-
 def _captures(folder: Path) -> None:
     for seed, (name, count) in enumerate({"train": 16, "validation": 8, "calibration": 6, "hard": 16}.items()):
         arguments = ["scenes", "generate", "--seed", seed, "--count", count, "--out", folder / name]

@@ -9,21 +9,8 @@ import numpy as np
 import pytest
 
 from firmware_bridge.target.graph import Graph
-from ks100.cli.main import main
 
 Said = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def said(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Said:
-    monkeypatch.setenv("COLUMNS", "160")
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        code = main([str(argument) for argument in arguments])
-        shown = capfd.readouterr()
-        return code, shown.out, shown.err
-
-    return run
 
 
 @pytest.fixture(scope="module")
