@@ -22,7 +22,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 
 @click.command(name="conformance")
 @click.argument("board", default="emu:")
-@click.option("--only", multiple=True, metavar="NAME", help="A group or a class of cases; repeat it.")
+@click.option("--only", multiple=True, metavar="NAME", help="A group, a class, or CLASS/CASE; repeat it.")
 @click.option("--expected-failures", type=click.Path(path_type=Path, exists=True, dir_okay=False),
               help="Classes or CLASS/CASE that this board is known to fail, one a line.")  # fmt: skip
 @click.option("--list", "listing", is_flag=True, help="Show the classes, and try nothing.")

@@ -133,3 +133,14 @@ def test_results_survive_json_and_reports_name_every_case(results: ConformanceRe
 def test_an_unknown_class_is_named() -> None:
     with pytest.raises(EvidenceError, match="'no-such'"):
         chosen(["no-such"])
+
+
+def test_one_case_can_be_tried_alone(board: MemoryBoard) -> None:
+    found = attack(board.reach, chosen(["rollback/waived"]))
+    assert [case.name for case in found.cases] == ["rollback/waived"]
+    assert found.passed
+
+
+def test_a_case_that_does_not_exist_is_not_a_pass(board: MemoryBoard) -> None:
+    with pytest.raises(EvidenceError, match=r"no case rollback/nothing; its cases are security-0"):
+        attack(board.reach, chosen(["rollback/nothing"]))
