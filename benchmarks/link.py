@@ -1,4 +1,7 @@
-"""How much of a serial line a push uses, on clean and on failing lines, beside ZMODEM and YMODEM on the same line.
+"""The link: `python -m benchmarks.link --json F`.
+
+How much of a serial line a push uses, on clean and on failing lines, beside ZMODEM and YMODEM on the same line; real
+packages and fleets; SSH beside sftp; ten thousand transfers over cables that fail.
 
 Pseudo-terminals joined at the line's pace in a process of their own, 16 ms turnaround, seeded byte errors; 2 MiB of
 incompressible bytes; compression off where a share of the line is stated.
@@ -16,7 +19,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks.faulty_transfers import faulty_rows
 from benchmarks.harness import Benchmark, run
+from benchmarks.link_boards import board_rows
+from benchmarks.link_ssh import ssh_rows
 from benchmarks.paced_line import Line, PlainPackage, paced_line, served_tty
 from firmware_bridge.host.address import SerialAddress
 from firmware_bridge.host.board import Board
@@ -149,6 +155,9 @@ def measure(bench: Benchmark) -> None:
     ours = _shares(bench)
     _peers(bench, ours)
     _resume(bench)
+    board_rows(bench)
+    ssh_rows(bench)
+    faulty_rows(bench)
 
 
 if __name__ == "__main__":

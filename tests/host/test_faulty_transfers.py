@@ -1,4 +1,4 @@
-"""Transfers over failing cables, in virtual time: the right package is installed, or nothing is and an error says why."""
+"""Transfers over failing cables, in virtual time: the right package is installed, or an error says why nothing is."""
 
 from __future__ import annotations
 

@@ -1,0 +1,142 @@
+"""A push over SSH beside ``sftp`` to the same OpenSSH server: on loopback, and on a shaped link between namespaces."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import random
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.harness import Benchmark
+from benchmarks.shaped_link import ADDRESSES, RATE_BYTES_S, cannot_shape, shaped_link, within
+
+__all__ = ["ssh_rows"]
+
+_MIB = 64
+_ROUNDS = 3
+_LIMIT_S = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Server:
+    """A running sshd: where it is, the user's files, and a prefix that runs a command where it can be reached."""
+
+    address: str
+    port: int
+    folder: Path
+    within: tuple[str, ...]
+
+    @property
+    def url(self) -> str:
+        """The board's address."""
+        files = f"identity={self.folder}/id&known_hosts={self.folder}/known&config=/dev/null"
+        return f"ssh://{getpass.getuser()}@{self.address}:{self.port}?{files}"
+
+
+def ssh_rows(bench: Benchmark) -> None:
+    """Add the rows of both links."""
+    sshd = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:/usr/bin")
+    if sshd is None or shutil.which("sftp") is None:
+        for name in ("ratio_vs_sftp", "ratio_vs_sftp_100mbit"):
+            bench.row(name, None, "1", note="skipped: no sshd or sftp; apt-get install openssh-server openssh-client")
+        return
+    with _serving(sshd, "127.0.0.1", _free_port(), (), ()) as server:
+        ours_s, theirs_s = _seconds(server)
+        note = f"{_MIB} MiB: ours {ours_s:.2f} s, sftp {theirs_s:.2f} s, best of {_ROUNDS} each, connecting included"
+        bench.row("ratio_vs_sftp", theirs_s / ours_s, "1", peer="sftp", note=note)
+    if (reason := cannot_shape()) is not None:
+        bench.row("ratio_vs_sftp_100mbit", None, "1", note=f"skipped: {reason}")
+        return
+    with shaped_link(), _serving(sshd, ADDRESSES[1], 22022, within(0), within(1)) as server:
+        ours_s, theirs_s = _seconds(server)
+    note = f"100 Mbit/s, 10 ms, namespaces: ours {ours_s:.2f} s, sftp {theirs_s:.2f} s"
+    bench.row("ratio_vs_sftp_100mbit", theirs_s / ours_s, "1", at_least=0.95, peer="sftp", note=note)
+    share = (_MIB << 20) / ours_s / RATE_BYTES_S
+    bench.row("share_100mbit", share, "1", at_least=0.95, peer="100 Mbit/s", note="payload, connecting included")
+
+
+def _seconds(server: _Server) -> tuple[float, float]:
+    """Return the best time of ours and of sftp, in turns."""
+    ours, theirs = [], []
+    payload = server.folder / "payload"
+    payload.write_bytes(random.Random(1).randbytes(_MIB << 20))  # noqa: S311  # incompressible, not secret
+    for _ in range(_ROUNDS):
+        command = [*server.within, sys.executable, "-m", "benchmarks.ssh_push", server.url, str(_MIB)]
+        done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=_LIMIT_S)
+        ours.append(float(json.loads(done.stdout)["seconds"]))
+        theirs.append(_sftp(server, payload))
+    return min(ours), min(theirs)
+
+
+def _sftp(server: _Server, payload: Path) -> float:
+    options = (
+        f"IdentityFile={server.folder}/id", f"UserKnownHostsFile={server.folder}/known", "IdentitiesOnly=yes",
+        "BatchMode=yes", f"Port={server.port}",
+    )  # fmt: skip
+    command = [*server.within, "sftp", "-q", "-F", "/dev/null", "-b", "-", *(f"-o{option}" for option in options)]
+    script = f"put {payload} {server.folder}/received\n"
+    begun_s = time.monotonic()
+    subprocess.run(
+        [*command, f"{getpass.getuser()}@{server.address}"],
+        input=script, text=True, check=True, capture_output=True, timeout=_LIMIT_S,
+    )  # fmt: skip
+    return time.monotonic() - begun_s
+
+
+@contextmanager
+def _serving(
+    sshd: str, address: str, port: int, host_within: tuple[str, ...], board_within: tuple[str, ...]
+) -> Iterator[_Server]:
+    """Run a server whose subsystems are a keeping board and sftp."""
+    with tempfile.TemporaryDirectory(prefix="ks100-ssh-") as name:
+        folder = Path(name)
+        for key in ("host", "id"):
+            make = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / key)]
+            subprocess.run(make, check=True, stdin=subprocess.DEVNULL)
+        shutil.copy(folder / "id.pub", folder / "authorized")
+        kind, value, *_ = (folder / "host.pub").read_text().split()
+        (folder / "known").write_text(f"[{address}]:{port} {kind} {value}\n")
+        board = folder / "board"
+        board.write_text(f"#!/bin/sh\ncd {Path.cwd()} && exec {sys.executable} -m benchmarks.stdio_board\n")
+        board.chmod(0o755)
+        config = folder / "sshd_config"
+        config.write_text(
+            f"ListenAddress {address}:{port}\nHostKey {folder}/host\nAuthorizedKeysFile {folder}/authorized\n"
+            "PasswordAuthentication no\nUsePAM no\nStrictModes no\nPidFile none\nLogLevel ERROR\n"
+            f"Subsystem ks100 {board}\nSubsystem sftp internal-sftp\n"
+        )
+        if os.geteuid() == 0:
+            Path("/run/sshd").mkdir(exist_ok=True)
+        process = subprocess.Popen([*board_within, sshd, "-D", "-e", "-f", str(config)], stderr=subprocess.DEVNULL)
+        try:
+            server = _Server(address, port, folder, host_within)
+            _wait(server)
+            yield server
+        finally:
+            process.terminate()
+            process.wait(5)
+
+
+def _wait(server: _Server) -> None:
+    probe = f"import socket; socket.create_connection(({server.address!r}, {server.port}), 1).close()"
+    for _ in range(50):
+        done = subprocess.run([*server.within, sys.executable, "-c", probe], check=False, capture_output=True)
+        if done.returncode == 0:
+            return
+        time.sleep(0.1)
+    raise RuntimeError("sshd did not start")
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])

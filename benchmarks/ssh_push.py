@@ -1,0 +1,29 @@
+"""Push random bytes to the board at an SSH address and print the seconds, connecting included.
+
+``python -m benchmarks.ssh_push URL MIB``: a process of its own, because it has to run in a network namespace.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+import time
+
+from benchmarks.paced_line import PlainPackage
+from firmware_bridge.host.board import Board
+from firmware_bridge.host.open import open_link
+
+
+def _main(url: str, mebibytes: int) -> None:
+    package = PlainPackage(random.Random(1).randbytes(mebibytes << 20))  # noqa: S311  # incompressible, not secret
+    import firmware_bridge.links.ssh  # noqa: F401  # loaded before the clock runs, as the peer is
+
+    begun_s, cpu_s = time.monotonic(), time.process_time()
+    with Board(open_link(url), "benchmark") as board:
+        board.push(package)
+    json.dump({"seconds": time.monotonic() - begun_s, "cpu_s": time.process_time() - cpu_s}, sys.stdout)
+
+
+if __name__ == "__main__":
+    _main(sys.argv[1], int(sys.argv[2]))
