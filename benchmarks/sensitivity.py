@@ -55,29 +55,40 @@ _SEED = 1
 _FRAMES, _HARD_FRAMES = 500, 400
 _FULL_FRAMES, _FULL_GROUPS = 4, 48
 _SCREEN_FRAMES, _LEADERS = 96, 10
-_ONE_OF_ALL = {pool.value: 0 for pool in Pool}
+_NONE_OF_ALL = {pool.value: 0 for pool in Pool}
+_PARTS = ("cost", "small", "full")
 
 
 def measure_all(bench: Benchmark) -> None:
     """Measure cost model, map and plan."""
     work: Path = bench.options.work
-    full = untrained("fusion-full")
-    _cost(bench, full)
-    small = _small(work)
-    names = [group.name for group in simulator_of(small).groups]
-    frames = list(range(len(small.pools["validation"])))
-    truth = _speed(bench, small, "small", simulator_of(small).groups, frames, batch=16, screen_frames=_SCREEN_FRAMES)
-    print(f"      {len(names)} groups, {len(frames)} frames; the most sensitive: {names[int(np.argmax(truth))]}")
-    _shares(bench, small)
-    _plan(bench, small)
-    study = _full(work, full)
+    parts = {
+        "cost": lambda: _cost(bench),
+        "small": lambda: _measure_small(bench, work),
+        "full": lambda: _measure_full(bench),
+    }
+    for part in bench.options.parts:
+        parts[part]()
+
+
+def _measure_small(bench: Benchmark, work: Path) -> None:
+    study = _small(work)
+    frames = list(range(len(study.pools["validation"])))
+    _shares(bench, study)
+    _plan(bench, study)
+    _speed(bench, study, "small", simulator_of(study).groups, frames, batch=16, screen_frames=_SCREEN_FRAMES)
+
+
+def _measure_full(bench: Benchmark) -> None:
+    study = _full(untrained("fusion-full"))
     groups = simulator_of(study).groups
     some = [groups[int(i)] for i in np.linspace(0, len(groups) - 1, _FULL_GROUPS)]
-    _speed(bench, study, "full", some, list(range(_FULL_FRAMES)), batch=1, screen_frames=1)
     _plan_full(bench, study)
+    _speed(bench, study, "full", some, list(range(_FULL_FRAMES)), batch=1, screen_frames=1)
 
 
-def _cost(bench: Benchmark, full: bytes) -> None:
+def _cost(bench: Benchmark) -> None:
+    full = untrained("fusion-full")
     graph, profile = Graph.parse(full), BoardProfile.load("ks100")
     rate = profile.frame_rate_hz
 
@@ -99,7 +110,7 @@ def _cost(bench: Benchmark, full: bytes) -> None:
 
 def _vela(full: bytes, folder: Path) -> float:
     """Rank correlation of modelled time and Vela's cycles by operation, where Vela counts any."""
-    frames = generate_pools(_SEED, {**_ONE_OF_ALL, "calibration": 2}, width=640, height=512)["calibration"]
+    frames = generate_pools(_SEED, {**_NONE_OF_ALL, "calibration": 2}, width=640, height=512)["calibration"]
     model = produce(full, STANDARD_PLANS["int8"], calibrate(full, frames, CalibrationMethod.MINMAX))
     (folder / "int8.tflite").write_bytes(model)
     options = ["--accelerator-config", "ethos-u85-256", "--output-dir", str(folder), "--verbose-performance"]
@@ -124,8 +135,8 @@ def _speed(
     frames: list[int],
     batch: int,
     screen_frames: int,
-) -> list[float]:
-    """Time the default map and the exact one against the loop; returns the real graphs' divergences."""
+) -> None:
+    """Time the default map and the exact one against the loop; compare with the real graphs' divergences."""
     pool, names = "validation", [group.name for group in groups]
     alone = {name: Variant.of(Precision.FP32, {name: Precision.INT8}) for name in names}
     measure(study, pool, [Variant.of(Precision.FP32)], LocalExecutor(), frames=frames[:batch], batch=batch)  # warm
@@ -149,7 +160,6 @@ def _speed(
     suffix = "" if size == "small" else f"_{size}"
     note = f"the exact map: {rank_correlation(direct, truth):.4f}"
     bench.row(f"spearman_vs_real_graphs{suffix}", rank_correlation(ours, truth), "1", at_least=0.9, note=note)
-    return truth
 
 
 def _default_map(
@@ -233,7 +243,7 @@ def _small(work: Path) -> Study:
         trained = train(Recipe.load("fusion-small-demo"), CaptureSet.load(captures / "train"), None, network)
     hard = CaptureSet.load(captures / "hard-dev")
     if len(hard) < _HARD_FRAMES:
-        hard = generate_pools(_SEED, {**_ONE_OF_ALL, "hard-dev": _HARD_FRAMES})["hard-dev"]
+        hard = generate_pools(_SEED, {**_NONE_OF_ALL, "hard-dev": _HARD_FRAMES})["hard-dev"]
     source = trained.export()
     ranges = calibrate(
         source, CaptureSet.load(captures / "calibration").subset(range(0, 128, 2)), CalibrationMethod.MSE
@@ -242,10 +252,9 @@ def _small(work: Path) -> Study:
     return Study.of(source, ranges, {"validation": validation.subset(range(_FRAMES)), "hard-dev": hard})
 
 
-def _full(work: Path, full: bytes) -> Study:
+def _full(full: bytes) -> Study:
     """Return the full network, on fresh weights, on captures of its own size."""
-    del work
-    sizes = {**_ONE_OF_ALL, "calibration": 2, "validation": _FULL_FRAMES}
+    sizes = {**_NONE_OF_ALL, "calibration": 2, "validation": _FULL_FRAMES}
     pools = generate_pools(_SEED, sizes, width=640, height=512)
     ranges = calibrate(full, pools["calibration"], CalibrationMethod.MINMAX)
     return Study.of(full, ranges, {"validation": pools["validation"]})
@@ -253,6 +262,7 @@ def _full(work: Path, full: bytes) -> Study:
 
 def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--work", type=Path, default=Path("runs/bench-sensitivity"), help="what is kept and resumed")
+    parser.add_argument("--parts", nargs="+", choices=_PARTS, default=_PARTS, help="what to measure")
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ def command(
         export.write_bytes(data)
     graph = Graph.parse(data)
     found = cost(graph if plan is None else planned_graph(graph, plan, runtime), profile)
-    title = f"{model}{'' if plan is None else f' as {plan}'} on {profile.name}"
+    title = f"{model.name}{'' if plan is None else f' as {plan}'} on {profile.name}"
     _print(found, profile, title, top)
     if constants:
         rows = [(item.key, f"{item.value:g}", item.source) for item in profile.constants]
