@@ -141,9 +141,12 @@ def _peers(bench: Benchmark, ours: float) -> None:
         ("zmodem_ber4", 1e-4, ["sz", "-b", "-q"], ["rz", "-b", "-q"]),
         ("ymodem_1k", 0.0, ["sb", "-b", "-q", "-k"], ["rb", "-b", "-q"]),
     ):
-        with paced_line(921600, error_rate=error_rate, seed=5) as line:
-            seconds = _peer(line, sender, receiver)
-            share = _PAYLOAD_BYTES / seconds / line.rate_bytes_s if seconds else None
+        times = []
+        for _ in range(1 if error_rate else 2):  # a start that was missed costs a peer half a minute: the better counts
+            with paced_line(921600, error_rate=error_rate, seed=5) as line:
+                times.append(_peer(line, sender, receiver))
+        seconds = min((one for one in times if one), default=None)
+        share = _PAYLOAD_BYTES / seconds / line.rate_bytes_s if seconds else None
         note = " ".join(sender) + ("" if seconds else f": did not finish within {_PEER_LIMIT_S:.0f} s")
         bench.row(f"share_921600_{name}", share, "1", peer="8N1 line rate", note=note)
         if name == "zmodem" and share:
