@@ -1,0 +1,141 @@
+"""Whatever is sent, lost, repeated, damaged and started anew, in any order: a prefix of what was sent arrives."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from firmware_bridge.protocol import messages as m
+from firmware_bridge.protocol.connection import Connection
+from firmware_bridge.protocol.sizes import Sizes
+from firmware_bridge.protocol.states import TRANSITIONS, Role, State
+
+SMALL = Sizes(segment_bytes=16, frame_bytes=128, window_bytes=1024)
+HOST, BOARD = 0, 1
+SILENCE_S = 1e6  # silence has tests of its own; here a long wait must not end a session
+MOST_WRITES = 40
+HEALING_STEPS = 4000
+
+ends = st.sampled_from([HOST, BOARD])
+
+
+class TwoEnds(RuleBasedStateMachine):
+    """A host and a board, and what is on its way between them; hypothesis plays the line and the users."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now_s = 1000.0
+        self.sessions = 0
+        self.board = Connection(Role.BOARD, reliable=False, sizes=SMALL, silence_s=SILENCE_S)
+        self.begin()
+
+    def begin(self) -> None:
+        """A host starts; an earlier one on this line is forgotten without a word."""
+        self.sessions += 1
+        self.host = Connection(Role.HOST, reliable=False, session=self.sessions, sizes=SMALL, silence_s=SILENCE_S)
+        self.host.open()
+        self.ends = [self.host, self.board]
+        self.on_way = getattr(self, "on_way", None) or [deque(), deque()]
+        self.sent: list[list[m.Message]] = [[], []]
+        self.got: list[list[m.Message]] = [[], []]
+        self.epoch = self.board.epoch
+
+    @property
+    def open(self) -> bool:
+        """Whether the board serves the host of now."""
+        return self.board.state is State.OPEN and self.board.session == self.host.session
+
+    @precondition(lambda self: self.host.state in (State.OPENING, State.OPEN))
+    @rule(size=st.integers(0, 300))
+    def host_sends(self, size: int) -> None:
+        message = m.Chunk(len(self.sent[HOST]), bytes(size), deflated=False)
+        self.host.send(message)
+        self.sent[HOST].append(message)
+
+    @precondition(lambda self: self.open)
+    @rule(size=st.integers(0, 300))
+    def board_answers(self, size: int) -> None:
+        message = m.TrustState(bytes([len(self.sent[BOARD]) % 256]) * size)
+        self.board.send(message)
+        self.sent[BOARD].append(message)
+
+    @rule(end=ends, most=st.integers(1, 10))
+    def writes(self, end: int, most: int) -> None:
+        for _ in range(most):
+            data = self.ends[end].data_to_send(self.now_s)
+            if not data or len(self.on_way[end]) > MOST_WRITES:
+                return
+            self.on_way[end].append(data)
+
+    @precondition(lambda self: any(self.on_way))
+    @rule(
+        end=ends, fate=st.sampled_from(["whole", "whole", "whole", "lost", "twice", "damaged", "cut"]), data=st.data()
+    )
+    def arrives(self, end: int, fate: str, data: st.DataObject) -> None:
+        if not self.on_way[end]:
+            return
+        piece = self.on_way[end].popleft()
+        at = data.draw(st.integers(0, len(piece) - 1))
+        if fate == "damaged":
+            piece = piece[:at] + bytes([piece[at] ^ data.draw(st.integers(1, 255))]) + piece[at + 1 :]
+        elif fate == "cut":
+            piece = piece[:at]
+        for _ in range({"lost": 0, "twice": 2}.get(fate, 1)):
+            self.hand_over(1 - end, piece)
+
+    def hand_over(self, end: int, piece: bytes) -> None:
+        self.ends[end].receive_data(piece, self.now_s)
+        if end == BOARD and self.board.epoch != self.epoch:
+            self.epoch = self.board.epoch
+            self.got[BOARD].clear()
+            self.sent[BOARD].clear()
+
+    @rule(end=ends)
+    def reads(self, end: int) -> None:
+        while (message := self.ends[end].next_message()) is not None:
+            if end == HOST or self.open:
+                self.got[end].append(message)
+
+    @rule(seconds=st.sampled_from([0.001, 0.05, 0.3, 1.0, 5.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.now_s += seconds
+
+    @rule(noise=st.sampled_from([b"\0", b"login: ", b"\xff\x00\x01", b"\x05abc\x00"]), end=ends)
+    def something_else_is_on_the_line(self, noise: bytes, end: int) -> None:
+        self.hand_over(end, noise)
+
+    @rule()
+    def a_new_host_starts(self) -> None:
+        self.begin()
+
+    @invariant()
+    def what_was_read_is_a_prefix_of_what_was_sent(self) -> None:
+        for end in (HOST, BOARD):
+            if self.open or end == HOST:
+                assert self.got[end] == self.sent[1 - end][: len(self.got[end])]
+
+    @invariant()
+    def no_fault_of_the_line_ends_a_session(self) -> None:
+        assert self.host.state in (State.OPENING, State.OPEN)
+        assert self.host.failure is None
+        assert self.board.state in TRANSITIONS[Role.BOARD]
+
+    def teardown(self) -> None:
+        """On a line that works again, everything arrives."""
+        for _ in range(HEALING_STEPS):
+            for end in (HOST, BOARD):
+                self.writes(end, 4)
+                while self.on_way[end]:
+                    self.hand_over(1 - end, self.on_way[end].popleft())
+                self.reads(end)
+            if self.open and all(self.got[end] == self.sent[1 - end] for end in (HOST, BOARD)):
+                return
+            self.now_s += 0.05
+        raise AssertionError(f"hung: {self.host.state}, {self.board.state}")
+
+
+TestTwoEnds = TwoEnds.TestCase
+TestTwoEnds.settings = settings(max_examples=60, stateful_step_count=60, deadline=None)
