@@ -72,7 +72,8 @@ class Board:
         """
         self._clock = clock
         self._reliable = link.reliable
-        session = secrets.randbelow(2**32 - 1) + 1
+        # It seeds the frames' CRC: all four bytes count, or one damaged byte could turn a frame into one that opens.
+        session = secrets.randbelow(2**32 - 2**24) + 2**24
         connection = Connection(Role.HOST, reliable=link.reliable, session=session, silence_s=silence_s)
         self._conversation = converse(link, connection, clock)
         try:

@@ -35,7 +35,9 @@ class TwoEnds(RuleBasedStateMachine):
     def begin(self) -> None:
         """A host starts; an earlier one on this line is forgotten without a word."""
         self.sessions += 1
-        self.host = Connection(Role.HOST, reliable=False, session=self.sessions, sizes=SMALL, silence_s=SILENCE_S)
+        self.host = Connection(
+            Role.HOST, reliable=False, session=self.sessions * 0x9E3779B1 % 2**32, sizes=SMALL, silence_s=SILENCE_S
+        )
         self.host.open()
         self.ends = [self.host, self.board]
         self.on_way = getattr(self, "on_way", None) or [deque(), deque()]
