@@ -47,7 +47,7 @@ def _payload(seed: int, size_bytes: int) -> bytes:
 
 
 def _open(line: Line) -> Board:
-    return Board(open_link(SerialAddress(Path(line.host_path), line.baud)), "benchmark")
+    return Board(open_link(SerialAddress(Path(line.host_path), line.baud, line.baud)), "benchmark")
 
 
 def _timed(action: Callable[[], object]) -> tuple[float, float]:

@@ -17,7 +17,7 @@ from firmware_bridge.agent.sockets import listen_unix
 from firmware_bridge.errors import BenchError
 from firmware_bridge.links.link import Link
 from firmware_bridge.links.socket import socket_link
-from firmware_bridge.links.tty import tty_link
+from firmware_bridge.links.tty import FASTEST_BAUD, tty_link
 
 __all__ = ["SerialLine", "run_daemon"]
 
@@ -29,10 +29,17 @@ _REOPEN_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class SerialLine:
-    """A terminal that a host's serial port is connected to."""
+    """A terminal that a host's serial port is connected to.
+
+    Attributes:
+        path: of the terminal.
+        baud: rate at which sessions begin.
+        fastest: how far hosts may raise it.
+    """
 
     path: str
     baud: int
+    fastest: int = FASTEST_BAUD
 
 
 def run_daemon(
@@ -106,7 +113,7 @@ class _Daemon:
     def serve_line(self, line: SerialLine) -> None:
         while not self._stop.is_set():
             try:
-                self._serve(tty_link(line.path, line.baud))
+                self._serve(tty_link(line.path, line.baud, fastest=line.fastest))
             except BenchError as error:
                 _log.warning("%s; trying again", error)
             self._stop.wait(_REOPEN_S)

@@ -20,6 +20,7 @@ from firmware_bridge.agent.rails import HWMON, HwmonRails
 from firmware_bridge.agent.service import BoardParts, BoardService
 from firmware_bridge.agent.storage import LocalStorage
 from firmware_bridge.errors import BenchError, BridgeError
+from firmware_bridge.links.tty import FASTEST_BAUD
 from firmware_bridge.target.profile import BoardProfile
 from firmware_bridge.target.runtime import default_runtime
 
@@ -37,6 +38,12 @@ def parser() -> argparse.ArgumentParser:
         "--serial", metavar="TTY", help="terminal of the serial line, e.g. /dev/ttyS1 (no getty on it)"
     )
     options.add_argument("--baud", type=int, default=DEFAULT_BAUD, help=f"of the serial line, default {DEFAULT_BAUD}")
+    options.add_argument(
+        "--fastest-baud",
+        type=int,
+        default=FASTEST_BAUD,
+        help=f"what the line may be raised to by agreement with a host, default {FASTEST_BAUD}",
+    )
     options.add_argument("--board", default="ks100", help="kind of board: a profile's name, default ks100")
     options.add_argument("--serial-number", help="default: the one of the boot firmware")
     options.add_argument("--runtime", help="litert or tflite-runtime; default: what is installed")
@@ -66,7 +73,7 @@ def main(arguments: list[str]) -> int:
                 time_is_trusted=options.trust_time,
             )
         )
-        line = SerialLine(options.serial, options.baud) if options.serial else None
+        line = SerialLine(options.serial, options.baud, options.fastest_baud) if options.serial else None
         serve_until_stopped(service, options.socket, line)
     except (BridgeError, OSError) as error:
         sys.stderr.write(f"the agent cannot start: {error}\n")

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from firmware_bridge.errors import BoardBusyError, BoardError, BridgeError, InputError, RejectedError, TransferError
 from firmware_bridge.links.conversation import Conversation
-from firmware_bridge.links.link import Link
+from firmware_bridge.links.link import Link, bauds_of
 from firmware_bridge.links.talk import ServedTalk
 from firmware_bridge.protocol import messages as m
 from firmware_bridge.protocol.codec import MAX_TEXT, MESSAGES_VERSION
@@ -147,7 +147,7 @@ def serve(
     Returns:
         Why it ended. After `SessionEnd.REBOOT` the owner restarts the agent.
     """
-    connection = Connection(Role.BOARD, reliable=link.reliable)
+    connection = Connection(Role.BOARD, reliable=link.reliable, bauds=bauds_of(link))
     server = Server(Conversation(link, connection, clock), service, lock or SessionLock(clock), clock)
     try:
         return server.run(link.reliable, stop or threading.Event())

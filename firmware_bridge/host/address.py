@@ -3,7 +3,7 @@
     emu:                              a fresh emulated board          emu:DIR?link=serial
     qemu:                             a board in QEMU                 qemu:DIR
     ssh://user@host:port?identity=FILE&known_hosts=FILE&config=FILE
-    serial:///dev/ks100/SERIAL?baud=921600
+    serial:///dev/ks100/SERIAL?baud=921600&fastest=3000000
 
 Only parses; `firmware_bridge.host.open` connects.
 """
@@ -17,6 +17,7 @@ from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
 
 from firmware_bridge.errors import InputError
+from firmware_bridge.links.tty import FASTEST_BAUD
 
 __all__ = [
     "DEFAULT_BAUD",
@@ -141,15 +142,23 @@ class SshAddress(BoardAddress):
 
 @dataclass(frozen=True, slots=True)
 class SerialAddress(BoardAddress):
-    """A board on a serial port of this machine."""
+    """A board on a serial port of this machine.
+
+    Attributes:
+        path: of the port.
+        baud: rate at which a session begins, as the board's agent is set to.
+        fastest: how far a session may raise it when it has much to send.
+    """
 
     path: Path
     baud: int = DEFAULT_BAUD
+    fastest: int = FASTEST_BAUD
 
     @property
     def url(self) -> str:
         """The address as text."""
-        return f"serial://{quote(str(self.path))}?baud={self.baud}"
+        fastest = "" if self.fastest == FASTEST_BAUD else f"&fastest={self.fastest}"
+        return f"serial://{quote(str(self.path))}?baud={self.baud}{fastest}"
 
 
 def _virtual_url(scheme: str, path: Path | None, link: LinkKind) -> str:
@@ -187,7 +196,14 @@ def _host_as_written(parts: SplitResult) -> str:
 def _parse_serial(url: str, parts: SplitResult, options: dict[str, str]) -> SerialAddress:
     if parts.netloc or not parts.path.startswith("/"):
         raise InputError(f"{url!r} is not a board's address; give the port's full path: serial:///dev/ttyUSB0")
-    baud = options.pop("baud", str(DEFAULT_BAUD))
-    if not baud.isdecimal() or not 300 <= int(baud) <= 12_000_000:
-        raise InputError(f"{url!r}: baud is a number from 300 to 12000000, not {baud!r}")
-    return SerialAddress(Path(unquote(parts.path)), int(baud))
+    baud, fastest = (
+        _baud(url, name, options.pop(name, str(usual)))
+        for name, usual in (("baud", DEFAULT_BAUD), ("fastest", FASTEST_BAUD))
+    )
+    return SerialAddress(Path(unquote(parts.path)), baud, fastest)
+
+
+def _baud(url: str, name: str, text: str) -> int:
+    if not text.isdecimal() or not 300 <= int(text) <= 12_000_000:
+        raise InputError(f"{url!r}: {name} is a number from 300 to 12000000, not {text!r}")
+    return int(text)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from firmware_bridge.errors import BoardBusyError, BoardError, ProtocolError, RejectedError, TransferError
 from firmware_bridge.host.transfer import ChunkSource, Compression, TransferProgress, send_chunks, wanted_chunks
 from firmware_bridge.links.conversation import Conversation
-from firmware_bridge.links.link import Link
+from firmware_bridge.links.link import Link, bauds_of
 from firmware_bridge.links.talk import Talk
 from firmware_bridge.package.reasons import RejectReason
 from firmware_bridge.protocol import messages as m
@@ -74,7 +74,9 @@ class Board:
         self._reliable = link.reliable
         # It seeds the frames' CRC: all four bytes count, or one damaged byte could turn a frame into one that opens.
         session = secrets.randbelow(2**32 - 2**24) + 2**24
-        connection = Connection(Role.HOST, reliable=link.reliable, session=session, silence_s=silence_s)
+        connection = Connection(
+            Role.HOST, reliable=link.reliable, session=session, silence_s=silence_s, bauds=bauds_of(link)
+        )
         self._conversation = converse(link, connection, clock)
         try:
             self.welcome = self._ask(m.Hello(MESSAGES_VERSION, host_name), m.Welcome)

@@ -33,7 +33,7 @@ def open_link(address: BoardAddress | str) -> Link:
         case SerialAddress():
             from firmware_bridge.links.serial import open_serial
 
-            return open_serial(str(address.path), address.baud)
+            return open_serial(str(address.path), address.baud, fastest=address.fastest)
         case _:
             raise InputError(
                 f"{address.url} is a virtual board, which has to be started first; use hil.bench.open_board"

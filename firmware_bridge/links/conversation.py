@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 
 from firmware_bridge.errors import TransferError
-from firmware_bridge.links.link import Link
+from firmware_bridge.links.link import Link, RatedLink
 from firmware_bridge.protocol.connection import Connection, Statistics
 from firmware_bridge.protocol.messages import Message
 from firmware_bridge.protocol.states import State
@@ -37,6 +37,7 @@ class Conversation:
         self._link = link
         self._connection = connection
         self._clock = clock
+        self._baud = connection.baud
         guard = threading.RLock()  # guards the connection
         self._changed = threading.Condition(guard)  # for whoever waits for messages or room
         self._to_write = threading.Condition(guard)  # for the writing thread
@@ -187,14 +188,23 @@ class Conversation:
     def _write_all(self) -> None:
         while True:
             with self._changed:
-                data = self._connection.data_to_send(self._clock())
+                baud = self._connection.baud
+                data = self._connection.data_to_send(self._clock()) if baud == self._baud else b""
                 if self._connection.failure is not None:
                     self._changed.notify_all()
-            if not data:
+            if baud != self._baud:
+                self._set_baud(baud)
+            elif data:
+                self._link.write(data)
+                with self._changed:
+                    self._changed.notify_all()
+            elif self._connection.baud == baud:
                 return
-            self._link.write(data)
-            with self._changed:
-                self._changed.notify_all()
+
+    def _set_baud(self, baud: int) -> None:
+        if isinstance(self._link, RatedLink):
+            self._link.set_baud(baud)
+        self._baud = baud
 
     def _break(self, error: TransferError) -> None:
         with self._changed:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-__all__ = ["Link"]
+__all__ = ["Link", "RatedLink", "bauds_of"]
 
 
 class Link(Protocol):
@@ -39,3 +39,25 @@ class Link(Protocol):
     def close(self) -> None:
         """Close the pipe; closing twice is allowed."""
         ...
+
+
+@runtime_checkable
+class RatedLink(Link, Protocol):
+    """A link with a rate that both ends must set alike: a serial line."""
+
+    @property
+    def bauds(self) -> tuple[int, ...]:
+        """What it can be set to; the first is what it was opened at."""
+        ...
+
+    def set_baud(self, baud: int) -> None:
+        """Set the rate to one of `bauds`, once all that was written has left.
+
+        A port that cannot do it stays as it is: a session finds out by itself whether a line carries.
+        """
+        ...
+
+
+def bauds_of(link: Link) -> tuple[int, ...]:
+    """Return what ``link`` can be set to, empty for one without a rate."""
+    return link.bauds if isinstance(link, RatedLink) else ()

@@ -16,20 +16,23 @@ from pathlib import Path
 import serial
 
 from firmware_bridge.errors import BenchError, InputError
-from firmware_bridge.links.descriptor import DescriptorLink
+from firmware_bridge.links.tty import TtyLink, line_bauds
 
 __all__ = ["SerialLink", "latency_timer_ms", "open_serial"]
 
 _LOCK_FOLDERS = (Path("/var/lock"), Path("/run/lock"))
 
 
-class SerialLink(DescriptorLink):
+class SerialLink(TtyLink):
     """A serial port of the host."""
 
-    def __init__(self, port: serial.Serial, name: str) -> None:
-        """Take over an open port."""
+    def __init__(self, port: serial.Serial, name: str, bauds: tuple[int, ...]) -> None:
+        """Take over an open port, which can be set to ``bauds`` and is set to the first of them."""
         self._port = port
-        super().__init__(port.fileno(), port.fileno(), name=name, reliable=False)
+        super().__init__(port.fileno(), name, bauds, self._set_port)
+
+    def _set_port(self, baud: int) -> None:
+        self._port.baudrate = baud
 
     def _release(self) -> None:
         with contextlib.suppress(OSError, termios.error):
@@ -39,8 +42,16 @@ class SerialLink(DescriptorLink):
         super()._release()
 
 
-def open_serial(path: str, baud: int, *, lock_folders: tuple[Path, ...] = _LOCK_FOLDERS) -> SerialLink:
-    """Open the port at ``path``, 8N1 at ``baud``, for this program alone.
+def open_serial(
+    path: str, baud: int, *, fastest: int = 0, lock_folders: tuple[Path, ...] = _LOCK_FOLDERS
+) -> SerialLink:
+    """Open the port at ``path``, 8N1, for this program alone.
+
+    Args:
+        path: of the port.
+        baud: its rate at first.
+        fastest: how far the rate may be raised by agreement with the board; not at all by default.
+        lock_folders: where other programs put their ``LCK..`` files.
 
     Raises:
         BenchError: there is no such port, no permission, or another program has it (which one, where that is known).
@@ -57,7 +68,7 @@ def open_serial(path: str, baud: int, *, lock_folders: tuple[Path, ...] = _LOCK_
     except (serial.SerialException, OSError, termios.error) as error:
         raise BenchError(_open_error(path, error)) from error
     fcntl.ioctl(port.fileno(), termios.TIOCEXCL)
-    return SerialLink(port, f"serial:{path}")
+    return SerialLink(port, f"serial:{path}", line_bauds(baud, fastest))
 
 
 def _open_error(path: str, error: Exception) -> str:

@@ -5,13 +5,22 @@ The host's end, with locks against other programs and any baud rate, is `firmwar
 
 from __future__ import annotations
 
+import contextlib
 import os
 import termios
+import time
+from collections.abc import Callable
 
 from firmware_bridge.errors import BenchError, InputError
 from firmware_bridge.links.descriptor import DescriptorLink
 
-__all__ = ["make_raw", "tty_link"]
+__all__ = ["FASTEST_BAUD", "TtyLink", "line_bauds", "make_raw", "tty_link"]
+
+FASTEST_BAUD = 3_000_000
+"""What USB adapters and UARTs of boards commonly reach."""
+
+_LADDER = (115200, 230400, 460800, 921600, 1_500_000, 2_000_000, 3_000_000, 4_000_000)
+_LEAVING_S = 0.03  # a USB adapter says that all has left when its own buffer still holds some
 
 _IFLAG, _OFLAG, _CFLAG, _LFLAG, _ISPEED, _OSPEED, _CC = range(7)  # order of termios.tcgetattr
 
@@ -35,8 +44,47 @@ def make_raw(descriptor: int, baud: int) -> None:
     termios.tcsetattr(descriptor, termios.TCSANOW, modes)
 
 
-def tty_link(path: str, baud: int) -> DescriptorLink:
+def line_bauds(opening: int, fastest: int) -> tuple[int, ...]:
+    """Return ``opening`` and the usual rates beyond it, up to ``fastest``."""
+    return opening, *(baud for baud in _LADDER if opening < baud <= fastest)
+
+
+class TtyLink(DescriptorLink):
+    """A serial line: an unreliable link whose rate can be set."""
+
+    def __init__(self, descriptor: int, name: str, bauds: tuple[int, ...], set_rate: Callable[[int], None]) -> None:
+        """Take over an open terminal.
+
+        Args:
+            descriptor: of the terminal.
+            name: what a person would call it.
+            bauds: what it can be set to; the first is what it is set to.
+            set_rate: sets it.
+        """
+        super().__init__(descriptor, descriptor, name=name, reliable=False)
+        self._bauds = bauds
+        self._set_rate = set_rate
+
+    @property
+    def bauds(self) -> tuple[int, ...]:
+        """What it can be set to; the first is what it was opened at."""
+        return self._bauds
+
+    def set_baud(self, baud: int) -> None:
+        """Set the rate, once all that was written has left; a port that cannot do it stays as it is."""
+        with contextlib.suppress(OSError, ValueError, termios.error, InputError):
+            termios.tcdrain(self._writing)
+            time.sleep(_LEAVING_S)
+            self._set_rate(baud)
+
+
+def tty_link(path: str, baud: int, *, fastest: int = 0) -> TtyLink:
     """Open the terminal at ``path`` as an unreliable link.
+
+    Args:
+        path: of the terminal.
+        baud: its rate.
+        fastest: how far the rate may be raised by agreement; not at all by default.
 
     Raises:
         BenchError: it cannot be opened, or is no terminal.
@@ -55,4 +103,4 @@ def tty_link(path: str, baud: int) -> DescriptorLink:
     except InputError:
         os.close(descriptor)
         raise
-    return DescriptorLink(descriptor, os.dup(descriptor), name=name, reliable=False)
+    return TtyLink(descriptor, name, line_bauds(baud, fastest), lambda rate: make_raw(descriptor, rate))

@@ -22,6 +22,8 @@ __all__ = ["HungError", "VirtualCable", "VirtualTalk"]
 _BUFFER_BYTES = 2048  # what the system's output buffer takes before a writer must wait
 _TICK_S = 1e-4
 _IDLE_STEP_S = 0.25
+_BITS_PER_BYTE = 10  # start, eight data, stop
+_GARBAGE = 0xB5
 
 
 class HungError(AssertionError):
@@ -47,6 +49,7 @@ class VirtualCable:
         *,
         rate_bytes_s: float = 92160.0,
         delay_s: float = 0.008,
+        carries_baud: float = math.inf,
     ) -> None:
         """Join two ends.
 
@@ -55,16 +58,19 @@ class VirtualCable:
             board: the board's session.
             seed: of the faults.
             faults: in both directions.
-            rate_bytes_s: of each direction.
+            rate_bytes_s: of each direction, when the ends have no rate of their own.
             delay_s: until a byte that has left arrives.
+            carries_baud: what is sent faster arrives as garbage, and so does what the ends have set differently.
         """
         self.ends = [host, board]
         self.rate, self.delay = rate_bytes_s, delay_s
         self.now_s = 1000.0 + seed % 997 / 7
+        self.carries_baud = carries_baud
         self.wire_bytes = [0, 0]
+        self._bauds = [host.baud, board.baud]
         self.cut = False
         self.use_faults(faults or Faults(), seed)
-        self._on_way: list[tuple[float, int, int, bytes]] = []
+        self._on_way: list[tuple[float, int, int, int, bytes]] = []
         self._free_at_s = [self.now_s, self.now_s]
         self._order = itertools.count()
 
@@ -78,7 +84,7 @@ class VirtualCable:
             self._pump(index)
         times = [self._on_way[0][0]] if self._on_way else []
         for index, end in enumerate(self.ends):
-            writable_s = self._free_at_s[index] - _BUFFER_BYTES / self.rate
+            writable_s = self._writable_s(index)
             due_s = end.next_timeout_s(self.now_s)
             if due_s is not None:  # an end whose line is full cannot do anything about what is due
                 times.append(max(self.now_s + due_s, writable_s))
@@ -87,24 +93,40 @@ class VirtualCable:
         at_s = max(self.now_s + _TICK_S, min(times, default=self.now_s + _IDLE_STEP_S))
         self.now_s = max(self.now_s, min(at_s, until_s))
         while self._on_way and self._on_way[0][0] <= self.now_s:
-            _, _, index, data = heapq.heappop(self._on_way)
-            self.ends[index].receive_data(data, self.now_s)
+            _, _, index, baud, data = heapq.heappop(self._on_way)
+            clean = baud in (0, self._bauds[index] or baud) and baud <= self.carries_baud
+            self.ends[index].receive_data(data if clean else bytes(byte ^ _GARBAGE for byte in data), self.now_s)
+
+    def _rate(self, index: int) -> float:
+        baud = self._bauds[index]
+        return baud / _BITS_PER_BYTE if baud else self.rate
+
+    def _writable_s(self, index: int) -> float:
+        """Return when an end may write: with room in the buffer, or with none used when its rate is to be set."""
+        waits = self.ends[index].baud != self._bauds[index]
+        return self._free_at_s[index] - (0 if waits else _BUFFER_BYTES / self._rate(index))
 
     def _pump(self, index: int) -> None:
         """Let one end write while its line is free: a few frames may wait in the system's buffer."""
-        while self._free_at_s[index] - _BUFFER_BYTES / self.rate <= self.now_s:
-            data = self.ends[index].data_to_send(self.now_s)
-            if not data:
+        end = self.ends[index]
+        while self._writable_s(index) <= self.now_s:
+            self._bauds[index] = end.baud
+            data = end.data_to_send(self.now_s)
+            if data:
+                self._carry(index, data)
+            elif end.baud == self._bauds[index]:
                 return
-            self._carry(index, data)
 
     def _carry(self, index: int, data: bytes) -> None:
         struck = self._sources[index].strike(data)
         self.cut |= struck.disconnected
-        self._free_at_s[index] = max(self.now_s, self._free_at_s[index]) + struck.stall_s + len(data) / self.rate
+        self._free_at_s[index] = (
+            max(self.now_s, self._free_at_s[index]) + struck.stall_s + len(data) / self._rate(index)
+        )
         self.wire_bytes[index] += len(data)
         for piece in () if self.cut else struck.pieces:
-            heapq.heappush(self._on_way, (self._free_at_s[index] + self.delay, next(self._order), 1 - index, piece))
+            arrives_s = self._free_at_s[index] + self.delay
+            heapq.heappush(self._on_way, (arrives_s, next(self._order), 1 - index, self._bauds[index], piece))
 
 
 class VirtualTalk:

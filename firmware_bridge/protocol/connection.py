@@ -1,19 +1,18 @@
 """One session between a host and a board, without I/O: bytes in, messages out; messages in, bytes out.
 
-The same class serves both roles. It owns the session's state (`states`), the window (`window`) and the cutting of the
-byte stream into messages. It refuses to know links, threads and clocks: time is passed in, in seconds from any
-monotonic origin. Messages are delivered exactly once and in order, or the session fails.
+The same class serves both roles. It owns the session's state (`states`), its window (`window`), the messages in its
+stream (`stream`) and the rate of its line (`rates`). It refuses to know links, threads and clocks: time is passed in,
+in seconds from any monotonic origin. Messages are delivered exactly once and in order, or the session fails.
 """
 
 from __future__ import annotations
 
 import math
-import struct
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from firmware_bridge.errors import ProtocolError, TransferError
-from firmware_bridge.protocol import codec
 from firmware_bridge.protocol.frames import (
     DATA_OVERHEAD_BYTES,
     Ack,
@@ -23,12 +22,16 @@ from firmware_bridge.protocol.frames import (
     Open,
     Opened,
     Ping,
+    RateAnswer,
+    RateRequest,
     pack,
     unpack,
 )
 from firmware_bridge.protocol.messages import Message
+from firmware_bridge.protocol.rates import BoardRate, HostRate
 from firmware_bridge.protocol.sizes import RELIABLE, SEGMENT_RANGE, UNRELIABLE, Sizes
 from firmware_bridge.protocol.states import Event, Role, State, next_state
+from firmware_bridge.protocol.stream import MessageReader, with_length
 from firmware_bridge.protocol.stuffing import FrameReader
 from firmware_bridge.protocol.window import Incoming, Outgoing
 
@@ -37,7 +40,6 @@ __all__ = ["FRAMING_VERSION", "RELIABLE", "UNRELIABLE", "Connection", "Sizes", "
 FRAMING_VERSION = 1
 """Version of frames and window; the messages have their own, in `messages.Hello`."""
 
-_LENGTH = struct.Struct("<I")
 _IDLE_S = 0.02  # after a pause, a zero byte comes first: it ends whatever else was on the line
 _OPEN_RETRY_S = 0.25
 _KEEPALIVE_S = 2.0
@@ -57,6 +59,7 @@ class Statistics:
         garbage_bytes: received bytes that belonged to no frame of this session.
         round_trip_s: smoothed round trip, or None before the first.
         frame_bytes: payload of a frame at present.
+        baud: rate of the line at present, 0 on a link without one.
     """
 
     wire_bytes_sent: int
@@ -64,6 +67,7 @@ class Statistics:
     garbage_bytes: int
     round_trip_s: float | None
     frame_bytes: int
+    baud: int
 
 
 class Connection:
@@ -83,6 +87,7 @@ class Connection:
         session: int = 0,
         sizes: Sizes | None = None,
         silence_s: float | None = None,
+        bauds: Sequence[int] = (),
     ) -> None:
         """Create one end, before anything is sent.
 
@@ -93,6 +98,7 @@ class Connection:
             sizes: defaults to `RELIABLE` or `UNRELIABLE`.
             silence_s: how long the peer may be silent; defaults to 10 s at the host (20 s on a reliable pipe), and to
                 30 s at the board.
+            bauds: what the link's line can be set to; the first is what it is set to now. Empty without a line.
         """
         self.role = role
         self.session = session
@@ -102,6 +108,8 @@ class Connection:
         self._silence_s = silence_s or _default_silence_s(role, reliable)
         self._state = State.IDLE if role is Role.HOST else State.LISTENING
         self._failure: TransferError | None = None
+        self._rate: HostRate | BoardRate = HostRate(bauds) if role is Role.HOST else BoardRate(bauds)
+        self._baud = self._rate.baud
         self._reader = FrameReader(_frame_cap(self._sizes))
         self._control: deque[bytes] = deque()
         self._wire_bytes_sent = 0
@@ -119,9 +127,7 @@ class Connection:
             segment_bytes=segment_bytes, frame_bytes=frame_bytes, limit=limit, adaptive=not self._reliable
         )
         self._in = Incoming(segment_bytes=segment_bytes, window_segments=self._sizes.window_bytes // segment_bytes)
-        self._assembly = bytearray()
-        self._inbox: deque[tuple[Message, int]] = deque()
-        self._inbox_bytes = 0
+        self._messages = MessageReader()
 
     # --- what the owner asks ---
 
@@ -134,6 +140,11 @@ class Connection:
     def failure(self) -> TransferError | None:
         """Why the session failed, at the host."""
         return self._failure
+
+    @property
+    def baud(self) -> int:
+        """What the line must be set to, when all earlier bytes have left and before `data_to_send` is called again."""
+        return self._rate.baud
 
     @property
     def pending_bytes(self) -> int:
@@ -160,6 +171,7 @@ class Connection:
             reader.garbage_bytes,
             out.round_trip.smoothed_s,
             out.sizer.payload_bytes,
+            self._rate.baud,
         )
 
     def open(self) -> None:
@@ -177,8 +189,7 @@ class Connection:
         """
         if self._state not in (State.OPEN, State.IDLE, State.OPENING):
             raise self._failure or TransferError("the session is closed; open the board again")
-        data = codec.encode(message)
-        return self._out.write(_LENGTH.pack(len(data)) + data)
+        return self._out.write(with_length(message))
 
     def next_message(self) -> Message | None:
         """Return the next message, or None when none has arrived.
@@ -186,13 +197,11 @@ class Connection:
         Raises:
             TransferError: the session has failed (after the last message that came before that).
         """
-        if not self._inbox:
-            if self._failure is not None:
-                raise self._failure
-            return None
-        message, size_bytes = self._inbox.popleft()
-        self._inbox_bytes -= size_bytes
-        self._grant()
+        message = self._messages.next()
+        if message is not None:
+            self._grant()
+        elif self._failure is not None:
+            raise self._failure
         return message
 
     def close(self, reason: str = "") -> None:
@@ -206,6 +215,7 @@ class Connection:
 
     def receive_data(self, data: bytes, now_s: float) -> None:
         """Take bytes from the link. Never raises: a broken session shows in `next_message` and `state`."""
+        self._rate.on_bytes(len(data))
         for body in self._reader.feed(data):
             try:
                 self._receive_frame(body, now_s)
@@ -235,10 +245,15 @@ class Connection:
         match frame:
             case Data():
                 self._in.ack_due |= not self._reliable
-                self._assembly += self._in.on_data(frame)
-                self._assemble()
+                self._messages.feed(self._in.on_data(frame))
+                self._grant()
             case Ack():
                 self._out.on_ack(frame, now_s)
+                self._rate.on_ack()
+            case RateRequest():
+                self._rate.on_request(frame.bauds)
+            case RateAnswer():
+                self._rate.on_answer(frame.baud, now_s)
             case Ping():
                 self._in.on_number(frame.number)
                 self._in.ack_due = True
@@ -285,25 +300,10 @@ class Connection:
 
     def _heard(self, now_s: float) -> None:
         self._last_heard_s, self._unanswered_s = now_s, None
-
-    def _assemble(self) -> None:
-        buffer = self._assembly
-        at = 0
-        while len(buffer) - at >= _LENGTH.size:
-            length = _LENGTH.unpack_from(buffer, at)[0]
-            if length > codec.MAX_MESSAGE_BYTES:
-                raise ProtocolError(f"a message of {length} bytes is announced, the most is {codec.MAX_MESSAGE_BYTES}")
-            end = at + _LENGTH.size + length
-            if len(buffer) < end:
-                break
-            self._inbox.append((codec.decode(bytes(memoryview(buffer)[at + _LENGTH.size : end])), end - at))
-            self._inbox_bytes += end - at
-            at = end
-        del buffer[:at]
-        self._grant()
+        self._rate.on_heard(now_s)
 
     def _grant(self) -> None:
-        self._in.grant(self._inbox_bytes)
+        self._in.grant(self._messages.held_bytes)
         # News of credit is worth a frame of its own when a quarter of the window has been freed.
         if self._in.limit - self._in.told_limit >= max(1, self._sizes.window_bytes // self._in.segment_bytes // 4):
             self._in.ack_due = True
@@ -313,21 +313,19 @@ class Connection:
     def data_to_send(self, now_s: float) -> bytes:
         """Return what to write to the link now, at most one data frame and the notices before it; ``b""`` if nothing.
 
-        Call again until it returns ``b""``: each call's bytes count as sent at ``now_s``.
+        Call again until it returns ``b""`` and `baud` is what it was: each call's bytes count as sent at ``now_s``.
         """
+        if self._rate.baud != self._baud:
+            self._on_new_rate()
         self._tick(now_s)
+        if self._rate.baud != self._baud:
+            return b""  # the driver sets the line first
         frames = list(self._control)
         self._control.clear()
         if self._state is State.OPEN:
-            if self._in.ack_due:
-                frames.append(self._pack(self._in.ack()))
-            if (data := self._out.next_data(now_s)) is not None:
-                frames.append(self._pack(data))
-                self._expect_news(now_s)
-            elif (number := self._out.next_ping(now_s)) is not None:
-                frames.append(self._pack(Ping(number)))
-                self._last_ping_s = now_s
-                self._expect_news(now_s)
+            frames += self._session_frames(now_s)
+        elif self._state is State.LISTENING:
+            self._rate.reset()  # once the farewell has left
         if not frames:
             return b""
         if now_s - self._last_sent_s > _IDLE_S:
@@ -336,6 +334,28 @@ class Connection:
         out = b"".join(frames)
         self._wire_bytes_sent += len(out)
         return out
+
+    def _session_frames(self, now_s: float) -> list[bytes]:
+        """Return what an open session has to say now: an acknowledgement, and one of data, ping and rate."""
+        frames: list[bytes] = []
+        if self._in.ack_due:
+            frames.append(self._pack(self._in.ack()))
+        if (agreement := self._rate.next_frame(now_s)) is not None:
+            frames.append(self._pack(agreement))  # the last one at this rate, when it is the board's answer
+            self._expect_news(now_s)
+        elif not self._rate.holds and (data := self._out.next_data(now_s)) is not None:
+            frames.append(self._pack(data))
+            self._expect_news(now_s)
+        elif (number := self._out.next_ping(now_s)) is not None:
+            frames.append(self._pack(Ping(number)))
+            self._last_ping_s = now_s
+            self._expect_news(now_s)
+        return frames
+
+    def _on_new_rate(self) -> None:
+        self._baud = self._rate.baud
+        self._out.on_new_rate()
+        self._last_sent_s = -math.inf  # what comes next begins with a zero byte
 
     def _tick(self, now_s: float) -> None:
         if self._state is State.OPENING and now_s >= self._retry_s:
@@ -349,6 +369,10 @@ class Connection:
         if self._state is State.OPEN:
             if not self._reliable:
                 self._out.on_timeout(now_s)
+                self._rate.on_load(self._out.unsent_bytes, self._out.sizer.carried_share, now_s)
+            if self._unanswered_s is not None:
+                self._rate.on_silence(now_s - self._unanswered_s, now_s)
+            self._rate.tick(now_s)
             if self._wants_ping(now_s):
                 self._out.request_ping()
         silent_since_s = self._unanswered_s if self.role is Role.HOST else self._last_heard_s
@@ -360,7 +384,7 @@ class Connection:
             self._fail(TransferError(self._silence_text()))
 
     def _wants_ping(self, now_s: float) -> bool:
-        return now_s >= self._next_ping_s()
+        return self._rate.wants_ping(now_s) or (not self._rate.holds and now_s >= self._next_ping_s())
 
     def _next_ping_s(self) -> float:
         """Return when to ask for a sign of life, or for credit whose notice may have been lost."""
@@ -376,13 +400,13 @@ class Connection:
 
     def next_timeout_s(self, now_s: float) -> float | None:
         """Return in how many seconds `data_to_send` has something to do by itself, or None when it never has."""
-        if self._control:
+        if self._control or self._rate.baud != self._baud:
             return 0.0
         if self._state is State.OPENING:
             return max(0.0, self._retry_s - now_s)
         if self._state is not State.OPEN:
             return None
-        due_s = min(self._next_ping_s(), self._last_heard_s + self._silence_s)
+        due_s = min(self._next_ping_s(), self._last_heard_s + self._silence_s, self._rate.due_s())
         deadline_s = None if self._reliable else self._out.deadline_s()
         if deadline_s is not None:
             due_s = min(due_s, deadline_s)
@@ -398,7 +422,7 @@ class Connection:
         if state is not None:
             self._state = state
         if state is State.LISTENING:
-            self._inbox.clear()  # whoever asked is gone
+            self._messages.clear()  # whoever asked is gone
 
     def _fail(self, error: TransferError) -> None:
         if self._state in (State.OPEN, State.OPENING):

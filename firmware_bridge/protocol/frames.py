@@ -28,6 +28,8 @@ __all__ = [
     "Open",
     "Opened",
     "Ping",
+    "RateAnswer",
+    "RateRequest",
     "pack",
     "unpack",
 ]
@@ -43,11 +45,14 @@ _OPEN = struct.Struct("<BBIIII")
 _DATA = struct.Struct("<BHI")
 _ACK = struct.Struct("<BHII")
 _PING = struct.Struct("<BH")
+_RATE = struct.Struct("<BI")
+_BAUD = struct.Struct("<I")
+_BAUDS_MOST = 16
 _CLOSE_TEXT_BYTES = 200  # a reason is one line
 
 
 class Kind(IntEnum):
-    """The kind byte without its direction bit; 0x40 and up are reserved for optional kinds, which are ignored."""
+    """The kind byte without its direction bit; from 0x40 on they are optional: who does not know one ignores it."""
 
     OPEN = 1
     OPENED = 2
@@ -55,6 +60,8 @@ class Kind(IntEnum):
     ACK = 4
     PING = 5
     CLOSE = 6
+    RATE_REQUEST = 0x40
+    RATE_ANSWER = 0x41
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +134,21 @@ class Close:
     reason: str
 
 
-Frame: TypeAlias = Open | Data | Ack | Ping | Close
+@dataclass(frozen=True, slots=True)
+class RateRequest:
+    """The host asks for another rate of the line: one of ``bauds``, the one it likes best first."""
+
+    bauds: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RateAnswer:
+    """The board's answer: the rate that its line has from now on; 0 when it can do none of those asked for."""
+
+    baud: int
+
+
+Frame: TypeAlias = Open | Data | Ack | Ping | Close | RateRequest | RateAnswer
 
 
 def pack(frame: Frame, key: int, *, from_board: bool) -> bytes:
@@ -153,6 +174,10 @@ def pack(frame: Frame, key: int, *, from_board: bool) -> bytes:
         case Close():
             text = frame.reason.encode()[:_CLOSE_TEXT_BYTES]
             body = bytes([Kind.CLOSE | flag]) + text
+        case RateRequest():
+            body = bytes([Kind.RATE_REQUEST | flag]) + b"".join(map(_BAUD.pack, frame.bauds[:_BAUDS_MOST]))
+        case RateAnswer():
+            body = _RATE.pack(Kind.RATE_ANSWER | flag, frame.baud)
     return stuff(body + _CRC.pack(zlib.crc32(body, key)))
 
 
@@ -196,4 +221,8 @@ def _parse(kind: int, content: bytes) -> Frame | None:
         return (Opened if kind == Kind.OPENED else Open)(*fields)
     if kind == Kind.CLOSE:
         return Close(content[1:].decode())
+    if kind == Kind.RATE_REQUEST:
+        return RateRequest(tuple(baud for (baud,) in _BAUD.iter_unpack(content[1:])))
+    if kind == Kind.RATE_ANSWER:
+        return RateAnswer(_RATE.unpack(content)[1])
     return None

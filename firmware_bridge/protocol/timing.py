@@ -39,6 +39,11 @@ class RoundTrip:
             base = max(self._FLOOR_S, self._smoothed_s + 4 * self._variation_s)
         return min(self._CAP_S, base * self._backoff)
 
+    @property
+    def backed_off(self) -> bool:
+        """Whether the timeout has expired since the last sample."""
+        return self._backoff > 1
+
     def sample(self, seconds: float) -> None:
         """Take one measured round trip."""
         self._backoff = 1
@@ -91,6 +96,13 @@ class FrameSizer:
         best = math.sqrt(self._overhead_bytes / self.error_rate) if self._adaptive else self._cap_bytes
         units = max(1, min(round(best), self._cap_bytes) // self._unit_bytes)
         return units * self._unit_bytes
+
+    @property
+    def carried_share(self) -> float:
+        """Share of the line that carries payload, with frames of this size at this error rate."""
+        payload = self.payload_bytes
+        whole = payload + self._overhead_bytes
+        return payload / whole * (1.0 - min(1.0, self.error_rate)) ** whole
 
     def report(self, frame_bytes: int, *, lost: bool) -> None:
         """Take the fate of one frame of ``frame_bytes``."""

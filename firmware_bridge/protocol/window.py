@@ -63,9 +63,10 @@ class Outgoing:
             adaptive: whether frames shrink on errors; without, they are always as large as can be.
         """
         self._adaptive = adaptive
-        self.round_trip = RoundTrip()
         self._segment_bytes = segment_bytes
-        self.start(frame_bytes=frame_bytes, limit=limit)
+        self._frame_bytes = frame_bytes
+        self._learn_anew()
+        self._limit = limit
         self.retransmissions = 0
         self._unsent: deque[bytes] = deque()
         self._head_at = 0  # how much of the first of them is already cut into segments
@@ -83,13 +84,19 @@ class Outgoing:
 
     def start(self, *, frame_bytes: int, limit: int) -> None:
         """Take what the peer grants, before anything is sent: its largest frame and its credit."""
+        self._frame_bytes = frame_bytes
+        self._learn_anew()
+        self._limit = limit
+
+    def _learn_anew(self) -> None:
+        """Forget what was learnt of the line."""
+        self.round_trip = RoundTrip()
         self.sizer = FrameSizer(
             unit_bytes=self._segment_bytes,
-            cap_bytes=max(frame_bytes, self._segment_bytes),
+            cap_bytes=max(self._frame_bytes, self._segment_bytes),
             overhead_bytes=DATA_OVERHEAD_BYTES,
             adaptive=self._adaptive,
         )
-        self._limit = limit
 
     # --- the stream ---
 
@@ -248,6 +255,13 @@ class Outgoing:
         if lost:
             self._lost = deque(sorted({*self._lost, *lost}))
 
+    def on_new_rate(self) -> None:
+        """The line has another rate: what was on its way counts as lost, and says nothing of the line to come."""
+        lost = [sequence for sent in self._flight for sequence in sent.sequences if sequence in self._held]
+        self._flight.clear()
+        self._requeue(lost)
+        self._learn_anew()
+
     # --- the timer ---
 
     def deadline_s(self) -> float | None:
@@ -261,13 +275,22 @@ class Outgoing:
         deadline_s = self.deadline_s()
         if deadline_s is None or now_s < deadline_s:
             return
+        if self.round_trip.backed_off:  # nothing has come for long: all of it was too large for this line
+            for sent in self._flight:
+                self._report_lost(sent)
         oldest = self._flight.popleft()
+        self._report_lost(oldest)
         self.round_trip.back_off()
         missing = [sequence for sequence in oldest.sequences if sequence in self._held]
         self._requeue(missing)
         if not missing:
             self._ping = True
         self._waiting_from_s = now_s  # for the rest too: one probe goes out, not a flood
+
+    def _report_lost(self, sent: _Transmission) -> None:
+        if sent.size_bytes:
+            self.sizer.report(sent.size_bytes, lost=True)
+            sent.size_bytes = 0  # once
 
 
 class Incoming:

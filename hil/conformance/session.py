@@ -58,7 +58,8 @@ class RawSession:
             TransferError: nobody answers.
         """
         self._link = _Severable(link)
-        connection = Connection(Role.HOST, reliable=link.reliable, session=secrets.randbelow(2**32 - 1) + 1)
+        session = secrets.randbelow(2**32 - 2**24) + 2**24
+        connection = Connection(Role.HOST, reliable=link.reliable, session=session)
         self._conversation = Conversation(self._link, connection, time.monotonic)
         self.ask(m.Hello(MESSAGES_VERSION, host))
 

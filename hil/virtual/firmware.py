@@ -23,6 +23,7 @@ from firmware_bridge.agent.serve_command import serve_until_stopped
 from firmware_bridge.agent.service import BoardParts, BoardService
 from firmware_bridge.agent.storage import LocalStorage
 from firmware_bridge.errors import BridgeError
+from firmware_bridge.links.tty import FASTEST_BAUD
 from firmware_bridge.target.profile import BoardProfile
 from firmware_bridge.target.runtime import default_runtime
 from hil.virtual.clock import ModelledClock
@@ -42,7 +43,7 @@ def main(arguments: list[str]) -> int:
     stop = threading.Event()
     threading.Thread(target=_stop_with_input, args=(stop,), name="lifeline", daemon=True).start()
     try:
-        line = SerialLine(options.tty, options.baud) if options.tty else None
+        line = SerialLine(options.tty, options.baud, options.fastest_baud) if options.tty else None
         serve_until_stopped(_service(options), options.socket, line, stop, ready=_say_ready)
     except (BridgeError, OSError) as error:
         sys.stderr.write(f"the emulated board's agent cannot start: {error}\n")
@@ -56,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     options.add_argument("--socket", required=True)
     options.add_argument("--tty")
     options.add_argument("--baud", type=int, default=921600)
+    options.add_argument("--fastest-baud", type=int, default=FASTEST_BAUD)
     options.add_argument("--profile", default="ks100")
     options.add_argument("--runtime")
     options.add_argument("--i2c", type=Path, help="bus of INA226 chips that a kernel driver reads; else files stand in")

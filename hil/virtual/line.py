@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import math
 import os
 import random
 import select
@@ -16,6 +17,7 @@ import termios
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 
 from firmware_bridge.links.tty import make_raw
 
@@ -41,14 +43,18 @@ class PacedLine:
     Attributes:
         host_tty: path of the terminal that a host opens.
         board_tty: path of the terminal that the agent opens.
+        carries_baud: what is sent faster arrives as garbage: the cable is too long for it.
     """
 
-    def __init__(self, baud: int, *, byte_error_rate: float = 0.0, seed: int = 0) -> None:
+    def __init__(
+        self, baud: int, *, byte_error_rate: float = 0.0, carries_baud: float = math.inf, seed: int = 0
+    ) -> None:
         """Create both terminals.
 
         Args:
             baud: what both are set to at first.
             byte_error_rate: how many of the bytes lose a bit on the way.
+            carries_baud: the attribute.
             seed: which ones.
         """
         self._masters: list[int] = []
@@ -62,7 +68,12 @@ class PacedLine:
         self.host_tty, self.board_tty = (os.ttyname(slave) for slave in self._slaves)
         host, board = self._masters
         noise = [_Noise(byte_error_rate, random.Random(seed + n)) for n in range(2)]  # noqa: S311 - noise, no secret
-        self._wires = (_Wire(host, board, noise[0]), _Wire(board, host, noise[1]))
+        self.carries_baud = carries_baud
+        self._wires = (_Wire(host, board, self._carries, noise[0]), _Wire(board, host, self._carries, noise[1]))
+
+    def _carries(self, source: int, sink: int) -> bool:
+        baud = _baud(source)
+        return baud == _baud(sink) and baud <= self.carries_baud
 
     def run(self, stop: threading.Event) -> None:
         """Move bytes until ``stop`` is set."""
@@ -111,8 +122,9 @@ class _Noise:
 class _Wire:
     """One direction."""
 
-    def __init__(self, source: int, sink: int, noise: _Noise) -> None:
+    def __init__(self, source: int, sink: int, carries: Callable[[int, int], bool], noise: _Noise) -> None:
         self.source = source
+        self._carries = carries
         self.last_s = time.monotonic()
         self._sink = sink
         self._noise = noise
@@ -134,8 +146,9 @@ class _Wire:
             return
         self.last_s = now_s
         self._free_s = max(now_s, self._free_s) + len(data) * _BITS_PER_BYTE / baud
-        same = baud == _baud(self._sink)
-        arriving = self._noise(data) if same else bytes(byte ^ _GARBAGE for byte in data)
+        arriving = (
+            self._noise(data) if self._carries(self.source, self._sink) else bytes(byte ^ _GARBAGE for byte in data)
+        )
         self._travelling.append((self._free_s, arriving))
 
     def deliver(self, now_s: float) -> float | None:

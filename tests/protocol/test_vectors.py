@@ -10,7 +10,7 @@ import pytest
 
 from firmware_bridge.protocol import codec
 from firmware_bridge.protocol import messages as m
-from firmware_bridge.protocol.frames import Ack, Close, Data, Open, Opened, Ping, pack, unpack
+from firmware_bridge.protocol.frames import Ack, Close, Data, Open, Opened, Ping, RateAnswer, RateRequest, pack, unpack
 from firmware_bridge.protocol.stuffing import FrameReader
 
 PAGE = Path(__file__).parents[2] / "docs/protocol.md"
@@ -27,6 +27,8 @@ MEANT = {
     "Ack(9, 3, 515, bitmap 05)": Ack(9, 3, 515, b"\x05"),
     "Ping(2)": Ping(2),
     'Close("done")': Close("done"),
+    "RateRequest(3000000, 2000000)": RateRequest((3_000_000, 2_000_000)),
+    "RateAnswer(3000000)": RateAnswer(3_000_000),
 }
 VECTORS = re.findall(r"^\| (.+?)(?: from the (host|board))? \| ([0-9a-f]{8,}) \|$", PAGE.read_text(), re.MULTILINE)
 

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
 import select
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
-from firmware_bridge.links.tty import make_raw
+from firmware_bridge.errors import TransferError
+from firmware_bridge.host.address import SerialAddress
+from firmware_bridge.host.board import Board
+from firmware_bridge.host.open import open_link
+from firmware_bridge.links.tty import make_raw, tty_link
 from hil.virtual.line import PacedLine
+from tests.host.memory_service import CHUNK_BYTES, MemoryPackage, MemoryService
+from tests.host.serving import ServedBoard
 
 
 @pytest.fixture
@@ -100,3 +109,72 @@ def test_the_line_survives_a_host_that_comes_and_goes(line):
         os.write(again, b"%d" % n)
         assert _read(board, 1) == b"%d" % n
         os.close(again)
+
+
+OPENING = 460800
+
+
+@pytest.fixture
+def served_line(request):
+    line = PacedLine(OPENING, **getattr(request, "param", {}))
+    stop = threading.Event()
+    thread = threading.Thread(target=line.run, args=(stop,))
+    thread.start()
+    service = MemoryService()
+    served = ServedBoard(tty_link(line.board_tty, OPENING, fastest=3_000_000), service)
+    yield line, service
+    served.close()
+    stop.set()
+    thread.join()
+    line.close()
+
+
+PACKAGE = MemoryPackage(random.Random(5).randbytes(12 * CHUNK_BYTES))
+
+
+@pytest.mark.parametrize(
+    ("served_line", "fastest", "agreed"),
+    [
+        ({}, 3_000_000, 3_000_000),
+        ({}, 921600, 921600),
+        ({}, OPENING, OPENING),
+        ({"carries_baud": 2e6}, 3_000_000, 2_000_000),
+    ],
+    indirect=["served_line"],
+)
+def test_a_push_raises_the_rate_to_what_both_ends_and_the_cable_carry(served_line, fastest, agreed):
+    line, service = served_line
+    small = MemoryPackage(PACKAGE.payload[: 2 * CHUNK_BYTES]) if fastest == OPENING else PACKAGE
+    for _ in range(2):  # the second session finds the board at its first rate again
+        service.stored.clear()
+        with Board(open_link(SerialAddress(Path(line.host_tty), OPENING, fastest)), "test") as board:
+            board.push(small)
+            assert board.statistics.baud == agreed
+        assert service.installed == small.payload
+
+
+def test_a_host_that_vanishes_at_a_raised_rate_does_not_keep_the_next_one_out(served_line):
+    line, _ = served_line
+    address = SerialAddress(Path(line.host_tty), OPENING)
+    link = open_link(address)
+    board = Board(link, "test")
+    board.push(PACKAGE)
+    link.close()  # without a farewell
+    with contextlib.suppress(TransferError):
+        board.close()
+    with Board(open_link(address), "next") as board:
+        assert board.info().serial == "M0001"
+
+
+def test_a_cable_that_stops_carrying_the_raised_rate_ends_no_transfer(served_line):
+    line, service = served_line
+    big = MemoryPackage(random.Random(6).randbytes(40 * CHUNK_BYTES))
+
+    def worsen(progress):
+        if progress.bytes_done > 20 * CHUNK_BYTES:
+            line.carries_baud = OPENING
+
+    with Board(open_link(SerialAddress(Path(line.host_tty), OPENING)), "test") as board:
+        board.push(big, progress=worsen)
+        assert board.statistics.baud == OPENING
+    assert service.installed == big.payload

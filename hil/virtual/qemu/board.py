@@ -160,7 +160,8 @@ class _Board:
         options = self._options
         keys = self._state / "ssh"
         url = login_url(keys, "root", self._port)
-        agent = {"profile": options.profile, "serial-number": self._serial_number, "baud": str(_UART_BAUD)}
+        agent = {"profile": options.profile, "serial-number": self._serial_number}
+        agent |= {"baud": str(_UART_BAUD), "fastest-baud": str(_UART_BAUD)}
         agent |= {"runtime": options.runtime} if options.runtime else {}
         write_start(self._disks.start, BoardProfile.load(options.profile), agent, keys)
         return url
