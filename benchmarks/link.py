@@ -17,6 +17,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from benchmarks.faulty_transfers import faulty_rows
@@ -62,7 +63,7 @@ def _shares(bench: Benchmark) -> float:
     package = PlainPackage(_payload(1, _PAYLOAD_BYTES))
     at_921600 = 0.0
     for name, baud, error_rate, least in _SHARES:
-        with paced_line(baud, error_rate=error_rate, seed=5) as line, served_tty(line), _open(line) as board:
+        with paced_line(baud, byte_error_rate=error_rate, seed=5) as line, served_tty(line), _open(line) as board:
             wall_s, cpu_s = _timed(lambda: board.push(package, compress=False))
             share = _PAYLOAD_BYTES / wall_s / line.rate_bytes_s
             repeated = board.statistics.retransmissions
@@ -74,6 +75,22 @@ def _shares(bench: Benchmark) -> float:
             note = "of one core, while pushing"
             bench.row("host_cpu_share_3m", cpu_s / wall_s, "1", at_most=0.40, note=note)
     return at_921600
+
+
+def _raised(bench: Benchmark) -> None:
+    """Push over lines that begin at 115200 baud: on one cable 3 M can be agreed on, another carries 921600 only."""
+    package = PlainPackage(_payload(3, _PAYLOAD_BYTES))
+    for carries, least in ((3_000_000, 0.80), (921_600, 0.70)):
+        with (
+            paced_line(115200, carries_baud=carries) as line,
+            served_tty(line, 3_000_000),
+            Board(open_link(SerialAddress(Path(line.host_path), line.baud)), "benchmark") as board,
+        ):
+            wall_s, _ = _timed(partial(board.push, package, compress=False))
+            agreed = board.statistics.baud
+        share = _PAYLOAD_BYTES / wall_s / (carries / 10)
+        note = f"begun at 115200, ended at {agreed}; agreeing and rates tried in vain included"
+        bench.row(f"share_raised_{carries}", share, "1", at_least=least, peer="8N1 line rate", note=note)
 
 
 def _resume(bench: Benchmark) -> None:
@@ -143,7 +160,7 @@ def _peers(bench: Benchmark, ours: float) -> None:
     ):
         times = []
         for _ in range(1 if error_rate else 2):  # a start that was missed costs a peer half a minute: the better counts
-            with paced_line(921600, error_rate=error_rate, seed=5) as line:
+            with paced_line(921600, byte_error_rate=error_rate, seed=5) as line:
                 times.append(_peer(line, sender, receiver))
         seconds = min((one for one in times if one), default=None)
         share = _PAYLOAD_BYTES / seconds / line.rate_bytes_s if seconds else None
@@ -157,6 +174,7 @@ def measure(bench: Benchmark) -> None:
     """Measure all rows."""
     ours = _shares(bench)
     _peers(bench, ours)
+    _raised(bench)
     _resume(bench)
     board_rows(bench)
     ssh_rows(bench)

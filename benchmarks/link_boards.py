@@ -113,7 +113,7 @@ def _boards(count: int, workshop: Workshop) -> Iterator[tuple[BoardAddress, ...]
     with ExitStack() as stack:
         root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ks100-fleet-")))
         started = [stack.enter_context(EmulatedBoard.start(root / str(index), ssh=False)) for index in range(count)]
-        addresses = tuple(BoardAddress.parse(board.serial_url) for board in started)
+        addresses = tuple(BoardAddress.parse(f"{board.serial_url}&fastest=921600") for board in started)
         for address in addresses:
             with connect(address) as board:
                 board.provision(workshop.trust())

@@ -11,10 +11,10 @@ from multiprocessing.connection import Connection as Pipe
 
 from firmware_bridge.agent.server import serve
 from firmware_bridge.errors import BoardError, RejectedError
-from firmware_bridge.links.cable import SerialCable
 from firmware_bridge.links.tty import tty_link
 from firmware_bridge.package.reasons import RejectReason
 from firmware_bridge.protocol import messages as m
+from hil.virtual.line import PacedLine
 
 __all__ = ["CHUNK_BYTES", "KeepingService", "Line", "PlainPackage", "paced_line", "served_tty"]
 
@@ -128,23 +128,22 @@ class Line:
         return self.baud / 10
 
 
-def _cable_process(pipe: Pipe, baud: int, turnaround_s: float, error_rate: float, seed: int) -> None:
-    with SerialCable(baud, turnaround_s=turnaround_s, error_rate=error_rate, seed=seed) as cable:
-        pipe.send((cable.host_path, cable.board_path))
+def _line_process(pipe: Pipe, baud: int, options: dict[str, float]) -> None:
+    with PacedLine(baud, **options) as line:  # type: ignore[arg-type]  # the seed is a whole number
+        pipe.send((line.host_tty, line.board_tty))
         pipe.recv()
 
 
-def _board_process(path: str, baud: int) -> None:
-    serve(tty_link(path, baud), KeepingService())
+def _board_process(path: str, baud: int, fastest: int) -> None:
+    serve(tty_link(path, baud, fastest=fastest), KeepingService())
 
 
 @contextmanager
-def paced_line(baud: int, *, turnaround_s: float = 0.016, error_rate: float = 0.0, seed: int = 1) -> Iterator[Line]:
-    """Yield a line between two terminals; it ends with the block."""
+def paced_line(baud: int, *, turnaround_s: float = 0.016, **options: float) -> Iterator[Line]:
+    """Yield a line between two terminals; it ends with the block. ``options`` are those of `PacedLine`."""
     ours, theirs = _processes.Pipe()
-    process = _processes.Process(
-        target=_cable_process, args=(theirs, baud, turnaround_s, error_rate, seed), daemon=True
-    )
+    options = {"turnaround_s": turnaround_s, **options}
+    process = _processes.Process(target=_line_process, args=(theirs, baud, options), daemon=True)
     process.start()
     try:
         host_path, board_path = ours.recv()
@@ -155,9 +154,9 @@ def paced_line(baud: int, *, turnaround_s: float = 0.016, error_rate: float = 0.
 
 
 @contextmanager
-def served_tty(line: Line) -> Iterator[None]:
-    """Serve a keeping board at the line's other end for the duration."""
-    process = _processes.Process(target=_board_process, args=(line.board_path, line.baud), daemon=True)
+def served_tty(line: Line, fastest: int = 0) -> Iterator[None]:
+    """Serve a keeping board at the line's other end for the duration; its rate may be raised to ``fastest``."""
+    process = _processes.Process(target=_board_process, args=(line.board_path, line.baud, fastest), daemon=True)
     process.start()
     try:
         yield

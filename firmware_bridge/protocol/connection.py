@@ -27,6 +27,7 @@ from firmware_bridge.protocol.frames import (
     pack,
     unpack,
 )
+from firmware_bridge.protocol.liveness import Liveness
 from firmware_bridge.protocol.messages import Message
 from firmware_bridge.protocol.rates import BoardRate, HostRate
 from firmware_bridge.protocol.sizes import RELIABLE, SEGMENT_RANGE, UNRELIABLE, Sizes
@@ -42,11 +43,6 @@ FRAMING_VERSION = 1
 
 _IDLE_S = 0.02  # after a pause, a zero byte comes first: it ends whatever else was on the line
 _OPEN_RETRY_S = 0.25
-_KEEPALIVE_S = 2.0
-_PROBE_S = 0.25
-_HOST_SILENCE_S = 10.0  # a board's link thread answers at once, however busy the board is
-_HOST_SILENCE_RELIABLE_S = 20.0  # but a slow network takes its time over what is queued in front
-_BOARD_SILENCE_S = 30.0  # a host pings every two seconds; one that is gone must not hold the board for long
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +92,7 @@ class Connection:
             reliable: whether the pipe repairs losses itself; then nothing is repeated.
             session: the host's number for the session, random and not 0; a board takes the host's.
             sizes: defaults to `RELIABLE` or `UNRELIABLE`.
-            silence_s: how long the peer may be silent; defaults to 10 s at the host (20 s on a reliable pipe), and to
-                30 s at the board.
+            silence_s: how long the peer may be silent; see `Liveness`.
             bauds: what the link's line can be set to; the first is what it is set to now. Empty without a line.
         """
         self.role = role
@@ -105,7 +100,7 @@ class Connection:
         self.epoch = 0
         self._reliable = reliable
         self._sizes = sizes or (RELIABLE if reliable else UNRELIABLE)
-        self._silence_s = silence_s or _default_silence_s(role, reliable)
+        self._liveness = Liveness(role, reliable=reliable, silence_s=silence_s)
         self._state = State.IDLE if role is Role.HOST else State.LISTENING
         self._failure: TransferError | None = None
         self._rate: HostRate | BoardRate = HostRate(bauds) if role is Role.HOST else BoardRate(bauds)
@@ -115,10 +110,7 @@ class Connection:
         self._wire_bytes_sent = 0
         self._echoes = 0
         self._last_sent_s = float("-inf")
-        self._last_heard_s = 0.0
-        self._unanswered_s: float | None = None
         self._retry_s = 0.0
-        self._last_ping_s = 0.0
         self._begin(self._sizes.segment_bytes, self._sizes.frame_bytes, limit=0)
 
     def _begin(self, segment_bytes: int, frame_bytes: int, limit: int) -> None:
@@ -299,7 +291,7 @@ class Connection:
         self._move(Event.PEER_CLOSE)
 
     def _heard(self, now_s: float) -> None:
-        self._last_heard_s, self._unanswered_s = now_s, None
+        self._liveness.heard(now_s)
         self._rate.on_heard(now_s)
 
     def _grant(self) -> None:
@@ -342,14 +334,13 @@ class Connection:
             frames.append(self._pack(self._in.ack()))
         if (agreement := self._rate.next_frame(now_s)) is not None:
             frames.append(self._pack(agreement))  # the last one at this rate, when it is the board's answer
-            self._expect_news(now_s)
+            self._liveness.asked(now_s)
         elif not self._rate.holds and (data := self._out.next_data(now_s)) is not None:
             frames.append(self._pack(data))
-            self._expect_news(now_s)
+            self._liveness.asked(now_s)
         elif (number := self._out.next_ping(now_s)) is not None:
             frames.append(self._pack(Ping(number)))
-            self._last_ping_s = now_s
-            self._expect_news(now_s)
+            self._liveness.pinged(now_s)
         return frames
 
     def _on_new_rate(self) -> None:
@@ -365,38 +356,26 @@ class Connection:
             self._control.append(
                 self._pack(Open(FRAMING_VERSION, self.session, sizes.segment_bytes, window, sizes.frame_bytes))
             )
-            self._expect_news(now_s)
+            self._liveness.asked(now_s)
         if self._state is State.OPEN:
             if not self._reliable:
                 self._out.on_timeout(now_s)
                 self._rate.on_load(self._out.unsent_bytes, self._out.sizer.carried_share, now_s)
-            if self._unanswered_s is not None:
-                self._rate.on_silence(now_s - self._unanswered_s, now_s)
+            self._rate.on_silence(self._liveness.waited_s(now_s), now_s)
             self._rate.tick(now_s)
             if self._wants_ping(now_s):
                 self._out.request_ping()
-        silent_since_s = self._unanswered_s if self.role is Role.HOST else self._last_heard_s
-        if (
-            self._state in (State.OPENING, State.OPEN)
-            and silent_since_s is not None
-            and now_s - silent_since_s > self._silence_s
-        ):
+        if self._state in (State.OPENING, State.OPEN) and self._liveness.is_gone(now_s):
             self._fail(TransferError(self._silence_text()))
 
     def _wants_ping(self, now_s: float) -> bool:
-        return self._rate.wants_ping(now_s) or (not self._rate.holds and now_s >= self._next_ping_s())
+        if self._rate.holds:
+            return self._rate.wants_ping(now_s)
+        return now_s >= self._liveness.ping_due_s(blocked=self._waits_for_credit)
 
-    def _next_ping_s(self) -> float:
-        """Return when to ask for a sign of life, or for credit whose notice may have been lost."""
-        if self._out.blocked and not self._out.in_flight:
-            return self._last_ping_s + _PROBE_S
-        if self.role is Role.BOARD:
-            return math.inf
-        return max(self._last_heard_s, self._last_ping_s) + _KEEPALIVE_S
-
-    def _expect_news(self, now_s: float) -> None:
-        if self._unanswered_s is None:
-            self._unanswered_s = now_s
+    @property
+    def _waits_for_credit(self) -> bool:
+        return self._out.blocked and not self._out.in_flight
 
     def next_timeout_s(self, now_s: float) -> float | None:
         """Return in how many seconds `data_to_send` has something to do by itself, or None when it never has."""
@@ -406,7 +385,7 @@ class Connection:
             return max(0.0, self._retry_s - now_s)
         if self._state is not State.OPEN:
             return None
-        due_s = min(self._next_ping_s(), self._last_heard_s + self._silence_s, self._rate.due_s())
+        due_s = min(self._liveness.due_s(blocked=self._waits_for_credit), self._rate.due_s())
         deadline_s = None if self._reliable else self._out.deadline_s()
         if deadline_s is not None:
             due_s = min(due_s, deadline_s)
@@ -438,13 +417,7 @@ class Connection:
             what += "; the line echoes what is sent (a login prompt, or a loopback plug?)"
         elif heard:
             what += f"; the line carries something else: {heard[-60:].decode('ascii', 'replace')!r}"
-        return f"{what} (waited {self._silence_s:g} s); check power, cable and baud rate, then try again"
-
-
-def _default_silence_s(role: Role, reliable: bool) -> float:
-    if role is Role.BOARD:
-        return _BOARD_SILENCE_S
-    return _HOST_SILENCE_RELIABLE_S if reliable else _HOST_SILENCE_S
+        return f"{what} (waited {self._liveness.silence_s:g} s); check power, cable and baud rate, then try again"
 
 
 def _frame_cap(sizes: Sizes) -> int:

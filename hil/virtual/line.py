@@ -1,7 +1,8 @@
-"""A serial line made of two pseudo-terminals: one for the host, one for the board, and the wire between them.
+"""A serial line without hardware: a pseudo-terminal for the host, one for the board, and the wire between them.
 
-Bytes take the time that 8N1 takes at the baud rate that each sender has set in its own terminal; when the two ends
-have set different ones, what arrives is garbage. A receiver that does not read loses bytes. Only the standard library.
+Both ends are real terminals that any program can open. Bytes take the time that 8N1 takes at the baud rate that each
+sender has set in its own terminal; when the two ends have set different ones, what arrives is garbage. A receiver that
+does not read loses bytes. Only the standard library.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from types import TracebackType
 
 from firmware_bridge.links.tty import make_raw
 
@@ -28,7 +30,7 @@ _PIECE_S = 0.002  # bytes travel in pieces of this length, as out of the FIFO of
 _PIECE_LEAST_BYTES = 8
 _PIECES = 8  # taken ahead: the wire must not rest because this host was busy for some milliseconds
 _RECEIVER_BYTES = 64 * 1024  # the kernel's own limit for a terminal that nobody reads
-_IDLE_POLL_S = 0.25
+_IDLE_POLL_S = 0.1
 _QUIET_S = 10.0
 _GARBAGE = 0xB5
 
@@ -38,7 +40,7 @@ _TERMIOS2 = struct.Struct("=4IB19s2I")
 
 
 class PacedLine:
-    """The line; `run` moves the bytes until told to stop.
+    """The line; it carries bytes from `start` to `close`, or while it is a context manager.
 
     Attributes:
         host_tty: path of the terminal that a host opens.
@@ -47,12 +49,19 @@ class PacedLine:
     """
 
     def __init__(
-        self, baud: int, *, byte_error_rate: float = 0.0, carries_baud: float = math.inf, seed: int = 0
+        self,
+        baud: int,
+        *,
+        turnaround_s: float = 0.0,
+        byte_error_rate: float = 0.0,
+        carries_baud: float = math.inf,
+        seed: int = 0,
     ) -> None:
         """Create both terminals.
 
         Args:
             baud: what both are set to at first.
+            turnaround_s: delay of a byte there and one back, together.
             byte_error_rate: how many of the bytes lose a bit on the way.
             carries_baud: the attribute.
             seed: which ones.
@@ -69,16 +78,20 @@ class PacedLine:
         host, board = self._masters
         noise = [_Noise(byte_error_rate, random.Random(seed + n)) for n in range(2)]  # noqa: S311 - noise, no secret
         self.carries_baud = carries_baud
-        self._wires = (_Wire(host, board, self._carries, noise[0]), _Wire(board, host, self._carries, noise[1]))
+        self._wires = tuple(
+            _Wire(source, sink, turnaround_s / 2, self._carries, each)
+            for source, sink, each in ((host, board, noise[0]), (board, host, noise[1]))
+        )
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="serial line", daemon=True)
 
     def _carries(self, source: int, sink: int) -> bool:
         baud = _baud(source)
         return baud == _baud(sink) and baud <= self.carries_baud
 
-    def run(self, stop: threading.Event) -> None:
-        """Move bytes until ``stop`` is set."""
+    def _run(self) -> None:
         to_board = self._wires[0]
-        while not stop.is_set():
+        while not self._stop.is_set():
             now_s = time.monotonic()
             due = [wire.deliver(now_s) for wire in self._wires]
             wait_s = min([_IDLE_POLL_S, *(at_s - now_s for at_s in due if at_s is not None)])
@@ -90,8 +103,24 @@ class PacedLine:
                 # A host that was killed has left its terminal exclusive, which the last close of a real port ends.
                 fcntl.ioctl(self._slaves[0], termios.TIOCNXCL)
 
+    def __enter__(self) -> PacedLine:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Begin to carry bytes, in a thread."""
+        self._thread.start()
+
     def close(self) -> None:
-        """Close both terminals."""
+        """Stop, and close both terminals."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
         for descriptor in (*self._masters, *self._slaves):
             with contextlib.suppress(OSError):
                 os.close(descriptor)
@@ -122,8 +151,11 @@ class _Noise:
 class _Wire:
     """One direction."""
 
-    def __init__(self, source: int, sink: int, carries: Callable[[int, int], bool], noise: _Noise) -> None:
+    def __init__(
+        self, source: int, sink: int, delay_s: float, carries: Callable[[int, int], bool], noise: _Noise
+    ) -> None:
         self.source = source
+        self._delay_s = delay_s
         self._carries = carries
         self.last_s = time.monotonic()
         self._sink = sink
@@ -149,7 +181,7 @@ class _Wire:
         arriving = (
             self._noise(data) if self._carries(self.source, self._sink) else bytes(byte ^ _GARBAGE for byte in data)
         )
-        self._travelling.append((self._free_s, arriving))
+        self._travelling.append((self._free_s + self._delay_s, arriving))
 
     def deliver(self, now_s: float) -> float | None:
         """Hand over what has arrived; return when the next piece does."""

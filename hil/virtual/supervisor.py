@@ -88,11 +88,10 @@ class _Board:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stop.set())
         signal.signal(signal.SIGCHLD, lambda *_: None)  # only to be woken
-        self._thread = threading.Thread(target=self._line.run, args=(self._stop,), name="line", daemon=True)
 
     def start(self) -> dict[str, object]:
         """Start everything, and return the endpoints once the agent answers."""
-        self._thread.start()
+        self._line.start()
         self._start_agent()
         if not self._options.no_ssh:  # keys are made while the agent starts
             attach = [sys.executable, "-I", "-m", "firmware_bridge.agent", "attach", "--socket", self._socket]
@@ -132,8 +131,6 @@ class _Board:
             self._ssh.close()
         if self._agent is not None:
             self._end_agent(self._agent)
-        if self._thread.is_alive():
-            self._thread.join(timeout=2)
         self._line.close()
         (self._state / ENDPOINTS).unlink(missing_ok=True)
         shutil.rmtree(self._work, ignore_errors=True)

@@ -14,13 +14,15 @@ gives them. It may fall where rounding happens to help.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
 from models.heads import output_strides
+from models.training.assign import Assignment
 from models.training.augment import TrainingBatch
 from models.training.loss import DetectionLoss
 
@@ -61,19 +63,34 @@ class Reference:
 
     def divergence(self, outputs: Outputs) -> NDArray[np.float64]:
         """Return the divergence of each frame, float64 [B]."""
-        difference = weighted_outputs(outputs, self._outputs) - self._weighted
-        return np.asarray(tf.reduce_sum(difference**2, 1), np.float64)
+        return np.asarray(_squared_distance(dict(outputs), dict(self._outputs), self._weighted), np.float64)
+
+
+@tf.function(reduce_retracing=True, autograph=False)
+def _squared_distance(outputs: Outputs, reference: Outputs, weighted: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_sum((weighted_outputs(outputs, reference) - weighted) ** 2, 1)
 
 
 class TaskLoss:
     """The training's loss of each frame against targets given by the float network's outputs."""
 
     def __init__(self, outputs: Outputs, truth: TrainingBatch, height: int, width: int) -> None:
-        self._loss = DetectionLoss(height, width, output_strides(tuple(outputs)))
-        self._targets = self._loss.targets(dict(outputs), truth)
+        loss, self._by_frame = _traced(height, width, output_strides(tuple(outputs)))
+        self._targets = loss.targets(dict(outputs), truth)
         self._objects = tf.maximum(tf.reduce_sum(self._targets.weight, 1), 1.0)
 
     def __call__(self, outputs: Outputs) -> NDArray[np.float64]:
         """Return the loss of each frame per unit of its objects' weight, float64 [B]."""
-        parts = self._loss.by_frame(dict(outputs), self._targets)
-        return np.asarray((parts.classes + parts.boxes + parts.kinematics) / self._objects, np.float64)
+        return np.asarray(self._by_frame(dict(outputs), self._targets, self._objects), np.float64)
+
+
+@cache
+def _traced(height: int, width: int, strides: tuple[int, ...]) -> tuple[DetectionLoss, Callable[..., tf.Tensor]]:
+    """Return the loss of a network, and its sum over a frame per object as one function: it runs for each variant."""
+    loss = DetectionLoss(height, width, strides)
+
+    def by_frame(outputs: Outputs, targets: Assignment, objects: tf.Tensor) -> tf.Tensor:
+        parts = loss.by_frame(dict(outputs), targets)
+        return (parts.classes + parts.boxes + parts.kinematics) / objects
+
+    return loss, tf.function(by_frame, reduce_retracing=True, autograph=False)

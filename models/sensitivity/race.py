@@ -19,14 +19,14 @@ from models.sensitivity.work import Executor, Piece, PieceResult, Variant
 
 __all__ = ["BATCH", "Measured", "Race", "measure", "race"]
 
-BATCH = 16
+BATCH = 32
 """Frames in one piece."""
 _LOT_FRAMES = 64
 # The test is asymptotic: with fewer scenes it errs too often on figures as skewed as these.
 _LEAST_SCENES = 16
 _ALPHA = 0.05
 # Variants in one piece: enough to share prefixes, few enough that an interruption loses seconds.
-_VARIANTS = 48
+_VARIANTS = 24
 
 Progress = Callable[[int, int], None]
 """Called with (frames times variants done, in all, at most)."""

@@ -37,6 +37,7 @@ from firmware_bridge.host.open import open_link
         ("ssh://u@[::1]:22", SshAddress("::1", "u", 22)),
         ("ssh://Bench-7?config=/k/config", SshAddress("Bench-7", config=Path("/k/config"))),
         ("serial:///dev/ks100/A1?baud=115200", SerialAddress(Path("/dev/ks100/A1"), 115200)),
+        ("serial:///dev/A1?baud=115200&fastest=921600", SerialAddress(Path("/dev/A1"), 115200, 921600)),
         ("serial:/dev/ttyUSB0", SerialAddress(Path("/dev/ttyUSB0"))),
     ],
 )

@@ -16,8 +16,8 @@ from firmware_bridge.errors import TransferError
 from firmware_bridge.host.address import SerialAddress, SshAddress
 from firmware_bridge.host.board import Board
 from firmware_bridge.host.open import open_link
-from firmware_bridge.links.cable import SerialCable
 from firmware_bridge.links.tty import tty_link
+from hil.virtual.line import PacedLine
 from tests.host.memory_service import CHUNK_BYTES, MemoryPackage, MemoryService
 from tests.host.serving import ServedBoard
 
@@ -30,9 +30,9 @@ PACKAGE = MemoryPackage(random.Random(9).randbytes(12 * CHUNK_BYTES))
 @pytest.mark.parametrize("error_rate", [0.0, 1e-4])
 def test_a_push_over_a_paced_serial_line_uses_nearly_all_of_it(error_rate):
     service = MemoryService()
-    with SerialCable(3_000_000, turnaround_s=0.016, error_rate=error_rate, seed=3) as cable:
-        served = ServedBoard(tty_link(cable.board_path, 3_000_000), service)
-        with Board(open_link(SerialAddress(Path(cable.host_path), 3_000_000)), "test") as board:
+    with PacedLine(3_000_000, turnaround_s=0.016, byte_error_rate=error_rate, seed=3) as line:
+        served = ServedBoard(tty_link(line.board_tty, 3_000_000), service)
+        with Board(open_link(SerialAddress(Path(line.host_tty), 3_000_000)), "test") as board:
             begun = time.monotonic()
             board.push(PACKAGE)
             share = len(PACKAGE.payload) / (time.monotonic() - begun) / 300_000
@@ -42,12 +42,12 @@ def test_a_push_over_a_paced_serial_line_uses_nearly_all_of_it(error_rate):
 
 
 def test_a_login_prompt_on_the_line_is_named():
-    with SerialCable(0) as cable:
-        there = tty_link(cable.board_path, 115200)
+    with PacedLine(115200) as line:
+        there = tty_link(line.board_tty, 115200)
         getty = threading.Thread(target=_answer_as_getty, args=(there,))
         getty.start()
         with pytest.raises(TransferError, match="ks100 login"):
-            Board(open_link(f"serial://{cable.host_path}?baud=115200"), "test", silence_s=1.0)
+            Board(open_link(f"serial://{line.host_tty}?baud=115200"), "test", silence_s=1.0)
         getty.join()
         there.close()
 
@@ -59,11 +59,11 @@ def _answer_as_getty(line) -> None:
 
 
 def test_a_boot_log_before_the_agent_starts_does_no_harm():
-    with SerialCable(0) as cable:
-        there = tty_link(cable.board_path, 115200)
+    with PacedLine(115200) as line:
+        there = tty_link(line.board_tty, 115200)
         there.write(b"[    0.000000] Booting Linux on physical CPU 0x0\r\n" * 20)
         served = ServedBoard(there, MemoryService())
-        with Board(open_link(f"serial://{cable.host_path}?baud=115200"), "test") as board:
+        with Board(open_link(f"serial://{line.host_tty}?baud=115200"), "test") as board:
             assert board.info().serial == "M0001"
         served.close()
 

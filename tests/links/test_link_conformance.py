@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from firmware_bridge.links.cable import SerialCable
 from firmware_bridge.links.descriptor import DescriptorLink
 from firmware_bridge.links.memory import memory_pair
 from firmware_bridge.links.serial import open_serial
 from firmware_bridge.links.socket import socket_link
 from firmware_bridge.links.ssh import open_ssh
 from firmware_bridge.links.tty import tty_link
+from hil.virtual.line import PacedLine
 from tests.links.conformance import LinkConformance
 from tests.links.own_sshd import SSHD, OwnSshd, bridge_command
 
@@ -60,8 +60,8 @@ class TestSerialLink(LinkConformance):
 
     @pytest.fixture
     def ends(self):
-        with SerialCable(0) as cable:
-            host, board = open_serial(cable.host_path, 921600), tty_link(cable.board_path, 921600)
+        with PacedLine(3_000_000) as line:
+            host, board = open_serial(line.host_tty, 3_000_000), tty_link(line.board_tty, 3_000_000)
             yield host, board
             host.close()
             board.close()

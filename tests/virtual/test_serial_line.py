@@ -24,17 +24,11 @@ from tests.host.serving import ServedBoard
 
 @pytest.fixture
 def line(request):
-    line = PacedLine(921600, **getattr(request, "param", {}))
-    stop = threading.Event()
-    thread = threading.Thread(target=line.run, args=(stop,))
-    thread.start()
-    descriptors = [os.open(tty, os.O_RDWR | os.O_NOCTTY) for tty in (line.host_tty, line.board_tty)]
-    yield line, *descriptors
-    stop.set()
-    thread.join()
-    for descriptor in descriptors:
-        os.close(descriptor)
-    line.close()
+    with PacedLine(921600, **getattr(request, "param", {})) as line:
+        descriptors = [os.open(tty, os.O_RDWR | os.O_NOCTTY) for tty in (line.host_tty, line.board_tty)]
+        yield line, *descriptors
+        for descriptor in descriptors:
+            os.close(descriptor)
 
 
 def _read(descriptor, count, timeout_s=5.0):
@@ -70,6 +64,16 @@ def test_bytes_arrive_unchanged_at_the_rate_that_is_set(line, baud, to_board):
         took_s.append(seconds)
     assert min(took_s) >= 0.95 * expected_s
     assert min(took_s) < 2 * expected_s
+
+
+def test_a_byte_arrives_after_half_a_turnaround():
+    with PacedLine(921600, turnaround_s=0.4) as line:
+        host, board = (os.open(tty, os.O_RDWR | os.O_NOCTTY) for tty in (line.host_tty, line.board_tty))
+        got, took_s = _transfer(host, board, b"x")
+        os.close(host)
+        os.close(board)
+    assert got == b"x"
+    assert 0.2 <= took_s < 0.4
 
 
 def test_different_rates_at_both_ends_are_garbage(line):
@@ -116,17 +120,11 @@ OPENING = 460800
 
 @pytest.fixture
 def served_line(request):
-    line = PacedLine(OPENING, **getattr(request, "param", {}))
-    stop = threading.Event()
-    thread = threading.Thread(target=line.run, args=(stop,))
-    thread.start()
     service = MemoryService()
-    served = ServedBoard(tty_link(line.board_tty, OPENING, fastest=3_000_000), service)
-    yield line, service
-    served.close()
-    stop.set()
-    thread.join()
-    line.close()
+    with PacedLine(OPENING, **getattr(request, "param", {})) as line:
+        served = ServedBoard(tty_link(line.board_tty, OPENING, fastest=3_000_000), service)
+        yield line, service
+        served.close()
 
 
 PACKAGE = MemoryPackage(random.Random(5).randbytes(12 * CHUNK_BYTES))
@@ -171,7 +169,7 @@ def test_a_cable_that_stops_carrying_the_raised_rate_ends_no_transfer(served_lin
     big = MemoryPackage(random.Random(6).randbytes(40 * CHUNK_BYTES))
 
     def worsen(progress):
-        if progress.bytes_done > 20 * CHUNK_BYTES:
+        if progress.bytes_done > 30 * CHUNK_BYTES:
             line.carries_baud = OPENING
 
     with Board(open_link(SerialAddress(Path(line.host_tty), OPENING)), "test") as board:

@@ -107,8 +107,7 @@ class _Board:
             signal.signal(number, lambda *_: self._stop.set())
         signal.signal(signal.SIGUSR1, lambda *_: self._cut.set())
         self._line = PacedLine(_BAUD)
-        tasks = (self._line.run, self._bridge)
-        self._threads = [threading.Thread(target=task, args=(self._stop,), daemon=True) for task in tasks]
+        self._carrier = threading.Thread(target=self._bridge, name="bridge", daemon=True)
         self._machine: Machine | None = None
         self._disks: Disks | None = None
 
@@ -120,8 +119,8 @@ class _Board:
             run(["mke2fs", "-q", "-t", "ext4", "-L", "state", str(disk), _STATE_SIZE])
         self._disks = Disks(image, disk, self._work / "start.tar")
         url = self._write_start()
-        for thread in self._threads:
-            thread.start()
+        self._line.start()
+        self._carrier.start()
         self._boot()
         endpoints: dict[str, object] = {
             "process": os.getpid(),
@@ -147,9 +146,8 @@ class _Board:
         self._stop.set()
         if self._machine is not None:
             self._machine.kill()
-        for thread in self._threads:
-            if thread.is_alive():
-                thread.join(timeout=2)
+        if self._carrier.is_alive():
+            self._carrier.join(timeout=2)
         self._line.close()
         (self._state / ENDPOINTS).unlink(missing_ok=True)
         shutil.rmtree(self._work, ignore_errors=True)
@@ -173,19 +171,19 @@ class _Board:
         self._machine = Machine(self._disks, self._work, self._port)
         self._machine.await_agent(_BOOT_S)
 
-    def _bridge(self, stop: threading.Event) -> None:
+    def _bridge(self) -> None:
         """Carry bytes between the paced line and the machine's serial port, over every boot."""
         tty = os.open(self._line.board_tty, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
         make_raw(tty, _BAUD)
-        while not stop.is_set():
+        while not self._stop.is_set():
             machine = self._machine
             try:
                 if machine is not None:
                     with machine.connect_serial() as port:
-                        _carry(tty, port, stop)
+                        _carry(tty, port, self._stop)
             except OSError:
                 pass
-            stop.wait(_POLL_S)
+            self._stop.wait(_POLL_S)
 
 
 def _log(text: str) -> None:
