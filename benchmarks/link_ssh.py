@@ -51,31 +51,35 @@ def ssh_rows(bench: Benchmark) -> None:
             bench.row(name, None, "1", note="skipped: no sshd or sftp; apt-get install openssh-server openssh-client")
         return
     with _serving(sshd, "127.0.0.1", _free_port(), (), ()) as server:
-        ours_s, theirs_s = _seconds(server)
+        ours_s, theirs_s, _ = _seconds(server)
         note = f"{_MIB} MiB: ours {ours_s:.2f} s, sftp {theirs_s:.2f} s, best of {_ROUNDS} each, connecting included"
         bench.row("ratio_vs_sftp", theirs_s / ours_s, "1", peer="sftp", note=note)
     if (reason := cannot_shape()) is not None:
         bench.row("ratio_vs_sftp_100mbit", None, "1", note=f"skipped: {reason}")
         return
     with shaped_link(), _serving(sshd, ADDRESSES[1], 22022, within(0), within(1)) as server:
-        ours_s, theirs_s = _seconds(server)
+        ours_s, theirs_s, push_s = _seconds(server)
     note = f"100 Mbit/s, 10 ms, namespaces: ours {ours_s:.2f} s, sftp {theirs_s:.2f} s"
     bench.row("ratio_vs_sftp_100mbit", theirs_s / ours_s, "1", at_least=0.95, peer="sftp", note=note)
-    share = (_MIB << 20) / ours_s / RATE_BYTES_S
-    bench.row("share_100mbit", share, "1", at_least=0.95, peer="100 Mbit/s", note="payload, connecting included")
+    note = (
+        f"payload of the push; {ours_s - push_s:.2f} s of connecting are not in it; 0.965 is left of 1500-byte packets"
+    )
+    bench.row("share_100mbit", (_MIB << 20) / push_s / RATE_BYTES_S, "1", at_least=0.95, peer="100 Mbit/s", note=note)
 
 
-def _seconds(server: _Server) -> tuple[float, float]:
-    """Return the best time of ours and of sftp, in turns."""
-    ours, theirs = [], []
+def _seconds(server: _Server) -> tuple[float, float, float]:
+    """Return the best time of ours and of sftp, in turns, connecting included, and of our push alone."""
+    ours, theirs, pushes = [], [], []
     payload = server.folder / "payload"
     payload.write_bytes(random.Random(1).randbytes(_MIB << 20))  # noqa: S311  # incompressible, not secret
     for _ in range(_ROUNDS):
         command = [*server.within, sys.executable, "-m", "benchmarks.ssh_push", server.url, str(_MIB)]
         done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=_LIMIT_S)
-        ours.append(float(json.loads(done.stdout)["seconds"]))
+        took = json.loads(done.stdout)
+        ours.append(float(took["seconds"]))
+        pushes.append(float(took["push_s"]))
         theirs.append(_sftp(server, payload))
-    return min(ours), min(theirs)
+    return min(ours), min(theirs), min(pushes)
 
 
 def _sftp(server: _Server, payload: Path) -> float:

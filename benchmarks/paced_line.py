@@ -51,7 +51,7 @@ class KeepingService:
         self.stored: dict[bytes, bytes] = {}
         self._offered: list[bytes] = []
         self.chunks_received = 0
-        self.installed: bytes | None = None
+        self._digest, self._digested = hashlib.sha256(), 0  # of the chunks so far, while others are on their way
 
     def info(self) -> m.BoardInfo:
         """Return a board without anything; the audit carries the count of chunks received."""
@@ -65,6 +65,7 @@ class KeepingService:
         for index, digest in enumerate(self._offered):
             if digest not in self.stored:
                 missing[index // 8] |= 1 << index % 8
+        self._digest, self._digested = hashlib.sha256(), 0
         return m.Wanted("b", bytes(missing))
 
     def chunk(self, index: int, data: bytes) -> None:
@@ -73,13 +74,19 @@ class KeepingService:
             raise RejectedError(RejectReason.CHUNK, f"chunk {index}")
         self.chunks_received += 1
         self.stored[self._offered[index]] = data
+        self._digest_on()
+
+    def _digest_on(self) -> None:
+        while self._digested < len(self._offered) and self._offered[self._digested] in self.stored:
+            self._digest.update(self.stored[self._offered[self._digested]])
+            self._digested += 1
 
     def finish(self) -> m.Installed:
         """Digest the whole."""
-        if any(digest not in self.stored for digest in self._offered):
+        self._digest_on()
+        if self._digested < len(self._offered):
             raise BoardError("chunks are missing")
-        self.installed = b"".join(self.stored[digest] for digest in self._offered)
-        return m.Installed("b", hashlib.sha256(self.installed).hexdigest())
+        return m.Installed("b", self._digest.hexdigest())
 
     def audit(self, since: int) -> m.Audit:
         """Return one entry: how many chunks have been received."""
