@@ -61,9 +61,7 @@ def ssh_rows(bench: Benchmark) -> None:
         ours_s, theirs_s, push_s = _seconds(server)
     note = f"100 Mbit/s, 10 ms, namespaces: ours {ours_s:.2f} s, sftp {theirs_s:.2f} s"
     bench.row("ratio_vs_sftp_100mbit", theirs_s / ours_s, "1", at_least=0.95, peer="sftp", note=note)
-    note = (
-        f"payload of the push; {ours_s - push_s:.2f} s of connecting are not in it; 0.965 is left of 1500-byte packets"
-    )
+    note = f"payload of the push, {ours_s - push_s:.2f} s of connecting not in it; packets of 1500 bytes leave 0.965"
     bench.row("share_100mbit", (_MIB << 20) / push_s / RATE_BYTES_S, "1", at_least=0.95, peer="100 Mbit/s", note=note)
 
 

@@ -86,7 +86,13 @@ class KeepingService:
         self._digest_on()
         if self._digested < len(self._offered):
             raise BoardError("chunks are missing")
+        self._kept = tuple(self._offered)
         return m.Installed("b", self._digest.hexdigest())
+
+    @property
+    def installed(self) -> bytes | None:
+        """What was finished last, or None."""
+        return None if self._kept is None else b"".join(self.stored[digest] for digest in self._kept)
 
     def audit(self, since: int) -> m.Audit:
         """Return one entry: how many chunks have been received."""
