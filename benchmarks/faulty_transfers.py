@@ -1,12 +1,13 @@
-"""Small transfers over cables that lose, repeat, damage, cut short, stall and pull out, in virtual time.
+"""Small transfers over cables that lose, repeat, damage, cut short, stall, pull out, and carry some rates only.
 
-Each seed is a cable, a payload and a mixture of faults. Real are the host's client, the board's server, both sessions
-and what is stored; only time and cable are virtual, so that a seed repeats exactly: ``python -m
+All in virtual time. Each seed is a cable, a payload and a mixture of faults. Real are the host's client, the board's
+server, both sessions and what is stored; only time and cable are virtual, so that a seed repeats exactly: ``python -m
 benchmarks.faulty_transfers SEED`` shows one.
 """
 
 from __future__ import annotations
 
+import math
 import random
 import sys
 from collections import Counter
@@ -33,6 +34,8 @@ _MOST_CHUNKS = 8
 _SITTINGS = 12  # how often a broken transfer is begun again on a mended cable
 _LIMIT_S = 3600.0
 _RATES = (11_520.0, 92_160.0, 300_000.0)
+_BAUDS = ((), (115_200, 921_600), (115_200, 921_600, 3_000_000))  # without a rate to agree on, and with
+_CARRIES = (math.inf, 921_600, 115_200)  # above it the cable gives garbage
 _BLOCK = 250
 
 
@@ -76,12 +79,15 @@ def transfer(seed: int) -> Transfer:
     source = random.Random(seed)  # noqa: S311  # repeatable, not secret
     payload = source.randbytes(source.randrange(1, _MOST_CHUNKS * _CHUNK_BYTES))
     package, service = PlainPackage(payload, _CHUNK_BYTES), KeepingService()
-    board = Connection(Role.BOARD, reliable=False)
     faults, rate = _faults(source), source.choice(_RATES)
-    error, repeated = "", 0
+    bauds, carries_baud = source.choice(_BAUDS), source.choice(_CARRIES)
+    board = Connection(Role.BOARD, reliable=False, bauds=bauds)
+    error, repeated, begin_s = "", 0, 1000.0
     for sitting in range(1, _SITTINGS + 1):
-        host = Connection(Role.HOST, reliable=False, session=source.randrange(1, 2**32))
-        cable = VirtualCable(host, board, source.randrange(2**32), faults, rate_bytes_s=rate)
+        host = Connection(Role.HOST, reliable=False, session=source.randrange(2**24, 2**32), bauds=bauds)
+        cable = VirtualCable(
+            host, board, source.randrange(2**32), faults, rate_bytes_s=rate, carries_baud=carries_baud, begin_s=begin_s
+        )
         try:
             said = _push(cable, package, service)
         except HungError:
@@ -93,6 +99,7 @@ def transfer(seed: int) -> Transfer:
             return Transfer(seed, End.FAILED, sitting, repeated, str(other))
         finally:
             repeated += host.statistics.retransmissions
+            begin_s = cable.now_s
         right = service.installed == payload and said == package.digest
         return Transfer(seed, End.INSTALLED if right else End.WRONG, sitting, repeated)
     return Transfer(seed, End.FAILED if service.installed in (None, payload) else End.WRONG, sitting, repeated, error)

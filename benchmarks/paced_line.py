@@ -51,6 +51,7 @@ class KeepingService:
         self.stored: dict[bytes, bytes] = {}
         self._offered: list[bytes] = []
         self.chunks_received = 0
+        self._kept: tuple[bytes, ...] | None = None
         self._digest, self._digested = hashlib.sha256(), 0  # of the chunks so far, while others are on their way
 
     def info(self) -> m.BoardInfo:

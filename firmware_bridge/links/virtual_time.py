@@ -50,6 +50,7 @@ class VirtualCable:
         rate_bytes_s: float = 92160.0,
         delay_s: float = 0.008,
         carries_baud: float = math.inf,
+        begin_s: float | None = None,
     ) -> None:
         """Join two ends.
 
@@ -61,10 +62,11 @@ class VirtualCable:
             rate_bytes_s: of each direction, when the ends have no rate of their own.
             delay_s: until a byte that has left arrives.
             carries_baud: what is sent faster arrives as garbage, and so does what the ends have set differently.
+            begin_s: the time at first; an end that was on another cable before must not see it run backwards.
         """
         self.ends = [host, board]
         self.rate, self.delay = rate_bytes_s, delay_s
-        self.now_s = 1000.0 + seed % 997 / 7
+        self.now_s = 1000.0 + seed % 997 / 7 if begin_s is None else begin_s
         self.carries_baud = carries_baud
         self.wire_bytes = [0, 0]
         self._bauds = [host.baud, board.baud]

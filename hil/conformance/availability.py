@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -12,10 +13,12 @@ from numpy.typing import NDArray
 
 from firmware_bridge.errors import BridgeError
 from firmware_bridge.protocol import messages as m
+from firmware_bridge.protocol.frames import RateAnswer, RateRequest
 from hil.conformance.rules import (
     ACCEPTED,
     BUSY,
     FAULT,
+    OVER_A_LINE,
     OVER_SSH,
     SURVIVED,
     Case,
@@ -127,6 +130,68 @@ def _vanished(shop: Workshop) -> Iterator[Case]:
         yield Case(label, act)
 
 
+def _slow(shop: Workshop) -> Iterator[Case]:
+    """Hosts that take their time, in sessions that go on to the end."""
+    for label, (offered_s, between_s, dribbles) in {
+        "thinks-after-the-offer": (2.5, 0.0, False), "thinks-between-chunks": (0.0, 0.4, False),
+        "in-tiny-pieces": (0.0, 0.0, True),
+    }.items():  # fmt: skip
+        package = shop.fresh_package()
+
+        def script(
+            session: RawSession,
+            package: RawPackage = package,
+            offered_s: float = offered_s,
+            between_s: float = between_s,
+            dribbles: bool = dribbles,
+        ) -> str:
+            if dribbles:
+                session.dribble()
+            session.ask(m.Offer(package.head))
+            time.sleep(offered_s)
+            for index in range(package.chunk_count):
+                session.tell(m.Chunk(index, package.chunk(index), deflated=False))
+                time.sleep(between_s)
+            session.ask(m.Finish())
+            return ACCEPTED
+
+        yield Case(label, in_own_session(script))
+
+
+def _rates(shop: Workshop) -> Iterator[Case]:
+    """Agreements on the line's rate that the host does not keep."""
+    inserted: dict[str, RateRequest | RateAnswer] = {
+        "agreed-and-not-kept": RateRequest((3_000_000, 2_000_000, 1_500_000)),
+        "rates-that-do-not-exist": RateRequest((1, 0, 2**32 - 1)),
+        "no-rate-at-all": RateRequest(()),
+        "an-answer": RateAnswer(3_000_000),
+    }
+    for label, frame in inserted.items():
+
+        def script(session: RawSession, frame: RateRequest | RateAnswer = frame) -> str:
+            session.insert(frame)
+            session.ask(m.GetInfo())
+            return SURVIVED
+
+        yield Case(label, in_own_session(script))
+    package = shop.fresh_package()
+
+    def vanished(target: Target) -> str:
+        target.board.close()
+        try:
+            session = RawSession(target.open_link(), raises_rate=True)
+            session.ask(m.Offer(package.head))
+            for index in range(package.chunk_count):
+                session.tell(m.Chunk(index, package.chunk(index), deflated=False))
+            session.ask(m.GetInfo())
+            session.vanish()
+        finally:
+            target.reopen()
+        return SURVIVED
+
+    yield Case("kept-and-vanished", vanished)
+
+
 def _flood(shop: Workshop) -> Iterator[Case]:
     package = shop.package()
     heads = {"frames": b"\x89KSM" + bytes(200), "signatures": package.head[:-1] + b"\0", "large": bytes(8000)}
@@ -208,6 +273,24 @@ RULES = (
         "a board that is busy for ever",
         (ACCEPTED,),
         _vanished,
+    ),
+    Rule(
+        "slow-host",
+        Group.AVAILABILITY,
+        "a host that takes its time is served to the end",
+        "transfers that fail on a busy bench, and never at a desk",
+        (ACCEPTED,),
+        _slow,
+    ),
+    Rule(
+        "line-rate",
+        Group.AVAILABILITY,
+        "a rate that the host does not keep is dropped by itself",
+        "a board off the line until somebody drives there",
+        (SURVIVED,),
+        _rates,
+        needs=OVER_A_LINE,
+        silent=True,
     ),
     Rule(
         "flood",

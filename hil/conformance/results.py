@@ -16,7 +16,7 @@ from hil.errors import EvidenceError
 
 __all__ = ["CaseResult", "ConformanceResults", "RuleFacts", "Status"]
 
-_SCHEMA = 1
+_SCHEMA = 2
 
 
 class Status(Enum):
@@ -102,6 +102,7 @@ class ConformanceResults:
         emulated: whether it is an emulated board.
         rules: what was tried.
         cases: each case, in order.
+        planned: how many there would have been, had nobody interrupted the run.
         agent_deaths: how often the agent started anew without having been asked.
         started_s: when it began, seconds since 1970.
         seconds: wall time.
@@ -114,14 +115,20 @@ class ConformanceResults:
     emulated: bool
     rules: tuple[RuleFacts, ...]
     cases: tuple[CaseResult, ...]
+    planned: int
     agent_deaths: int
     started_s: float
     seconds: float
 
     @property
     def passed(self) -> bool:
-        """Whether nothing counts against the board."""
-        return not self.agent_deaths and not any(case.counts_against for case in self.cases)
+        """Whether all was tried, and nothing counts against the board."""
+        return self.complete and not self.agent_deaths and not any(case.counts_against for case in self.cases)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the run came to its end."""
+        return len(self.cases) == self.planned
 
     @property
     def counts(self) -> Counter[Status]:

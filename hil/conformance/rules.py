@@ -15,8 +15,8 @@ from firmware_bridge.package.reasons import RejectReason
 from hil.conformance.workshop import Workshop
 
 __all__ = [
-    "ACCEPTED", "BUSY", "FAULT", "ON_DISK", "OVER_SSH", "SURVIVED", "Act", "Case", "Group", "Rule", "Target",
-    "offers", "provides",
+    "ACCEPTED", "BUSY", "FAULT", "ON_DISK", "OVER_A_LINE", "OVER_SSH", "SURVIVED", "Act", "Case", "Group", "Rule",
+    "Target", "offers", "provides",
 ]  # fmt: skip
 
 ACCEPTED = "accepted"
@@ -49,9 +49,10 @@ class Needs(Enum):
     LINK = "a link"
     DISK = "the board's disk within reach, as an emulated board has it"
     SSH = "a second session, as SSH gives it"
+    LINE = "a serial line, which has a rate"
 
 
-ON_DISK, OVER_SSH = Needs.DISK, Needs.SSH
+ON_DISK, OVER_SSH, OVER_A_LINE = Needs.DISK, Needs.SSH, Needs.LINE
 
 
 @dataclass

@@ -9,7 +9,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +23,19 @@ from firmware_bridge.links.link import Link
 from firmware_bridge.protocol.messages import AuditEntry, SlotInfo
 from hil.bench import reachable
 from hil.conformance.results import CaseResult, ConformanceResults, RuleFacts, Status
-from hil.conformance.rules import ACCEPTED, BUSY, FAULT, ON_DISK, OVER_SSH, SURVIVED, Case, Rule, Target, observed
+from hil.conformance.rules import (
+    ACCEPTED,
+    BUSY,
+    FAULT,
+    ON_DISK,
+    OVER_A_LINE,
+    OVER_SSH,
+    SURVIVED,
+    Case,
+    Rule,
+    Target,
+    observed,
+)
 from hil.conformance.workshop import Workshop
 from hil.virtual.emulated import EmulatedBoard
 
@@ -53,12 +65,16 @@ def run_conformance(
         expected_failures: names of rules, or of cases as ``rule/label``, that this board is known to fail.
         progress: told of each case.
 
+    Returns:
+        What was found; after an interruption, until then.
+
     Raises:
         BenchError: there is no such board, or it holds a trust store already.
         TransferError: the board does not answer any more, also after a while.
     """
     with _board_at(address) as (real, disk):
-        reach = Reach(lambda: open_link(real), not isinstance(real, SerialAddress), disk)
+        on_a_line = isinstance(real, SerialAddress)
+        reach = Reach(lambda: open_link(real), not on_a_line, disk, on_a_line)
         return attack(reach, rules, expected_failures=expected_failures, progress=progress)
 
 
@@ -70,11 +86,13 @@ class Reach:
         open_link: opens a link to it.
         many_links: whether a second link can be open beside the first.
         disk: the folder that is the board's disk, None where it is out of reach.
+        on_a_line: whether its links are serial lines.
     """
 
     open_link: Callable[[], Link]
     many_links: bool = True
     disk: Path | None = None
+    on_a_line: bool = False
 
 
 def attack(
@@ -90,11 +108,12 @@ def attack(
     try:
         run.prepare()
         planned = [(rule, case) for rule in rules for case in rule.cases(run.target.workshop)]
-        for index, (rule, case) in enumerate(planned):
-            progress(index, len(planned), f"{rule.name}/{case.label}")
-            run.cases.append(run.try_case(rule, case))
-        progress(len(planned), len(planned), "done")
-        return run.results(rules, time.monotonic() - begun_s)
+        with suppress(KeyboardInterrupt):  # what was found until then is told
+            for index, (rule, case) in enumerate(planned):
+                progress(index, len(planned), f"{rule.name}/{case.label}")
+                run.cases.append(run.try_case(rule, case))
+            progress(len(planned), len(planned), "done")
+        return run.results(rules, len(planned), time.monotonic() - begun_s)
     finally:
         run.close()
 
@@ -178,6 +197,8 @@ class _Run:
     def _applies(self, rule: Rule) -> bool:
         if rule.needs is ON_DISK:
             return self._reach.disk is not None
+        if rule.needs is OVER_A_LINE:
+            return self._reach.on_a_line
         return rule.needs is not OVER_SSH or self._reach.many_links
 
     def _broken_promises(self, rule: Rule, got: str) -> tuple[str, ...]:
@@ -221,7 +242,7 @@ class _Run:
                     raise
                 time.sleep(0.1)
 
-    def results(self, rules: Sequence[Rule], seconds: float) -> ConformanceResults:
+    def results(self, rules: Sequence[Rule], planned: int, seconds: float) -> ConformanceResults:
         info = self._info
         facts = tuple(RuleFacts(r.name, r.group.value, r.promise, r.why, r.origin, r.expected) for r in rules)
         return ConformanceResults(
@@ -232,6 +253,7 @@ class _Run:
             emulated=info.emulated,
             rules=facts,
             cases=tuple(self.cases),
+            planned=planned,
             agent_deaths=self._deaths,
             started_s=round(time.time() - seconds, 3),
             seconds=seconds,

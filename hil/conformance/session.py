@@ -9,11 +9,12 @@ from types import TracebackType
 
 from firmware_bridge.errors import BoardBusyError, BoardError, RejectedError, TransferError
 from firmware_bridge.links.conversation import Conversation
-from firmware_bridge.links.link import Link
+from firmware_bridge.links.link import Link, RatedLink, bauds_of
 from firmware_bridge.package.reasons import RejectReason
 from firmware_bridge.protocol import messages as m
 from firmware_bridge.protocol.codec import MESSAGES_VERSION
 from firmware_bridge.protocol.connection import Connection
+from firmware_bridge.protocol.frames import Frame, pack
 from firmware_bridge.protocol.states import Role
 from hil.conformance.rules import Act, Target
 
@@ -23,11 +24,12 @@ _PATIENCE_S = 20.0
 
 
 class _Severable:
-    """A link that can be cut: then nothing is written to it any more, not even a farewell."""
+    """A link that can be cut: then nothing is written to it any more, not even a farewell; or one that dribbles."""
 
     def __init__(self, link: Link) -> None:
         self._link = link
         self.severed = False
+        self.piece_bytes = 0
 
     @property
     def name(self) -> str:
@@ -40,9 +42,18 @@ class _Severable:
     def read(self, timeout_s: float) -> bytes:
         return self._link.read(timeout_s)
 
+    @property
+    def bauds(self) -> tuple[int, ...]:
+        return bauds_of(self._link)
+
+    def set_baud(self, baud: int) -> None:
+        if isinstance(self._link, RatedLink):
+            self._link.set_baud(baud)
+
     def write(self, data: bytes) -> None:
         if not self.severed:
-            self._link.write(data)
+            for at in range(0, len(data), self.piece_bytes or len(data)):
+                self._link.write(data[at : at + (self.piece_bytes or len(data))])
 
     def close(self) -> None:
         self._link.close()
@@ -51,15 +62,21 @@ class _Severable:
 class RawSession:
     """An open session; as a context manager it ends with the block."""
 
-    def __init__(self, link: Link, host: str = "conformance, second session") -> None:
+    def __init__(self, link: Link, host: str = "conformance, second session", *, raises_rate: bool = False) -> None:
         """Open a session on ``link``, which it closes in the end.
+
+        Args:
+            link: to the board.
+            host: who it says it is.
+            raises_rate: whether it agrees on faster rates with the board, as a usual host does.
 
         Raises:
             TransferError: nobody answers.
         """
         self._link = _Severable(link)
-        session = secrets.randbelow(2**32 - 2**24) + 2**24
-        connection = Connection(Role.HOST, reliable=link.reliable, session=session)
+        self._number = secrets.randbelow(2**32 - 2**24) + 2**24
+        bauds = self._link.bauds if raises_rate else ()
+        connection = Connection(Role.HOST, reliable=link.reliable, session=self._number, bauds=bauds)
         self._conversation = Conversation(self._link, connection, time.monotonic)
         self.ask(m.Hello(MESSAGES_VERSION, host))
 
@@ -98,6 +115,14 @@ class RawSession:
             case m.Fault():
                 raise BoardError(answer.detail)
         return answer
+
+    def insert(self, frame: Frame) -> None:
+        """Put a frame on the link that the session knows nothing of."""
+        self._link.write(b"\0" + pack(frame, self._number, from_board=False))
+
+    def dribble(self) -> None:
+        """Write some bytes at a time from now on, which end nowhere near a frame's end."""
+        self._link.piece_bytes = 7
 
     def vanish(self) -> None:
         """Drop the link in the middle, without a word."""

@@ -38,7 +38,9 @@ def command(
     BOARD is any board's URL; the default is a fresh emulated board. A board that is not emulated must be factory-new:
     the suite provisions a trust store of its own, and the board must be reset afterwards.
 
-    Exit codes: 0 the board conforms, 1 it does not.
+    Ctrl-C ends the run early; the reports then say what was found until then.
+
+    Exit codes: 0 the board conforms, 1 it does not, 130 it was not tried to the end.
     """
     from firmware_bridge.host.address import BoardAddress
     from hil.conformance.catalogue import chosen
@@ -64,6 +66,8 @@ def command(
     if html is not None:
         write_html(results, html)
     _print(results)
+    if not results.complete:
+        return ExitCode.INTERRUPTED
     return ExitCode.PASS if results.passed else ExitCode.LIMIT_FAILED
 
 
@@ -91,6 +95,8 @@ def _print(results: ConformanceResults) -> None:
         if case.counts_against:
             click.secho(_line(case), fg="red")
     verdict = "conforms" if results.passed else "does NOT conform"
+    if not results.complete:
+        verdict = f"was not tried to the end ({results.planned - len(results.cases)} cases are left)"
     click.echo(
         f"{results.board} {results.serial} {verdict}: {results.tried} cases of {len(results.rules)} classes over "
         f"{results.link} in {results.seconds:.0f} s, the agent died {results.agent_deaths} times"

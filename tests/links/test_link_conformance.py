@@ -15,8 +15,8 @@ from firmware_bridge.links.serial import open_serial
 from firmware_bridge.links.socket import socket_link
 from firmware_bridge.links.ssh import open_ssh
 from firmware_bridge.links.tty import tty_link
+from hil.link_conformance import LinkConformance
 from hil.virtual.line import PacedLine
-from tests.links.conformance import LinkConformance
 from tests.links.own_sshd import SSHD, OwnSshd, bridge_command
 
 
@@ -61,7 +61,10 @@ class TestSerialLink(LinkConformance):
     @pytest.fixture
     def ends(self):
         with PacedLine(3_000_000) as line:
-            host, board = open_serial(line.host_tty, 3_000_000), tty_link(line.board_tty, 3_000_000)
+            host, board = (
+                open_serial(line.host_tty, 921600, fastest=3_000_000),
+                tty_link(line.board_tty, 921600, fastest=3_000_000),
+            )
             yield host, board
             host.close()
             board.close()

@@ -16,7 +16,7 @@ from firmware_bridge.host.address import BoardAddress
 from firmware_bridge.host.open import open_link
 from firmware_bridge.links.ssh import open_ssh
 from firmware_bridge.links.ssh_route import find_route
-from tests.links.conformance import read_exactly
+from hil.link_conformance import read_exactly
 from tests.links.own_sshd import SSHD, OwnSshd
 
 needs_sshd = pytest.mark.skipif(not Path(SSHD).exists(), reason="no sshd: apt-get install openssh-server")

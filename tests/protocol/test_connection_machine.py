@@ -19,6 +19,8 @@ SILENCE_S = 1e6  # silence has tests of its own; here a long wait must not end a
 MOST_WRITES = 40
 HEALING_STEPS = 4000
 
+BAUDS = (1200, 2400, 4800)  # slow: whatever is sent is worth an agreement
+
 ends = st.sampled_from([HOST, BOARD])
 
 
@@ -29,18 +31,22 @@ class TwoEnds(RuleBasedStateMachine):
         super().__init__()
         self.now_s = 1000.0
         self.sessions = 0
-        self.board = Connection(Role.BOARD, reliable=False, sizes=SMALL, silence_s=SILENCE_S)
+        self.board = Connection(Role.BOARD, reliable=False, sizes=SMALL, silence_s=SILENCE_S, bauds=BAUDS)
+        self.bauds = [BAUDS[0], BAUDS[0]]
+        self.carries_baud = BAUDS[-1]
         self.begin()
 
     def begin(self) -> None:
         """A host starts; an earlier one on this line is forgotten without a word."""
         self.sessions += 1
+        session = self.sessions * 0x9E3779B1 % 2**32
         self.host = Connection(
-            Role.HOST, reliable=False, session=self.sessions * 0x9E3779B1 % 2**32, sizes=SMALL, silence_s=SILENCE_S
+            Role.HOST, reliable=False, session=session, sizes=SMALL, silence_s=SILENCE_S, bauds=BAUDS
         )
         self.host.open()
         self.ends = [self.host, self.board]
         self.on_way = getattr(self, "on_way", None) or [deque(), deque()]
+        self.bauds[HOST] = BAUDS[0]
         self.sent: list[list[m.Message]] = [[], []]
         self.got: list[list[m.Message]] = [[], []]
         self.epoch = self.board.epoch
@@ -67,10 +73,12 @@ class TwoEnds(RuleBasedStateMachine):
     @rule(end=ends, most=st.integers(1, 10))
     def writes(self, end: int, most: int) -> None:
         for _ in range(most):
+            self.bauds[end] = self.ends[end].baud
             data = self.ends[end].data_to_send(self.now_s)
-            if not data or len(self.on_way[end]) > MOST_WRITES:
+            if len(self.on_way[end]) > MOST_WRITES or (not data and self.ends[end].baud == self.bauds[end]):
                 return
-            self.on_way[end].append(data)
+            if data:
+                self.on_way[end].append((self.bauds[end], data))
 
     @precondition(lambda self: any(self.on_way))
     @rule(
@@ -79,17 +87,18 @@ class TwoEnds(RuleBasedStateMachine):
     def arrives(self, end: int, fate: str, data: st.DataObject) -> None:
         if not self.on_way[end]:
             return
-        piece = self.on_way[end].popleft()
+        baud, piece = self.on_way[end].popleft()
         at = data.draw(st.integers(0, len(piece) - 1))
         if fate == "damaged":
             piece = piece[:at] + bytes([piece[at] ^ data.draw(st.integers(1, 255))]) + piece[at + 1 :]
         elif fate == "cut":
             piece = piece[:at]
         for _ in range({"lost": 0, "twice": 2}.get(fate, 1)):
-            self.hand_over(1 - end, piece)
+            self.hand_over(1 - end, piece, baud)
 
-    def hand_over(self, end: int, piece: bytes) -> None:
-        self.ends[end].receive_data(piece, self.now_s)
+    def hand_over(self, end: int, piece: bytes, baud: int) -> None:
+        clean = baud == self.bauds[end] and baud <= self.carries_baud
+        self.ends[end].receive_data(piece if clean else bytes(byte ^ 0xB5 for byte in piece), self.now_s)
         if end == BOARD and self.board.epoch != self.epoch:
             self.epoch = self.board.epoch
             self.got[BOARD].clear()
@@ -107,7 +116,11 @@ class TwoEnds(RuleBasedStateMachine):
 
     @rule(noise=st.sampled_from([b"\0", b"login: ", b"\xff\x00\x01", b"\x05abc\x00"]), end=ends)
     def something_else_is_on_the_line(self, noise: bytes, end: int) -> None:
-        self.hand_over(end, noise)
+        self.hand_over(end, noise, self.bauds[end])
+
+    @rule(baud=st.sampled_from(BAUDS))
+    def the_cable_is_another(self, baud: int) -> None:
+        self.carries_baud = baud
 
     @rule()
     def a_new_host_starts(self) -> None:
@@ -131,7 +144,8 @@ class TwoEnds(RuleBasedStateMachine):
             for end in (HOST, BOARD):
                 self.writes(end, 4)
                 while self.on_way[end]:
-                    self.hand_over(1 - end, self.on_way[end].popleft())
+                    baud, piece = self.on_way[end].popleft()
+                    self.hand_over(1 - end, piece, baud)
                 self.reads(end)
             if self.open and all(self.got[end] == self.sent[1 - end] for end in (HOST, BOARD)):
                 return

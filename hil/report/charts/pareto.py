@@ -11,6 +11,7 @@ from hil.report.charts.svg import Scale
 __all__ = ["ParetoPoint", "pareto_chart"]
 
 _WIDTH, _HEIGHT = 860.0, 360.0
+_LETTER, _LINE = 6.8, 15.0  # about what a letter and a line of a label take
 _LEFT, _RIGHT, _TOP, _BOTTOM = 66.0, 20.0, 36.0, 312.0
 
 
@@ -44,8 +45,29 @@ def pareto_chart(points: Sequence[ParetoPoint], others: Sequence[ParetoPoint], l
         kind = "f2 dot" if point.chosen else "f1 dot" if point in points else "f6 dot"
         parts.append(svg.line(x(point.watts), y(point.loss), x(point.watts), y(point.upper), "whisker"))
         parts.append(svg.circle(x(point.watts), y(point.loss), 6 if point.chosen else 4, kind, title))
-        if point.chosen or point not in points:
-            parts.append(svg.text(x(point.watts) + 9, y(point.loss) - 7, point.name))
+    named = [(point.name, x(point.watts), y(point.loss)) for point in every if point.chosen or point not in points]
+    parts += _labels(named)
     middle = (_LEFT + _WIDTH - _RIGHT) / 2
     parts.append(svg.text(middle, _HEIGHT - 10, "power of the board, modelled", "t mute", "middle"))
     return svg.document(_WIDTH, _HEIGHT, parts, "Predicted loss in the worst condition against power")
+
+
+def _labels(named: Sequence[tuple[str, float, float]]) -> list[str]:
+    """Return names beside their points ``(name, x, y)``: each where it is inside, and covers no other name."""
+    parts: list[str] = []
+    taken: list[tuple[float, float, float]] = []  # left, baseline, width
+    for name, x, y in named:
+        width = _LETTER * len(name)
+        places = [(x + 9, y - 7), (x + 9, y + 17), (x - 9 - width, y - 7), (x - 9 - width, y + 17), (x + 9, y - 24)]
+        free = [place for place in places if place[0] >= _LEFT and place[0] + width <= _WIDTH]
+        free = [place for place in free if not any(_overlap(place, width, other) for other in taken)]
+        left, base = (free or places)[0]
+        taken.append((left, base, width))
+        parts.append(svg.text(left, base, name))
+    return parts
+
+
+def _overlap(place: tuple[float, float], width: float, other: tuple[float, float, float]) -> bool:
+    left, base = place
+    other_left, other_base, other_width = other
+    return left < other_left + other_width and other_left < left + width and abs(base - other_base) < _LINE

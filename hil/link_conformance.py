@@ -1,4 +1,10 @@
-"""What every link promises. Subclass `LinkConformance` and give it a fixture ``ends`` with two joined links."""
+"""What every link promises, as tests for any implementation of `firmware_bridge.links.link.Link`.
+
+class TestMyLink(LinkConformance):
+    @pytest.fixture
+    def ends(self):
+        yield host, board          # two joined links: the host's end, the board's
+"""
 
 from __future__ import annotations
 
@@ -9,10 +15,15 @@ import time
 import pytest
 
 from firmware_bridge.errors import TransferError
-from firmware_bridge.links.link import Link
+from firmware_bridge.links.link import Link, RatedLink, bauds_of
+
+__all__ = ["LinkConformance", "read_exactly"]
+
+Ends = tuple[Link, Link]
 
 
 def read_exactly(link: Link, size: int, limit_s: float = 20.0) -> bytes:
+    """Return ``size`` bytes, or what came of them in time."""
     data = b""
     end = time.monotonic() + limit_s
     while len(data) < size and time.monotonic() < end:
@@ -21,15 +32,20 @@ def read_exactly(link: Link, size: int, limit_s: float = 20.0) -> bytes:
 
 
 class LinkConformance:
-    """The tests; ``ends`` is (host's end, board's end)."""
+    """The tests; ``ends`` is (host's end, board's end).
 
-    closes_the_other_end = True  # a serial line does not tell that the other end was closed
+    Attributes:
+        closes_the_other_end: whether the other end is told that one was closed; a serial line does not tell.
+        large_bytes: how much a large write is.
+    """
+
+    closes_the_other_end = True
     large_bytes = 1_000_000
 
-    def test_it_has_a_name_that_says_which_link_it_is(self, ends):
+    def test_it_has_a_name_that_says_which_link_it_is(self, ends: Ends) -> None:
         assert ":" in ends[0].name
 
-    def test_every_byte_value_crosses_both_ways_unchanged(self, ends):
+    def test_every_byte_value_crosses_both_ways_unchanged(self, ends: Ends) -> None:
         host, board = ends
         everything = bytes(range(256)) + b"\r\n\x03\x04\x11\x13\x1a\x7f"
         host.write(everything)
@@ -37,24 +53,24 @@ class LinkConformance:
         board.write(everything)
         assert read_exactly(host, len(everything)) == everything
 
-    def test_reading_silence_returns_nothing_after_the_timeout(self, ends):
+    def test_reading_silence_returns_nothing_after_the_timeout(self, ends: Ends) -> None:
         begun = time.monotonic()
         assert ends[0].read(0.1) == b""
         assert 0.08 <= time.monotonic() - begun < 2.0
 
-    def test_reading_without_patience_returns_at_once(self, ends):
+    def test_reading_without_patience_returns_at_once(self, ends: Ends) -> None:
         begun = time.monotonic()
         assert ends[0].read(0.0) == b""
         assert time.monotonic() - begun < 0.5
 
-    def test_reading_returns_what_is_there_without_waiting_for_more(self, ends):
+    def test_reading_returns_what_is_there_without_waiting_for_more(self, ends: Ends) -> None:
         host, board = ends
         board.write(b"x")
         begun = time.monotonic()
         assert host.read(10.0) == b"x"
         assert time.monotonic() - begun < 5.0
 
-    def test_a_large_write_blocks_until_it_is_read_and_loses_nothing(self, ends):
+    def test_a_large_write_blocks_until_it_is_read_and_loses_nothing(self, ends: Ends) -> None:
         host, board = ends
         data = random.Random(1).randbytes(self.large_bytes)
         writer = threading.Thread(target=host.write, args=(data,))
@@ -64,7 +80,7 @@ class LinkConformance:
         assert not writer.is_alive()
         assert got == data
 
-    def test_both_directions_at_once_from_two_threads_each(self, ends):
+    def test_both_directions_at_once_from_two_threads_each(self, ends: Ends) -> None:
         data = random.Random(2).randbytes(self.large_bytes // 4)
         got: dict[int, bytes] = {}
         threads = [threading.Thread(target=end.write, args=(data,)) for end in ends]
@@ -78,7 +94,7 @@ class LinkConformance:
             thread.join(60)
         assert got == {0: data, 1: data}
 
-    def test_a_closed_link_refuses_to_read_and_write(self, ends):
+    def test_a_closed_link_refuses_to_read_and_write(self, ends: Ends) -> None:
         host, _ = ends
         host.close()
         with pytest.raises(TransferError):
@@ -86,11 +102,11 @@ class LinkConformance:
         with pytest.raises(TransferError):
             host.write(b"x")
 
-    def test_closing_twice_is_allowed(self, ends):
+    def test_closing_twice_is_allowed(self, ends: Ends) -> None:
         ends[0].close()
         ends[0].close()
 
-    def test_closing_ends_a_read_in_another_thread_soon(self, ends):
+    def test_closing_ends_a_read_in_another_thread_soon(self, ends: Ends) -> None:
         host, _ = ends
         seen: list[object] = []
 
@@ -108,7 +124,22 @@ class LinkConformance:
         assert not thread.is_alive()
         assert isinstance(seen[0], TransferError)
 
-    def test_the_other_end_notices_the_close_after_reading_what_came_before(self, ends):
+    def test_both_ends_of_a_line_can_be_set_to_each_rate_that_they_share(self, ends: Ends) -> None:
+        """For `RatedLink`s: what was written before has left before the rate changes."""
+        host, board = ends
+        shared = [baud for baud in bauds_of(host) if baud in bauds_of(board)]
+        if not shared:
+            pytest.skip("a link without a rate")
+        for baud in [*shared, shared[0]]:
+            for end in ends:
+                assert isinstance(end, RatedLink)
+                end.set_baud(baud)
+            host.write(b"there" * 20)
+            assert read_exactly(board, 100) == b"there" * 20
+            board.write(b"back" * 20)
+            assert read_exactly(host, 80) == b"back" * 20
+
+    def test_the_other_end_notices_the_close_after_reading_what_came_before(self, ends: Ends) -> None:
         if not self.closes_the_other_end:
             pytest.skip("a serial line does not tell")
         host, board = ends
