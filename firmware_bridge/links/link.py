@@ -51,9 +51,12 @@ class RatedLink(Link, Protocol):
         ...
 
     def set_baud(self, baud: int) -> None:
-        """Set the rate to one of `bauds`, once all that was written has left.
+        """Set the rate to one of `bauds`, once all that was written has left; what was not read may be dropped.
 
         A port that cannot do it stays as it is: a session finds out by itself whether a line carries.
+
+        Raises:
+            TransferError: the link is closed, or cannot go back to the rate that it was opened at.
         """
         ...
 

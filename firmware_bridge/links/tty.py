@@ -6,12 +6,13 @@ The host's end, with locks against other programs and any baud rate, is `firmwar
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import termios
 import time
 from collections.abc import Callable
 
-from firmware_bridge.errors import BenchError, InputError
+from firmware_bridge.errors import BenchError, InputError, TransferError
 from firmware_bridge.links.descriptor import DescriptorLink
 
 __all__ = ["FASTEST_BAUD", "TtyLink", "line_bauds", "make_raw", "tty_link"]
@@ -20,6 +21,7 @@ FASTEST_BAUD = 3_000_000
 """What USB adapters and UARTs of boards commonly reach."""
 
 _LADDER = (115200, 230400, 460800, 921600, 1_500_000, 2_000_000, 3_000_000, 4_000_000)
+_LEAVING_BITS = 160  # of a frame that a UART still holds
 _LEAVING_S = 0.03  # a USB adapter says that all has left when its own buffer still holds some
 
 _IFLAG, _OFLAG, _CFLAG, _LFLAG, _ISPEED, _OSPEED, _CC = range(7)  # order of termios.tcgetattr
@@ -35,7 +37,7 @@ def make_raw(descriptor: int, baud: int) -> None:
     if speed is None:
         raise InputError(f"a baud rate of {baud} is not one of the terminal's; use e.g. 115200, 921600 or 3000000")
     modes = termios.tcgetattr(descriptor)
-    modes[_IFLAG] = termios.IGNBRK
+    modes[_IFLAG] = 0  # a break, which is what a much slower sender looks like, is a zero byte
     modes[_OFLAG] = 0
     modes[_CFLAG] = termios.CS8 | termios.CREAD | termios.CLOCAL
     modes[_LFLAG] = 0
@@ -71,11 +73,34 @@ class TtyLink(DescriptorLink):
         return self._bauds
 
     def set_baud(self, baud: int) -> None:
-        """Set the rate, once all that was written has left; a port that cannot do it stays as it is."""
-        with contextlib.suppress(OSError, ValueError, termios.error, InputError):
-            termios.tcdrain(self._writing)
-            time.sleep(_LEAVING_S)
-            self._set_rate(baud)
+        """Set the rate, once all that was written has left, and drop what came at the old one.
+
+        A port that cannot do a rate stays as it is, which the session finds out; but the first one must be had back.
+
+        Raises:
+            TransferError: the link is closed, or the port does not go back to the rate that it was opened at.
+        """
+        with self._in_write:
+            self._check()
+            with contextlib.suppress(termios.error, OSError):
+                self._drain()
+            self._check()
+            try:
+                self._set_rate(baud)
+                termios.tcflush(self._reading, termios.TCIFLUSH)
+            except (OSError, ValueError, termios.error, InputError) as error:
+                if baud == self._bauds[0]:
+                    raise TransferError(f"{self._name} does not go back to {baud} baud: {error}") from error
+
+    def _drain(self) -> None:
+        while True:
+            try:
+                termios.tcdrain(self._writing)
+                break
+            except termios.error as error:
+                if error.args[0] != errno.EINTR:
+                    raise
+        time.sleep(max(_LEAVING_S, _LEAVING_BITS / self._bauds[0]))
 
 
 def tty_link(path: str, baud: int, *, fastest: int = 0) -> TtyLink:

@@ -266,6 +266,7 @@ class Connection:
         self._move(Event.OPEN)
         self.session, self.epoch = frame.session, self.epoch + 1
         self._begin(frame.segment_bytes, frame.frame_bytes, frame.window_segments)
+        self._rate.on_open()
         self._heard(now_s)
         self._control.clear()
         self._control.append(self._grant_frame())
@@ -308,7 +309,7 @@ class Connection:
         Call again until it returns ``b""`` and `baud` is what it was: each call's bytes count as sent at ``now_s``.
         """
         if self._rate.baud != self._baud:
-            self._on_new_rate()
+            self._on_new_rate(now_s)
         self._tick(now_s)
         if self._rate.baud != self._baud:
             return b""  # the driver sets the line first
@@ -343,8 +344,9 @@ class Connection:
             self._liveness.pinged(now_s)
         return frames
 
-    def _on_new_rate(self) -> None:
+    def _on_new_rate(self, now_s: float) -> None:
         self._baud = self._rate.baud
+        self._rate.on_set(now_s)
         self._out.on_new_rate()
         self._last_sent_s = -math.inf  # what comes next begins with a zero byte
 
@@ -361,11 +363,12 @@ class Connection:
             if not self._reliable:
                 self._out.on_timeout(now_s)
                 self._rate.on_load(self._out.unsent_bytes, self._out.sizer.carried_share, now_s)
-            self._rate.on_silence(self._liveness.waited_s(now_s), now_s)
+            self._rate.asked_s = self._liveness.asked_s
             self._rate.tick(now_s)
             if self._wants_ping(now_s):
                 self._out.request_ping()
-        if self._state in (State.OPENING, State.OPEN) and self._liveness.is_gone(now_s):
+        gone_s = min(self._liveness.gone_s(), self._rate.lost_s())
+        if self._state in (State.OPENING, State.OPEN) and now_s > gone_s:
             self._fail(TransferError(self._silence_text()))
 
     def _wants_ping(self, now_s: float) -> bool:
@@ -385,7 +388,10 @@ class Connection:
             return max(0.0, self._retry_s - now_s)
         if self._state is not State.OPEN:
             return None
-        due_s = min(self._liveness.due_s(blocked=self._waits_for_credit), self._rate.due_s())
+        self._rate.asked_s = self._liveness.asked_s
+        due_s = min(self._liveness.gone_s(), self._rate.due_s())
+        if not self._rate.holds:
+            due_s = min(due_s, self._liveness.ping_due_s(blocked=self._waits_for_credit))
         deadline_s = None if self._reliable else self._out.deadline_s()
         if deadline_s is not None:
             due_s = min(due_s, deadline_s)

@@ -172,8 +172,8 @@ def pack(frame: Frame, key: int, *, from_board: bool) -> bytes:
         case Ping():
             body = _PING.pack(Kind.PING | flag, frame.number)
         case Close():
-            text = frame.reason.encode()[:_CLOSE_TEXT_BYTES]
-            body = bytes([Kind.CLOSE | flag]) + text
+            text = frame.reason.encode()[:_CLOSE_TEXT_BYTES].decode(errors="ignore")  # no half of a character
+            body = bytes([Kind.CLOSE | flag]) + text.encode()
         case RateRequest():
             body = bytes([Kind.RATE_REQUEST | flag]) + b"".join(map(_BAUD.pack, frame.bauds[:_BAUDS_MOST]))
         case RateAnswer():

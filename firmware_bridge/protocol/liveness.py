@@ -20,6 +20,7 @@ class Liveness:
 
     Attributes:
         silence_s: how long the other end may be silent.
+        asked_s: since when an answer is due, or None.
     """
 
     def __init__(self, role: Role, *, reliable: bool, silence_s: float | None = None) -> None:
@@ -35,30 +36,26 @@ class Liveness:
         self.silence_s = silence_s or (_BOARD_SILENCE_S if role is Role.BOARD else usual_s)
         self._heard_s = 0.0
         self._pinged_s = 0.0
-        self._asked_s: float | None = None
+        self.asked_s: float | None = None
 
     def heard(self, now_s: float) -> None:
         """Note a frame of the other end."""
-        self._heard_s, self._asked_s = now_s, None
+        self._heard_s, self.asked_s = now_s, None
 
     def asked(self, now_s: float) -> None:
         """Note that something has been sent which the other end answers."""
-        if self._asked_s is None:
-            self._asked_s = now_s
+        if self.asked_s is None:
+            self.asked_s = now_s
 
     def pinged(self, now_s: float) -> None:
         """Note that a ping has been sent."""
         self._pinged_s = now_s
         self.asked(now_s)
 
-    def waited_s(self, now_s: float) -> float:
-        """Return for how long an answer has been due, 0 when none is."""
-        return 0.0 if self._asked_s is None else now_s - self._asked_s
-
-    def is_gone(self, now_s: float) -> bool:
-        """Return whether the other end has been silent for too long."""
-        silent_s = self.waited_s(now_s) if self._role is Role.HOST else now_s - self._heard_s
-        return silent_s > self.silence_s
+    def gone_s(self) -> float:
+        """Return when the other end will have been silent for too long, or infinity."""
+        since_s = self.asked_s if self._role is Role.HOST else self._heard_s
+        return math.inf if since_s is None else since_s + self.silence_s
 
     def ping_due_s(self, *, blocked: bool) -> float:
         """Return when to ask for a sign of life, or for credit (``blocked``) whose notice may have been lost."""
@@ -67,7 +64,3 @@ class Liveness:
         if self._role is Role.BOARD:
             return math.inf
         return max(self._heard_s, self._pinged_s) + _KEEPALIVE_S
-
-    def due_s(self, *, blocked: bool) -> float:
-        """Return when there is something to decide."""
-        return min(self.ping_due_s(blocked=blocked), self._heard_s + self.silence_s)

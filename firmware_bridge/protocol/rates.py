@@ -25,6 +25,7 @@ _WORTH_S = 0.15  # what waits to be sent takes longer than an agreement does
 _ASK_S = 0.25
 _ASK_TIMES = 4  # a board of an older version ignores the request
 _ATTEMPTS = 4  # rates tried in vain, at 0.7 s each, before the host is content with the first one
+_QUEUED_BYTES = 2048  # of the board's, before its answer
 _PROBE_S = 0.1
 _SETTLE_S = 0.05  # the board's answer has left before its line is set
 _TRIAL_HOST_S = 0.6
@@ -33,6 +34,7 @@ _DEAF_HOST_S = 2.0
 _DEAF_BOARD_S = 1.0  # while bytes arrive that are no frames: the host is back already, or is another one
 _DEAF_BYTES = 32
 _SILENT_BOARD_S = 5.0  # a host pings every two seconds
+_LOST_BOARD_S = 5.0  # a host that is back at the first rate pings every tenth of a second
 _AGAIN_S = 5.0
 
 
@@ -41,12 +43,14 @@ class LineRate:
 
     Attributes:
         baud: what the line is to be set to before anything more is sent; 0 on a link without a rate.
+        asked_s: since when an answer of the other end is due, or None.
     """
 
     def __init__(self, bauds: Sequence[int] = ()) -> None:
         """Begin at ``bauds[0]``; the others are what the line can be set to as well."""
         self._bauds = tuple(bauds)
         self.baud = self._opening = self._bauds[0] if bauds else 0
+        self.asked_s: float | None = None
         self._ping_s = math.inf
 
     @property
@@ -85,11 +89,18 @@ class LineRate:
     def on_load(self, unsent_bytes: int, carried_share: float, now_s: float) -> None:
         """Take what waits to be sent, and which share of the line carries payload at its error rate."""
 
-    def on_silence(self, waited_s: float, now_s: float) -> None:
-        """Note for how long an answer has been due."""
+    def on_set(self, now_s: float) -> None:
+        """Note that the line has been set to `baud`."""
 
     def tick(self, now_s: float) -> None:
         """Give up what has not worked in time."""
+
+    def lost_s(self) -> float:
+        """Return when the other end counts as lost over a change of rates, or infinity."""
+        return math.inf
+
+    def on_open(self) -> None:
+        """Begin a session."""
 
     def wants_ping(self, now_s: float) -> bool:
         """Return whether to find out, now, if the line carries at this rate."""
@@ -130,13 +141,15 @@ class HostRate(LineRate):
         """Return when there is something to do, or infinity."""
         if self._phase is _Phase.TRYING:
             return min(self._ping_s, self._until_s)
+        if self._phase is _Phase.STEADY:
+            return self._deaf_s()
         return self._ask_s if self._phase is _Phase.ASKING else self._ping_s
 
     def on_load(self, unsent_bytes: int, carried_share: float, now_s: float) -> None:
         """Ask for a faster rate when that pays, and for a slower one that would carry more."""
         if not self.baud or self._phase is not _Phase.STEADY:
             return
-        if self._attempts and unsent_bytes * _BITS_PER_BYTE / self.baud > _WORTH_S:
+        if self._attempts and now_s >= self._quiet_until_s and unsent_bytes * _BITS_PER_BYTE / self.baud > _WORTH_S:
             faster = [baud for baud in self._bauds if self.baud < baud < self._below]
             self._ask(sorted(faster, reverse=True), now_s)
         elif self.raised and now_s >= self._quiet_until_s:
@@ -155,11 +168,13 @@ class HostRate(LineRate):
         """Return the request, repeated until it is answered."""
         if self._phase is not _Phase.ASKING or now_s < self._ask_s:
             return None
-        if not self._left:
+        if not self._left:  # an older board, or one that has much to say first
+            attempts = max(0, self._attempts - 2)
             self._settle()
+            self._attempts, self._quiet_until_s = attempts, now_s + _AGAIN_S
             return None
         self._left -= 1
-        self._ask_s = now_s + _ASK_S
+        self._ask_s = now_s + max(_ASK_S, _QUEUED_BYTES * _BITS_PER_BYTE / self._opening)
         return RateRequest(self._asked)
 
     def on_answer(self, baud: int, now_s: float) -> None:
@@ -180,17 +195,20 @@ class HostRate(LineRate):
             self._phase, self._ping_s = _Phase.STEADY, math.inf
 
     def tick(self, now_s: float) -> None:
-        """Go back to the first rate when the new one does not carry."""
+        """Go back to the first rate when the new one does not carry, or no longer."""
         if self._phase is _Phase.TRYING and now_s >= self._until_s:
             self._below = self.baud
             self._attempts = max(0, self._attempts - 1)
             self._return(now_s)
-
-    def on_silence(self, waited_s: float, now_s: float) -> None:
-        """Go back to the first rate when this one does not carry any more."""
-        if self._phase is _Phase.STEADY and self.raised and waited_s >= _DEAF_HOST_S:
+        elif now_s >= self._deaf_s():
             self._below, self._attempts = self.baud, 1
             self._return(now_s)
+
+    def _deaf_s(self) -> float:
+        """Return when a raised rate counts as one that does not carry any more."""
+        if self._phase is not _Phase.STEADY or not self.raised or self.asked_s is None:
+            return math.inf
+        return self.asked_s + _DEAF_HOST_S
 
     def _return(self, now_s: float) -> None:
         self.baud = self._opening
@@ -200,28 +218,42 @@ class HostRate(LineRate):
         self._phase, self._ping_s, self._attempts = _Phase.STEADY, math.inf, 0
 
 
+class _Stage(Enum):
+    STEADY = "steady"
+    CHANGING = "changing"  # the answer is on its way out, the line has its old rate still
+    TRIAL = "trial"  # at the new rate, without having heard anything
+
+
 class BoardRate(LineRate):
     """The board's end: it answers, changes, and goes back when the host is not heard any more."""
 
     def __init__(self, bauds: Sequence[int] = ()) -> None:
         """Begin at ``bauds[0]``; the others are what the line can be set to as well."""
         super().__init__(bauds)
+        self._stage = _Stage.STEADY
         self._answer: int | None = None
-        self._trial = False
         self._heard_s = 0.0
         self._bytes = 0
+        self._fallen_s: float | None = None
 
     def due_s(self) -> float:
         """Return when there is something to do, or infinity."""
-        if not self.raised:
+        if self._fallen_s is not None:
+            return self.lost_s()
+        if not self.raised or self._stage is _Stage.CHANGING:
             return math.inf
-        deaf = self._bytes >= _DEAF_BYTES
-        return self._heard_s + (_TRIAL_BOARD_S if self._trial else _DEAF_BOARD_S if deaf else _SILENT_BOARD_S)
+        if self._stage is _Stage.TRIAL:
+            return self._heard_s + _TRIAL_BOARD_S
+        return self._heard_s + (_DEAF_BOARD_S if self._bytes >= _DEAF_BYTES else _SILENT_BOARD_S)
 
     def reset(self) -> None:
         """Go back to the first rate: the session is over."""
         super().reset()
-        self._answer, self._trial = None, False
+        self.on_open()
+
+    def on_open(self) -> None:
+        """Forget the agreement of another session; a new one begins at the rate at which it was asked for."""
+        self._stage, self._answer, self._fallen_s = _Stage.STEADY, None, None
 
     def on_bytes(self, count: int) -> None:
         """Count what arrives, frames or not."""
@@ -229,11 +261,12 @@ class BoardRate(LineRate):
 
     def on_heard(self, now_s: float) -> None:
         """Note a frame of the session: the rate carries."""
-        self._trial, self._bytes, self._heard_s = False, 0, now_s
+        if self._stage is not _Stage.CHANGING:  # else it came at the old one
+            self._stage, self._bytes, self._heard_s, self._fallen_s = _Stage.STEADY, 0, now_s, None
 
     def on_request(self, bauds: tuple[int, ...]) -> None:
         """Take the host's request."""
-        if not self._trial:
+        if self._stage is _Stage.STEADY:
             self._answer = next((baud for baud in bauds if baud in self._bauds), 0)
 
     def next_frame(self, now_s: float) -> RateAnswer | None:
@@ -242,10 +275,21 @@ class BoardRate(LineRate):
         if answer is None:
             return None
         if answer not in (0, self.baud):
-            self.baud, self._trial, self._heard_s, self._bytes = answer, True, now_s, 0
+            self.baud, self._stage = answer, _Stage.CHANGING
+        self._heard_s = now_s
         return RateAnswer(answer)
+
+    def on_set(self, now_s: float) -> None:
+        """Begin the trial: the line has the new rate."""
+        if self._stage is _Stage.CHANGING:
+            self._stage, self._bytes, self._heard_s = _Stage.TRIAL, 0, now_s
 
     def tick(self, now_s: float) -> None:
         """Go back to the first rate when the host is not heard at this one."""
-        if now_s >= self.due_s():
+        if self._fallen_s is None and now_s >= self.due_s():
             self.reset()
+            self._fallen_s = now_s
+
+    def lost_s(self) -> float:
+        """Return when a host counts as lost that is not heard at the first rate either, where it would be at once."""
+        return math.inf if self._fallen_s is None else self._fallen_s + _LOST_BOARD_S

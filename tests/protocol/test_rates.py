@@ -11,6 +11,7 @@ from firmware_bridge.links.faults import Faults
 from firmware_bridge.protocol import messages as m
 from firmware_bridge.protocol.connection import Connection
 from firmware_bridge.protocol.frames import RateAnswer, RateRequest, pack
+from firmware_bridge.protocol.rates import BoardRate, HostRate
 from firmware_bridge.protocol.states import Role, State
 from tests.protocol.simulated_line import SimulatedLine
 from tests.protocol.test_connection import HELLO, chunks, send_all
@@ -164,9 +165,150 @@ def test_whatever_is_lost_of_an_agreement_the_transfer_arrives(seed):
     send_all(line, chunks(seed, 24), 1200)
 
 
-@pytest.mark.parametrize("answer", [0, 12345, SLOW])
+@pytest.mark.parametrize("answer", [0, 12345, SLOW, FAST, FASTER])
 def test_an_answer_that_was_not_asked_for_changes_nothing(answer):
     line = SimulatedLine(13, bauds=BAUDS)
     send_all(line, [HELLO])
     line.host.receive_data(pack(RateAnswer(answer), line.host.session, from_board=True), line.now)
     assert line.host.baud == SLOW
+
+
+def test_a_late_answer_changes_nothing_any_more():
+    line = rated_line(14, carries_baud=SLOW)
+    send_all(line, chunks(14, 16))
+    line.host.receive_data(pack(RateAnswer(FASTER), line.host.session, from_board=True), line.now)
+    assert line.host.baud == SLOW
+
+
+def test_what_follows_a_change_begins_with_a_zero_byte():
+    line = rated_line(15)
+    line.host.send(chunks(15, 1)[0])
+    assert line.run(lambda: line.board.baud == FASTER, 5)
+    seen = b""
+    while not seen:
+        line.board.receive_data(b"", line.now)
+        line.host.receive_data(pack(RateAnswer(FASTER), line.host.session, from_board=True), line.now)
+        line.now_s += 0.01
+        seen = line.host.data_to_send(line.now) if line.host.baud == FASTER else b""
+    assert seen.startswith(b"\0")
+
+
+def test_what_was_on_its_way_when_the_rate_changed_is_sent_again_at_once():
+    line = rated_line(16)
+    for message in chunks(16, 16):
+        line.host.send(message)
+    assert line.run(lambda: bauds(line) == (FASTER, FASTER) and len(line.received[line.board]) > 4, 10)
+    line.carries_baud = SLOW
+    assert line.run(lambda: bauds(line) == (SLOW, SLOW), 6)
+    begun = line.now
+    assert line.run(lambda: len(line.received[line.board]) > 5, 30)
+    assert line.now - begun < 3 * 16384 * 10 / SLOW, "it waited for timers"
+
+
+def test_an_idle_host_notices_after_two_seconds_that_the_board_is_not_heard():
+    line = rated_line(17)
+    send_all(line, chunks(17, 16))
+    line.carries_baud = SLOW
+    assert line.run(lambda: line.host.baud == SLOW, 4.2)  # a ping every two seconds, and two seconds for its answer
+
+
+def test_asking_does_not_keep_the_processor_busy():
+    host = Connection(Role.HOST, reliable=False, session=2**24, bauds=BAUDS)
+    line = SimulatedLine(18, bauds=BAUDS)
+    send_all(line, [HELLO])
+    host, now = line.host, line.now + 1.99  # when it would ping soon
+    host.send(chunks(18, 1)[0])
+    wakes = 0
+    while now < line.now + 3.2:
+        wakes += 1
+        while host.data_to_send(now):
+            pass
+        now += max(1e-3, host.next_timeout_s(now))
+    assert wakes < 60
+
+
+@pytest.mark.parametrize("after_s", [0.08, 0.3, 0.9])
+def test_a_host_that_leaves_while_a_rate_is_tried_does_not_hold_the_board(after_s):
+    line = rated_line(19, carries_baud=SLOW)
+    line.host.send(chunks(19, 1)[0])
+    begun = line.now
+    line.run(lambda: line.now >= begun + after_s, 2)
+    line.host.close()
+    assert line.run(lambda: line.board.state is State.LISTENING, 12)
+    assert line.board.baud == SLOW
+
+
+class TestBoardRate:
+    """The board's end by itself: times from the answer on."""
+
+    def changed(self) -> BoardRate:
+        rate = BoardRate(BAUDS)
+        rate.on_heard(10.0)
+        rate.on_request((FASTER, FAST))
+        assert rate.next_frame(10.0) == RateAnswer(FASTER)
+        return rate
+
+    def test_the_trial_begins_when_the_line_is_set_and_ends_unheard(self):
+        rate = self.changed()
+        rate.tick(15.0)  # as long as the answer takes to leave
+        assert rate.baud == FASTER
+        rate.on_set(15.0)
+        rate.tick(15.79)
+        assert rate.baud == FASTER
+        rate.tick(15.81)
+        assert rate.baud == SLOW
+
+    def test_what_is_heard_before_the_line_is_set_proves_nothing(self):
+        rate = self.changed()
+        rate.on_heard(10.01)
+        rate.on_request((FASTER, FAST))  # repeated
+        assert rate.next_frame(10.02) is None
+        rate.on_set(10.05)
+        rate.tick(10.9)
+        assert rate.baud == SLOW
+
+    def test_a_rate_at_which_the_host_was_heard_lasts_five_seconds_of_silence(self):
+        rate = self.changed()
+        rate.on_set(10.05)
+        rate.on_heard(10.1)
+        rate.on_bytes(31)  # too few to mean anything
+        rate.tick(15.0)
+        assert rate.baud == FASTER
+        rate.tick(15.2)
+        assert rate.baud == SLOW
+
+    def test_garbage_ends_it_after_one_second(self):
+        rate = self.changed()
+        rate.on_set(10.05)
+        rate.on_heard(10.1)
+        rate.on_bytes(32)
+        rate.tick(11.0)
+        assert rate.baud == FASTER
+        rate.tick(11.2)
+        assert rate.baud == SLOW
+
+    def test_a_host_that_is_not_heard_after_the_way_back_is_lost_after_five_seconds(self):
+        rate = self.changed()
+        rate.on_set(10.0)
+        rate.tick(10.9)
+        assert rate.lost_s() == pytest.approx(15.9)
+        rate.on_heard(11.0)
+        assert rate.lost_s() == float("inf")
+
+    @pytest.mark.parametrize("forget", [BoardRate.reset, BoardRate.on_open])
+    def test_an_agreement_belongs_to_its_session(self, forget):
+        rate = BoardRate(BAUDS)
+        rate.on_request((FASTER,))
+        forget(rate)
+        assert rate.next_frame(10.0) is None
+
+
+def test_a_host_asks_a_silent_board_twice_and_not_for_ever():
+    rate = HostRate(BAUDS)
+    asked = 0
+    for at in range(3000):
+        rate.on_load(100_000, 0.97, at / 100)
+        asked += rate.next_frame(at / 100) is not None
+        rate.tick(at / 100)
+    assert asked == 8
+    assert not rate.holds
