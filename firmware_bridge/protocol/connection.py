@@ -7,7 +7,6 @@ in seconds from any monotonic origin. Messages are delivered exactly once and in
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -348,7 +347,6 @@ class Connection:
         self._baud = self._rate.baud
         self._rate.on_set(now_s)
         self._out.on_new_rate()
-        self._last_sent_s = -math.inf  # what comes next begins with a zero byte
 
     def _tick(self, now_s: float) -> None:
         if self._state is State.OPENING and now_s >= self._retry_s:
