@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from firmware_bridge.errors import TransferError
 from firmware_bridge.links.link import Link
 
-__all__ = ["FaultSource", "Faults", "FaultyLink", "Struck"]
+__all__ = ["FaultSource", "Faults", "FaultyLink", "Struck", "garbled"]
 
 _GARBAGE = (b"ks100 login: ", b"\x00\x00", b"[    0.1234] boot\r\n", b"\x05abc\x00")
 
@@ -144,3 +144,14 @@ class FaultyLink:
     def _check(self) -> None:
         if self._broken.is_set():
             raise TransferError(f"{self.name} was disconnected")
+
+
+def garbled(data: bytes, sent_baud: int, heard_baud: int) -> bytes:
+    """Return what a UART at another rate makes of ``data``.
+
+    A slower one sees fewer bytes. For one that is ten times as fast every run of low bits is a break: a zero byte.
+    """
+    if heard_baud >= 10 * sent_baud > 0:
+        return bytes(len(data))
+    every = max(1, round(sent_baud / heard_baud)) if heard_baud else 1
+    return bytes(byte ^ 0xB5 for byte in data[::every])

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable
 
 from firmware_bridge.errors import TransferError
-from firmware_bridge.links.faults import Faults, FaultSource
+from firmware_bridge.links.faults import Faults, FaultSource, garbled
 from firmware_bridge.protocol.connection import Connection, Statistics
 from firmware_bridge.protocol.messages import Message
 from firmware_bridge.protocol.states import State
@@ -23,7 +23,6 @@ _BUFFER_BYTES = 2048  # what the system's output buffer takes before a writer mu
 _TICK_S = 1e-4
 _IDLE_STEP_S = 0.25
 _BITS_PER_BYTE = 10  # start, eight data, stop
-_GARBAGE = 0xB5
 
 
 class HungError(AssertionError):
@@ -96,8 +95,9 @@ class VirtualCable:
         self.now_s = max(self.now_s, min(at_s, until_s))
         while self._on_way and self._on_way[0][0] <= self.now_s:
             _, _, index, baud, data = heapq.heappop(self._on_way)
-            clean = baud in (0, self._bauds[index] or baud) and baud <= self.carries_baud
-            self.ends[index].receive_data(data if clean else bytes(byte ^ _GARBAGE for byte in data), self.now_s)
+            heard = self._bauds[index] or baud
+            clean = baud in (0, heard) and baud <= self.carries_baud
+            self.ends[index].receive_data(data if clean else garbled(data, baud, heard), self.now_s)
 
     def _rate(self, index: int) -> float:
         baud = self._bauds[index]

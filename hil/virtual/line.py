@@ -21,6 +21,7 @@ from collections import deque
 from collections.abc import Callable
 from types import TracebackType
 
+from firmware_bridge.links.faults import garbled
 from firmware_bridge.links.tty import make_raw
 
 __all__ = ["PacedLine"]
@@ -32,7 +33,6 @@ _PIECES = 8  # taken ahead: the wire must not rest because this host was busy fo
 _RECEIVER_BYTES = 64 * 1024  # the kernel's own limit for a terminal that nobody reads
 _IDLE_POLL_S = 0.1
 _QUIET_S = 10.0
-_GARBAGE = 0xB5
 
 # struct termios2 and its ioctl (asm-generic/termbits.h): the rate as a number, whichever way it was set.
 _TCGETS2 = 0x802C542A
@@ -79,15 +79,16 @@ class PacedLine:
         noise = [_Noise(byte_error_rate, random.Random(seed + n)) for n in range(2)]  # noqa: S311 - noise, no secret
         self.carries_baud = carries_baud
         self._wires = tuple(
-            _Wire(source, sink, turnaround_s / 2, self._carries, each)
+            _Wire(source, sink, turnaround_s / 2, self._carry, each)
             for source, sink, each in ((host, board, noise[0]), (board, host, noise[1]))
         )
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="serial line", daemon=True)
 
-    def _carries(self, source: int, sink: int) -> bool:
-        baud = _baud(source)
-        return baud == _baud(sink) and baud <= self.carries_baud
+    def _carry(self, data: bytes, source: int, sink: int) -> bytes:
+        """Return what arrives of ``data``, before noise."""
+        sent, heard = _baud(source), _baud(sink)
+        return data if sent == heard and sent <= self.carries_baud else garbled(data, sent, heard)
 
     def _run(self) -> None:
         to_board = self._wires[0]
@@ -152,11 +153,11 @@ class _Wire:
     """One direction."""
 
     def __init__(
-        self, source: int, sink: int, delay_s: float, carries: Callable[[int, int], bool], noise: _Noise
+        self, source: int, sink: int, delay_s: float, carry: Callable[[bytes, int, int], bytes], noise: _Noise
     ) -> None:
         self.source = source
         self._delay_s = delay_s
-        self._carries = carries
+        self._carry = carry
         self.last_s = time.monotonic()
         self._sink = sink
         self._noise = noise
@@ -178,9 +179,7 @@ class _Wire:
             return
         self.last_s = now_s
         self._free_s = max(now_s, self._free_s) + len(data) * _BITS_PER_BYTE / baud
-        arriving = (
-            self._noise(data) if self._carries(self.source, self._sink) else bytes(byte ^ _GARBAGE for byte in data)
-        )
+        arriving = self._noise(self._carry(data, self.source, self._sink))
         self._travelling.append((self._free_s + self._delay_s, arriving))
 
     def deliver(self, now_s: float) -> float | None:
