@@ -124,15 +124,23 @@ def _print_front(program: Program, points: Sequence[PlannedChoice]) -> None:
 def _print_trials(choices: Sequence[PlannedChoice], trials: Sequence[Trial], position: int, pool: str) -> None:
     if not trials:
         return
+    from models.evaluation.compare import compare
+
     print_table(
         ("plan", ">predicted", ">measured, worst condition", ">AP50", ""),
         [
-            (choice.plan.name, f"{1e6 * choice.loss:.0f}", f"{1e6 * trial.worst:.0f}",
-             f"{100 * trial.evaluation.ap50:.2f}", "chosen" if number == position else "")
-            for number, (choice, trial) in enumerate(zip(choices, trials, strict=True))
+            (choice.plan.name if choice else "all INT8", f"{1e6 * choice.loss:.0f}" if choice else "",
+             f"{1e6 * trial.worst:.0f}", f"{100 * trial.evaluation.ap50:.2f}", "chosen" if number == position else "")
+            for number, (choice, trial) in enumerate(zip((*choices, None), trials, strict=True))
         ],
-        title=f"the best {len(trials)} as real graphs on {pool}",
+        title=f"the best {len(choices)} as real graphs on {pool}, and all INT8",
     )  # fmt: skip
+    gain = compare(trials[-1].evaluation, trials[position].evaluation)[0]
+    told = "" if gain.upper_points < 0 else ", which is not more than chance gives"
+    click.echo(
+        f"AP50 against all INT8 on {pool}: {-gain.drop_points:+.2f} points"
+        f" ({-gain.upper_points:+.2f} … {-gain.lower_points:+.2f}){told}"
+    )
 
 
 def _print_choice(

@@ -70,15 +70,20 @@ def measured_pairs(
 def tried(
     study: Study, choices: Sequence[PlannedChoice], runtime: str, progress: Progress
 ) -> tuple[int, tuple[Trial, ...]]:
-    """Export and measure choices on the last pool of the study; returns the position of the best, and all."""
+    """Export and measure choices, and all INT8 beside them, on the last pool of the study.
+
+    Returns:
+        The position of the best choice, and the trials: one for each choice, and the last one for all INT8.
+    """
     from models.planning.trial import chosen_of, try_plan
+    from models.quant.plan import STANDARD_PLANS
 
     pool, trials = list(study.pools)[-1], []
-    for number, choice in enumerate(choices, start=1):
-        name = f"{choice.plan.name} of {len(choices)} on {pool}"
-        share = (number - 1) / len(choices)
-        trials.append(try_plan(study, pool, choice.plan, runtime, _part(progress, share, 1 / len(choices), name)))
-    return chosen_of(trials), tuple(trials)
+    plans = [*(choice.plan for choice in choices), STANDARD_PLANS["int8"]]
+    for number, plan in enumerate(plans):
+        part = _part(progress, number / len(plans), 1 / len(plans), f"{plan.name} on {pool}")
+        trials.append(try_plan(study, pool, plan, runtime, part))
+    return chosen_of(trials[:-1]), tuple(trials)
 
 
 def _part(progress: Progress, start: float, part: float, text: str) -> Callable[[int, int], None]:

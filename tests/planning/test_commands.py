@@ -57,7 +57,8 @@ def test_a_plan_is_measured_as_real_graphs_before_it_is_chosen(work: Path, capsy
     assert main(_plan(work, *options, "--picture", str(work / "front.html"))) == 0
     shown = capsys.readouterr().out
     assert "Pareto front" in shown
-    assert "as real graphs on hard-dev" in shown
+    assert "as real graphs on hard-dev, and all INT8" in shown
+    assert "AP50 against all INT8 on hard-dev: " in shown
     assert "greedy order" in shown
     assert PrecisionPlan.load(work / "plan.json").rules
     assert "<svg" in (work / "front.html").read_text()
