@@ -39,7 +39,7 @@ def pareto_chart(points: Sequence[ParetoPoint], others: Sequence[ParetoPoint], l
     parts.append(svg.path([(x(p.watts), y(p.loss)) for p in points], "roof r1"))
     if x.low < limit_watts < x.high:
         parts.append(svg.line(x(limit_watts), _TOP - 6, x(limit_watts), _BOTTOM, "limit"))
-        parts.append(svg.text(x(limit_watts) + 5, _TOP - 8, f"limit {limit_watts:g} W", "t limit-text"))
+        parts.append(svg.text(x(limit_watts) + 5, _TOP - 8, f"limit {limit_watts:.4g} W", "t limit-text"))
     for point in every:
         title = f"{point.name}: {point.watts:.3f} W, {100 * point.loss:.1f} % of the loss of all INT8"
         kind = "f2 dot" if point.chosen else "f1 dot" if point in points else "f6 dot"
