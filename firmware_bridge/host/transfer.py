@@ -48,7 +48,8 @@ class TransferProgress:
 
     Attributes:
         bytes_total: the whole payload.
-        bytes_done: what the board has of it, earlier pushes included.
+        bytes_done: what the board has of it, earlier pushes included; over SSH, what has left for the board: buffers
+            on the way hold up to some megabytes.
         wire_bytes: bytes put on the link for this push, everything included.
         rate_bytes_s: payload a second in this push, or 0 before anything has arrived.
         eta_s: seconds left at this rate, or None before it is known.
@@ -131,10 +132,13 @@ def send_chunks(
         message = chunk_message(index, data, compress=compress)
         if compress:
             compression.report(shrunk=message.deflated)
-        meter.sent(len(data), conversation.send(message, room_bytes=_AHEAD_BYTES))
-        _look(conversation, refused, cancel, 0.0)
-        if meter.due():
-            report(meter.progress())
+        meter.sent(len(data), conversation.send(message))
+        has_room = False
+        while not has_room:
+            _look(conversation, refused, cancel, 0.0)
+            if meter.due():
+                report(meter.progress())
+            has_room = conversation.wait_room(_AHEAD_BYTES, _REPORT_S)
     while not meter.complete():
         _look(conversation, refused, cancel, _REPORT_S)
         report(meter.progress())

@@ -84,13 +84,12 @@ class Conversation:
         """Whether nothing more must be written: the peer has all, or a reliable pipe has taken all."""
         return not self._waiting_bytes()
 
-    def send(self, message: Message, *, epoch: int | None = None, room_bytes: int | None = None) -> int:
+    def send(self, message: Message, *, epoch: int | None = None) -> int:
         """Queue ``message`` and write what the peer has credit for.
 
         Args:
             message: what to send.
             epoch: the session that it belongs to; of another one, the message is dropped.
-            room_bytes: wait until fewer bytes than this are unsent, so that a long transfer does not pile up.
 
         Returns:
             The stream's length after it, to be compared with `acked_bytes`.
@@ -104,12 +103,22 @@ class Conversation:
                 return self._connection.acked_bytes
             end = self._connection.send(message)
         self._flush()
-        if room_bytes is not None:
-            with self._changed:
-                while self._connection.unsent_bytes >= room_bytes:
-                    self._check()
-                    self._changed.wait(_POLL_S)
         return end
+
+    def wait_room(self, ahead_bytes: int, timeout_s: float) -> bool:
+        """Wait until fewer than ``ahead_bytes`` are unsent, so that a long transfer does not pile up.
+
+        Returns:
+            Whether they are; a session that is broken makes no room, and `receive` says why.
+        """
+        deadline_s = self._clock() + timeout_s
+        with self._changed:
+            while self._connection.unsent_bytes >= ahead_bytes:
+                left_s = deadline_s - self._clock()
+                if left_s <= 0 or self._broken is not None or self._connection.failure is not None:
+                    return False
+                self._changed.wait(left_s)
+        return True
 
     def receive(self, timeout_s: float) -> Message | None:
         """Return the next message, or None after ``timeout_s`` seconds without one.

@@ -37,8 +37,12 @@ class Talk(Protocol):
         """Whether nothing more must be written: the peer has all, or a reliable pipe has taken all."""
         ...
 
-    def send(self, message: Message, *, epoch: int | None = None, room_bytes: int | None = None) -> int:
+    def send(self, message: Message, *, epoch: int | None = None) -> int:
         """Queue ``message``; returns the stream's length after it. Raises TransferError when the session is broken."""
+        ...
+
+    def wait_room(self, ahead_bytes: int, timeout_s: float) -> bool:
+        """Wait until fewer than ``ahead_bytes`` are unsent; returns whether. Why there is none, `receive` says."""
         ...
 
     def receive(self, timeout_s: float) -> Message | None:

@@ -186,14 +186,20 @@ class VirtualTalk:
         """Whether the peer has all."""
         return not self._connection.pending_bytes
 
-    def send(self, message: Message, *, epoch: int | None = None, room_bytes: int | None = None) -> int:
-        """Queue ``message``, and wait until fewer than ``room_bytes`` are unsent."""
+    def send(self, message: Message, *, epoch: int | None = None) -> int:
+        """Queue ``message``; returns the stream's length after it."""
         if epoch is not None and epoch != self._connection.epoch:
             return self._connection.acked_bytes
-        end = self._connection.send(message)
-        while room_bytes is not None and self._connection.unsent_bytes >= room_bytes:
-            self._pass_time(math.inf)
-        return end
+        return self._connection.send(message)
+
+    def wait_room(self, ahead_bytes: int, timeout_s: float) -> bool:
+        """Wait until fewer than ``ahead_bytes`` are unsent; returns whether."""
+        deadline_s = self._cable.now_s + timeout_s
+        while self._connection.unsent_bytes >= ahead_bytes:
+            if self._cable.now_s >= deadline_s or self._connection.failure is not None:
+                return False
+            self._pass_time(deadline_s)
+        return True
 
     def receive(self, timeout_s: float) -> Message | None:
         """Return the next message, or None after ``timeout_s`` seconds without one."""
@@ -218,7 +224,5 @@ class VirtualTalk:
         self._meanwhile()
         if self._cable.cut:
             raise TransferError(f"{self.name} was disconnected")
-        if self._connection.failure is not None and self._connection.unsent_bytes:
-            raise self._connection.failure
         if self._cable.now_s > self._limit_s:
             raise HungError(f"{self.name} neither ended nor failed")

@@ -188,6 +188,24 @@ def test_a_board_whose_flash_stalls_stops_the_sender_and_loses_nothing():
     assert service.installed == big.payload
 
 
+def test_a_push_can_be_cancelled_while_the_board_takes_nothing():
+    stall, cancelled_s = threading.Event(), []
+    big = MemoryPackage(random.Random(7).randbytes(60 * CHUNK_BYTES))
+    with memory_board(MemoryService(stall=stall), reliable=False) as (board, _):
+        begun_s = time.monotonic()
+
+        def cancel() -> bool:
+            waited_s = time.monotonic() - begun_s
+            cancelled_s.extend([waited_s] if waited_s > 1 else [])
+            return waited_s > 1
+
+        threading.Timer(8, stall.set).start()
+        with pytest.raises(CancelledError):
+            board.push(big, cancel=cancel)
+        assert cancelled_s[0] < 4
+        stall.set()
+
+
 def test_a_second_host_is_told_who_holds_the_board_and_can_still_look():
     lock, service = SessionLock(), MemoryService()
     with (
@@ -327,6 +345,30 @@ def test_a_broken_link_is_a_transfer_error_and_the_next_push_resumes():
         board.push(big)
     assert service.chunks_received == 64 - have
     assert service.installed == big.payload
+
+
+def test_a_board_that_loses_its_power_ends_a_push_however_much_is_still_to_be_sent():
+    here, there = memory_pair(reliable=False)
+    served = ServedBoard(there, MemoryService())
+    powered = there.write
+    board = Board(here, "test", silence_s=1.0)
+    pushed = []
+
+    def push() -> None:
+        with pytest.raises(TransferError, match="gone silent"):
+            board.push(MemoryPackage(random.Random(8).randbytes(64 * CHUNK_BYTES)), cut)
+        pushed.append(True)
+
+    def cut(progress: TransferProgress) -> None:
+        there.write = lambda _: None  # the line stays open, and nobody answers on it
+
+    there.write = lambda data: (time.sleep(0.005), powered(data))  # a pace, so that there is a middle
+    pushing = threading.Thread(target=push, daemon=True)
+    pushing.start()
+    pushing.join(20)
+    assert pushed == [True]
+    board.close()
+    served.close()
 
 
 @pytest.mark.parametrize("seed", range(12))
