@@ -39,6 +39,7 @@ from hil.conformance.runner import run_conformance
 from hil.powercut.campaign import Harm
 from hil.powercut.parallel import run_all
 from hil.powercut.workshop import Workshop
+from hil.virtual.emulated import EmulatedBoard
 
 _MIB = 1 << 20
 _LOAD_BYTES = 8 * _MIB
@@ -49,6 +50,7 @@ _ANY = BoardContext.any_board()
 def measure(bench: Benchmark) -> None:
     """Measure everything."""
     _conformance(bench)
+    _start(bench)
     _load(bench)
     _receive(bench)
     _inference(bench)
@@ -73,6 +75,17 @@ def _conformance(bench: Benchmark) -> None:
     deaths = sum(run.agent_deaths + run.counts[Status.NO_ANSWER] for run in runs)
     bench.row("agent_deaths", deaths, "", at_most=0)
     bench.row("conformance_s", max(run.seconds for run in runs), "s", at_most=120, note="the slower of the two links")
+
+
+def _start(bench: Benchmark, rounds: int = 3) -> None:
+    """Start emulated boards from nothing, one after the other; the best counts."""
+    took = []
+    for _ in range(rounds):
+        with tempfile.TemporaryDirectory() as folder:
+            begun_s = time.perf_counter()
+            with EmulatedBoard.start(Path(folder) / "state"):
+                took.append(time.perf_counter() - begun_s)
+    bench.row("emulated_start_s", min(took), "s", at_most=2, note="a new board with its SSH server and serial line")
 
 
 def _load(bench: Benchmark, rounds: int = 41) -> None:

@@ -8,6 +8,7 @@ import os
 import random
 import shutil
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -17,8 +18,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import paramiko
+
 from benchmarks.harness import Benchmark
 from benchmarks.shaped_link import ADDRESSES, RATE_BYTES_S, cannot_shape, shaped_link, within
+from firmware_bridge.host.board import Board
+from firmware_bridge.host.open import open_link
 
 __all__ = ["ssh_rows"]
 
@@ -54,6 +59,7 @@ def ssh_rows(bench: Benchmark) -> None:
         ours_s, theirs_s, _ = _seconds(server)
         note = f"{_MIB} MiB: ours {ours_s:.2f} s, sftp {theirs_s:.2f} s, best of {_ROUNDS} each, connecting included"
         bench.row("ratio_vs_sftp", theirs_s / ours_s, "1", peer="sftp", note=note)
+        _request(bench, server)
     if (reason := cannot_shape()) is not None:
         bench.row("ratio_vs_sftp_100mbit", None, "1", note=f"skipped: {reason}")
         return
@@ -63,6 +69,25 @@ def ssh_rows(bench: Benchmark) -> None:
     bench.row("ratio_vs_sftp_100mbit", theirs_s / ours_s, "1", at_least=0.95, peer="sftp", note=note)
     note = f"payload of the push, {ours_s - push_s:.2f} s of connecting not in it; packets of 1500 bytes leave 0.965"
     bench.row("share_100mbit", (_MIB << 20) / push_s / RATE_BYTES_S, "1", at_least=0.95, peer="100 Mbit/s", note=note)
+
+
+def _request(bench: Benchmark, server: _Server, rounds: int = 200) -> None:
+    """Ask the board over SSH, and the same server's sftp for a file's size, in turns; the medians count."""
+    ours, theirs = list[float](), list[float]()
+    with paramiko.SSHClient() as client, Board(open_link(server.url), "benchmark") as board:
+        client.load_host_keys(str(server.folder / "known"))
+        client.connect(server.address, server.port, getpass.getuser(), key_filename=str(server.folder / "id"))
+        with client.open_sftp() as sftp:
+            for _ in range(rounds):
+                begun_s = time.perf_counter()
+                board.info()
+                asked_s = time.perf_counter()
+                sftp.stat("/")
+                ours.append(asked_s - begun_s)
+                theirs.append(time.perf_counter() - asked_s)
+    ours_ms, theirs_ms = (1e3 * statistics.median(side) for side in (ours, theirs))
+    note = f"GetInfo {ours_ms:.2f} ms, stat {theirs_ms:.2f} ms, both by paramiko"
+    bench.row("request_vs_sftp_stat", ours_ms / theirs_ms, "1", peer="paramiko's sftp", note=note)
 
 
 def _seconds(server: _Server) -> tuple[float, float, float]:

@@ -397,15 +397,6 @@ def test_the_wanted_bitmap_is_read_from_its_lowest_bit_and_stops_at_the_last_chu
     assert list(wanted_chunks(b"", 4)) == []
 
 
-def test_a_request_costs_little_beside_the_work():
-    with memory_board() as (board, _):
-        board.info()
-        begun = time.monotonic()
-        for _ in range(50):
-            board.info()
-        assert (time.monotonic() - begun) / 50 < 0.01
-
-
 def test_an_unnamed_board_kind_in_a_fault_is_kept():
     service = MemoryService()
     error = BoardError("hot")

@@ -6,7 +6,6 @@ import random
 import sys
 import tempfile
 import threading
-import time
 from pathlib import Path
 
 import numpy as np
@@ -28,17 +27,16 @@ PACKAGE = MemoryPackage(random.Random(9).randbytes(12 * CHUNK_BYTES))
 
 
 @pytest.mark.parametrize("error_rate", [0.0, 1e-4])
-def test_a_push_over_a_paced_serial_line_uses_nearly_all_of_it(error_rate):
+def test_a_push_over_a_paced_serial_line_repeats_only_what_the_line_damaged(error_rate):
     service = MemoryService()
     with PacedLine(3_000_000, turnaround_s=0.016, byte_error_rate=error_rate, seed=3) as line:
         served = ServedBoard(tty_link(line.board_tty, 3_000_000), service)
         with Board(open_link(SerialAddress(Path(line.host_tty), 3_000_000)), "test") as board:
-            begun = time.monotonic()
             board.push(PACKAGE)
-            share = len(PACKAGE.payload) / (time.monotonic() - begun) / 300_000
+            repeated = board.statistics.retransmissions
         served.close()
     assert service.installed == PACKAGE.payload
-    assert share > 0.6, f"{share:.2f} of the line; far more on a quiet machine"
+    assert (repeated > 0) == (error_rate > 0)
 
 
 def test_a_login_prompt_on_the_line_is_named():
@@ -98,14 +96,9 @@ def test_a_push_over_a_real_ssh_server(ssh_address):
         assert board.activate(installed.slot).slot == "b"
 
 
-def test_a_request_over_ssh_costs_less_than_ten_milliseconds(ssh_address):
+def test_frames_cross_a_real_ssh_server_there_and_back(ssh_address):
     frames = {"eo": np.ones((1, 128, 160, 3), np.int8), "lwir": np.ones((1, 128, 160, 1), np.int8)}
     with Board(open_link(ssh_address.url), "test") as board:
-        board.info()
-        times = []
-        for ask in [board.info] * 30 + [lambda: board.infer(frames)] * 10:
-            begun = time.monotonic()
-            ask()
-            times.append(time.monotonic() - begun)
-    assert sorted(times[:30])[15] < 0.01, f"info: {sorted(times[:30])[15] * 1000:.1f} ms"
-    assert sorted(times[30:])[5] < 0.06, f"infer with 80 KiB there and back: {sorted(times[30:])[5] * 1000:.1f} ms"
+        outputs = board.infer(frames).outputs
+    for name, frame in frames.items():
+        np.testing.assert_array_equal(outputs[f"{name}_out"], frame)

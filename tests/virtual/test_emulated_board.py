@@ -39,13 +39,6 @@ def _install(board, package):
     return board.confirm()
 
 
-def test_a_board_is_up_within_two_seconds(tmp_path, sshd):
-    begin_s = time.monotonic()
-    with EmulatedBoard.start(tmp_path):
-        took_s = time.monotonic() - begin_s
-    assert took_s < 2.0 * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
-
-
 def test_the_board_says_who_it_is(emulated, url):
     with _open(url) as board:
         info = board.info()
@@ -70,7 +63,6 @@ def test_a_package_is_pushed_run_and_measured_on_each_link(url, office):
         measured = board.measure(frames=40, warmup=5, rate_hz=60.0, idle_s=0.5)
     modelled = cost(graph, BoardProfile.load("ks100"))
     assert min(measured.latency_ms) >= modelled.latency_ms
-    assert np.median(measured.latency_ms) < modelled.latency_ms + 5
     assert (measured.npu_ops, measured.cpu_ops) == (modelled.npu_ops, modelled.cpu_ops)
     assert measured.dropped == 0
 
