@@ -7,7 +7,7 @@ RUN    ?= runs/demo
 INTEROP := $(VENV)/interop/.installed
 MINUTES ?= 5
 
-.PHONY: help setup debian check test fuzz mutation powercut conformance qemu demo clean
+.PHONY: help setup debian check test fuzz mutation powercut conformance soak qemu demo clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -45,6 +45,9 @@ qemu: setup  ## the slower tests on the QEMU board, a real aarch64 Linux: under 
 	@sh .ci/debian qemu-system-arm:qemu-system-aarch64 gcc-12-aarch64-linux-gnu:aarch64-linux-gnu-gcc-12 kmod:depmod cpio:cpio fakeroot:fakeroot
 	$(BIN)/python -m hil.virtual.qemu.image
 	$(BIN)/pytest -m qemu tests/qemu
+
+soak: setup  ## flash emulated boards while agents and hosts are killed, frozen and interrupted: make soak MINUTES=30
+	$(BIN)/python -m tests.soak.run --minutes $(MINUTES)
 
 # A COSE library by other people, which wants another cbor2 than ours: in an environment of its own.
 $(INTEROP): $(STAMP)

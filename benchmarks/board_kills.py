@@ -67,7 +67,7 @@ def survive_kills(count: int, seed: int = 0, progress: Callable[[Kills], None] =
             usual_s = time.monotonic() - begun_s
         for number in range(count):
             new = workshop.package(number + 2, noise_bytes=_NOISE_BYTES)
-            interrupted = _interrupted_push(address, emulated.process, new, chance.uniform(0.0, usual_s))
+            interrupted = _interrupted_push(address, emulated, new, chance.uniform(0.0, usual_s))
             kills.kills += 1
             kills.within_push += interrupted
             try:
@@ -85,9 +85,9 @@ def _install(board: Board, package: PackageFile) -> None:
     board.confirm()
 
 
-def _interrupted_push(address: BoardAddress, supervisor: int, package: PackageFile, after_s: float) -> bool:
+def _interrupted_push(address: BoardAddress, emulated: EmulatedBoard, package: PackageFile, after_s: float) -> bool:
     """Install a package, and kill the agent meanwhile; return whether the push was not answered."""
-    agent, pushed = _agent(supervisor), False
+    agent, pushed = emulated.agent_process(), False
     with contextlib.suppress(BridgeError), connect(address, patience_s=_PATIENCE_S) as board:
         killer = threading.Timer(after_s, os.kill, (agent, signal.SIGKILL))
         killer.start()
@@ -114,15 +114,3 @@ def _recover(address: BoardAddress, old: PackageFile, new: PackageFile) -> bool:
         offer = next(entry for entry in board.audit(since) if entry.action == "offer")
         wanted, of = (int(word) for word in offer.result.split() if word.isdecimal())
     return wanted < of
-
-
-def _agent(supervisor: int) -> int:
-    """Return the process id of the agent that a virtual board's supervisor runs now."""
-    deadline_s = time.monotonic() + _PATIENCE_S
-    while time.monotonic() < deadline_s:
-        for child in Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split():
-            with contextlib.suppress(OSError):
-                if b"hil.virtual.firmware" in Path(f"/proc/{child}/cmdline").read_bytes():
-                    return int(child)
-        time.sleep(0.02)
-    raise AssertionError("the board has no agent")

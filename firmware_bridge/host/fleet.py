@@ -13,11 +13,15 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import Enum
 
-from firmware_bridge.errors import BridgeError, TransferError
+from firmware_bridge.errors import BoardBusyError, BridgeError, TransferError
 from firmware_bridge.host.board import Board
 from firmware_bridge.host.transfer import CancelledError, ChunkSource, TransferProgress
+from firmware_bridge.protocol import messages as m
 
 __all__ = ["FlashEvent", "FlashResult", "FlashStep", "FlashTarget", "flash"]
+
+_HELD_S = 40.0  # how long a session that broke may still hold its board, which waits 30 s for a silent host
+_HELD_POLL_S = 0.5
 
 
 class FlashStep(Enum):
@@ -147,6 +151,7 @@ class _Flashing:
         self._cancel = cancel
         self._clock = clock
         self._serial = self._slot = self._digest = ""
+        self._held_until_s = float("-inf")
 
     def run(self, activate: bool, confirm: bool, attempts: int) -> FlashResult:
         begin_s = self._clock()
@@ -161,6 +166,7 @@ class _Flashing:
                 error = cancelled
             except TransferError as broken:
                 error = broken
+                self._held_until_s = self._clock() + _HELD_S
                 if attempt < attempts:
                     self._tell(FlashStep.RETRY, error=broken)
                     continue
@@ -178,7 +184,7 @@ class _Flashing:
             self._serial = board.welcome.serial
             self._stop_if_cancelled()
             self._tell(FlashStep.PUSH)
-            installed = board.push(self._package, lambda p: self._tell(FlashStep.PUSH, progress=p), self._cancel)
+            installed = self._push(board)
             self._slot, self._digest = installed.slot, installed.digest
             # From here on the board changes: what has begun is finished, and until here nothing has.
             self._stop_if_cancelled()
@@ -188,6 +194,21 @@ class _Flashing:
             if confirm:
                 self._tell(FlashStep.CONFIRM)
                 board.confirm()
+
+    def _push(self, board: Board) -> m.Installed:
+        """Push; a board that still holds this host's own broken session is waited for."""
+        told = False
+        while True:
+            try:
+                return board.push(self._package, lambda p: self._tell(FlashStep.PUSH, progress=p), self._cancel)
+            except BoardBusyError as busy:
+                if self._clock() > self._held_until_s:
+                    raise
+                if not told:
+                    self._tell(FlashStep.RETRY, error=busy)
+                told = True
+            time.sleep(_HELD_POLL_S)
+            self._stop_if_cancelled()
 
     def _stop_if_cancelled(self) -> None:
         if self._cancel is not None and self._cancel():

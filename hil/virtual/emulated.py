@@ -5,12 +5,17 @@ Its numerics are real; how long the NPU takes and what the rails draw is modelle
 
 from __future__ import annotations
 
+import contextlib
 import sys
+import time
 from pathlib import Path
 
+from firmware_bridge.errors import BenchError
 from hil.virtual.handle import VirtualBoard
 
 __all__ = ["EmulatedBoard"]
+
+_POLL_S = 0.02
 
 
 class EmulatedBoard(VirtualBoard):
@@ -48,6 +53,28 @@ class EmulatedBoard(VirtualBoard):
         options += ["--serial-number", serial_number] if serial_number else []
         options += ["--byte-error-rate", str(byte_error_rate), "--seed", str(seed)] if byte_error_rate else []
         return cls.spawn(state, "hil.virtual.emulated", options)
+
+    def agent_process(self) -> int:
+        """Return the process id of its agent, which ends and begins anew: to kill it, or to make it stand still.
+
+        Raises:
+            BenchError: the board has ended, or its agent does not begin anew.
+        """
+        deadline_s = time.monotonic() + self.start_s
+        while time.monotonic() < deadline_s:
+            for child in _children(self.process):
+                with contextlib.suppress(OSError):
+                    if b"hil.virtual.firmware" in Path(f"/proc/{child}/cmdline").read_bytes():
+                        return child
+            time.sleep(_POLL_S)
+        raise BenchError(f"the virtual board in {self.state} has no agent")
+
+
+def _children(process: int) -> list[int]:
+    try:
+        return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+    except OSError as error:
+        raise BenchError(f"the virtual board that was process {process} has ended") from error
 
 
 if __name__ == "__main__":

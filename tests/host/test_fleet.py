@@ -6,7 +6,8 @@ import random
 import threading
 from contextlib import contextmanager
 
-from firmware_bridge.errors import BenchError, RejectedError, TransferError
+from firmware_bridge.agent.server import SessionLock
+from firmware_bridge.errors import BenchError, BoardBusyError, RejectedError, TransferError
 from firmware_bridge.host.fleet import FlashEvent, FlashStep, FlashTarget, flash
 from firmware_bridge.host.transfer import CancelledError
 from firmware_bridge.links.faults import Faults
@@ -73,6 +74,33 @@ def test_a_link_that_breaks_is_opened_again_and_the_push_resumes():
     assert service.chunks_received == PACKAGE.chunk_count
     [retry] = [event for event in events if event.step is FlashStep.RETRY]
     assert isinstance(retry.error, TransferError)
+
+
+def test_a_board_that_still_holds_the_session_that_broke_is_waited_for():
+    service, lock, broken = MemoryService(), SessionLock(), object()
+    events: list[FlashEvent] = []
+
+    @contextmanager
+    def first_breaks():
+        if not events[1:]:
+            lock.take(broken, "this very host")  # the board has not noticed yet
+            threading.Timer(1.5, lock.give_back, [broken]).start()
+            raise TransferError("the board has gone silent")
+        with memory_board(service, lock=lock) as (board, _):
+            yield board
+
+    [result] = flash([FlashTarget("a", first_breaks)], PACKAGE, events=events.append)
+    assert result.passed
+    assert service.confirmed
+    assert [type(e.error) for e in events if e.step is FlashStep.RETRY] == [TransferError, BoardBusyError]
+
+
+def test_a_board_that_another_host_holds_is_not_waited_for():
+    lock = SessionLock()
+    lock.take(object(), "bench 3")
+    [result] = flash([target("a", MemoryService(), lock=lock)], PACKAGE)
+    assert isinstance(result.error, BoardBusyError)
+    assert result.attempts == 1
 
 
 def test_cancelling_ends_every_board():

@@ -7,15 +7,17 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from firmware_bridge.errors import BenchError, BoardBusyError, RejectedError
+from firmware_bridge.errors import BenchError, BoardBusyError, RejectedError, TransferError
 from firmware_bridge.host.address import BoardAddress
 from firmware_bridge.package.container import PackageFile
+from firmware_bridge.package.manifest import CHUNK_BYTES
 from firmware_bridge.package.reasons import RejectReason
 from firmware_bridge.target.cost import cost
 from firmware_bridge.target.profile import BoardProfile
@@ -131,22 +133,26 @@ def test_a_reboot_brings_the_board_back_with_its_model(sshd, tmp_path, office):
 
 
 def test_an_agent_that_is_killed_in_a_push_comes_back_and_the_push_resumes(sshd, tmp_path, office):
-    large = office.package(graph_bytes(padding_bytes=3_000_000))
+    large = office.package(graph_bytes(padding_bytes=8_000_000))
     with EmulatedBoard.start(tmp_path) as running:
         with _open(running.ssh_url) as board:
             board.provision(office.trust())
-            agents = [_agent(running.process)]
-
-            def kill(progress):
-                if agents and progress.bytes_done > 2_000_000:  # once: another agent is there soon
-                    os.kill(agents.pop(), signal.SIGKILL)
-
-            with pytest.raises(Exception, match=r"closed|broke|answers"):
-                board.push(large, progress=kill)
+            killer = threading.Thread(target=_kill_once_it_has, args=(100, running))
+            killer.start()
+            with pytest.raises(TransferError):
+                board.push(large)
+            killer.join()
         with _open(running.ssh_url, patience_s=20) as board:
             seen = []
             board.push(large, progress=seen.append)
-            assert seen[-1].wire_bytes < 2_950_000, "the push began anew"
+            assert seen[-1].wire_bytes < 8_000_000 - 90 * CHUNK_BYTES, "the push began anew"
+
+
+def _kill_once_it_has(chunks, running):
+    agent, deadline_s = running.agent_process(), time.monotonic() + 20
+    while len(list((running.state / "board" / "chunks").iterdir())) < chunks and time.monotonic() < deadline_s:
+        time.sleep(0.001)
+    os.kill(agent, signal.SIGKILL)
 
 
 def test_state_outlives_the_process(sshd, tmp_path, office):
@@ -219,11 +225,6 @@ def test_the_processes_end_when_the_supervisor_is_killed(sshd, tmp_path):
 
 def _children(process: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
-
-
-def _agent(supervisor: int) -> int:
-    """Return the process that runs the agent, of a board that this test has started."""
-    return next(p for p in _children(supervisor) if b"hil.virtual.firmware" in Path(f"/proc/{p}/cmdline").read_bytes())
 
 
 def _runs(process: int) -> bool:
