@@ -26,7 +26,7 @@ SOURCE = "linux-source-6.1"
 """Debian's kernel has neither the driver of the INA226 nor the stub of its bus: both are built from its source."""
 
 WHEELS = (
-    "ai-edge-litert", "tflite-runtime", "numpy", "cbor2", "cryptography", "cffi", "pycparser", "flatbuffers", "tflite",
+    "ai-edge-litert", "tflite-runtime", "numpy", "cbor2", "cryptography", "cffi", "pycparser", "flatbuffers",
     "backports.strenum", "typing-extensions",
 )  # fmt: skip
 _PLATFORMS = ("manylinux2014_aarch64", "manylinux_2_27_aarch64", "manylinux_2_28_aarch64", "manylinux_2_34_aarch64")
