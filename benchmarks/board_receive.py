@@ -31,7 +31,7 @@ class _NoRuntime:
         return RuntimeInfo("litert", "2.3.0", op_table("litert"))
 
     def load(self, package: VerifiedPackage, kernels: Kernels) -> LoadedModel:
-        raise NotImplementedError(f"{package.manifest.model} on {kernels}: nothing is activated here")
+        raise AssertionError(f"{package.manifest.model} on {kernels}: nothing is activated here")
 
 
 def peak_rss_over_model_mib(model_bytes: int) -> float:

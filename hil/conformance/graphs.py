@@ -20,7 +20,7 @@ def _broken(shop: Workshop) -> Iterator[Case]:
     payloads = {
         "no-root": b"\x10\0\0\0TFL3" + b"\xff" * 64,
         "root-outside": b"\xff\xff\xff\x7fTFL3" + graph[8:],
-        "other-identifier": graph[:4] + b"XXXX" + graph[8:],
+        "other-identifier": graph[:4] + b"TFL4" + graph[8:],
         "cut-in-half": graph[: len(graph) // 2],
         "only-noise": bytes(range(256)) * 4,
         "text": b"not a model at all, whatever its manifest says " * 4,

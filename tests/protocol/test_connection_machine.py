@@ -8,6 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from firmware_bridge.links.faults import garbled
 from firmware_bridge.protocol import messages as m
 from firmware_bridge.protocol.connection import Connection
 from firmware_bridge.protocol.sizes import Sizes
@@ -98,8 +99,9 @@ class TwoEnds(RuleBasedStateMachine):
             self.hand_over(1 - end, piece, baud)
 
     def hand_over(self, end: int, piece: bytes, baud: int) -> None:
-        clean = baud == self.bauds[end] and baud <= self.carries_baud
-        self.ends[end].receive_data(piece if clean else bytes(byte ^ 0xB5 for byte in piece), self.now_s)
+        heard = self.bauds[end]
+        clean = baud == heard and baud <= self.carries_baud
+        self.ends[end].receive_data(piece if clean else garbled(piece, baud, heard), self.now_s)
         if end == BOARD and self.board.epoch != self.epoch:
             self.epoch = self.board.epoch
             self.got[BOARD].clear()

@@ -64,7 +64,7 @@ def test_a_package_is_pushed_run_and_measured_on_each_link(url, office):
                 np.testing.assert_array_equal(outputs[name], expected, strict=True)
         measured = board.measure(frames=40, warmup=5, rate_hz=60.0, idle_s=0.5)
     modelled = cost(graph, BoardProfile.load("ks100"))
-    assert min(measured.latency_ms) >= modelled.latency_ms
+    assert modelled.latency_ms <= min(measured.latency_ms) < modelled.latency_ms + 5
     assert (measured.npu_ops, measured.cpu_ops) == (modelled.npu_ops, modelled.cpu_ops)
     assert measured.dropped == 0
 
