@@ -7,7 +7,7 @@ RUN    ?= runs/demo
 INTEROP := $(VENV)/interop/.installed
 MINUTES ?= 5
 
-.PHONY: help setup debian check test fuzz mutation powercut conformance soak qemu demo clean
+.PHONY: help setup debian check test properties fuzz mutation powercut conformance soak qemu demo clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -48,6 +48,10 @@ qemu: setup  ## the slower tests on the QEMU board, a real aarch64 Linux: under 
 
 soak: setup  ## flash emulated boards while agents and hosts are killed, frozen and interrupted: make soak MINUTES=30
 	$(BIN)/python -m tests.soak.run --minutes $(MINUTES)
+
+properties: setup  ## look for new counterexamples to the tests that draw theirs: make properties MINUTES=30
+	end=$$(($$(date +%s) + 60 * $(MINUTES))); while [ $$(date +%s) -lt $$end ]; do \
+	    $(BIN)/pytest -q -n 2 --hypothesis-profile=search $$(grep -rl --include='test_*.py' '^from hypothesis' tests) || exit 1; done
 
 # A COSE library by other people, which wants another cbor2 than ours: in an environment of its own.
 $(INTEROP): $(STAMP)

