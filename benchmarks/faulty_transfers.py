@@ -86,7 +86,14 @@ def transfer(seed: int) -> Transfer:
     for sitting in range(1, _SITTINGS + 1):
         host = Connection(Role.HOST, reliable=False, session=source.randrange(2**24, 2**32), bauds=bauds)
         cable = VirtualCable(
-            host, board, source.randrange(2**32), faults, rate_bytes_s=rate, carries_baud=carries_baud, begin_s=begin_s
+            host,
+            board,
+            source.randrange(2**32),
+            faults,
+            rate_bytes_s=rate,
+            carries_baud=carries_baud,
+            begin_s=begin_s,
+            tells_cut=source.random() < 0.5,
         )
         try:
             said = _push(cable, package, service)

@@ -16,7 +16,7 @@ from typing import Protocol
 from firmware_bridge.errors import BoardBusyError, BoardError, BridgeError, InputError, RejectedError, TransferError
 from firmware_bridge.links.conversation import Conversation
 from firmware_bridge.links.link import Link, bauds_of
-from firmware_bridge.links.talk import ServedTalk
+from firmware_bridge.links.talk import Talk
 from firmware_bridge.protocol import messages as m
 from firmware_bridge.protocol.codec import MAX_TEXT, MESSAGES_VERSION
 from firmware_bridge.protocol.connection import Connection
@@ -161,7 +161,7 @@ class Server:
     """The state of one link's sessions; `serve` is what an agent calls."""
 
     def __init__(
-        self, conversation: ServedTalk, service: BoardService, lock: SessionLock, clock: Callable[[], float]
+        self, conversation: Talk, service: BoardService, lock: SessionLock, clock: Callable[[], float]
     ) -> None:
         """Serve ``service`` to whoever opens a session on ``conversation``; nothing happens before `run` or `take`."""
         self._conversation = conversation

@@ -13,8 +13,8 @@ from collections.abc import Callable
 
 from firmware_bridge.errors import TransferError
 from firmware_bridge.links.link import Link, RatedLink
-from firmware_bridge.protocol.connection import Connection, Statistics
-from firmware_bridge.protocol.messages import Message
+from firmware_bridge.links.talk import Talk
+from firmware_bridge.protocol.connection import Connection
 from firmware_bridge.protocol.states import State
 
 __all__ = ["Conversation"]
@@ -23,8 +23,8 @@ _POLL_S = 0.5  # how late a thread notices an end that nobody told it
 _CLOSE_S = 1.0  # how long a closing end waits for its last bytes to leave
 
 
-class Conversation:
-    """One end of a link with its session: send and receive messages, from any thread."""
+class Conversation(Talk):
+    """A session over a real link, in real time."""
 
     def __init__(self, link: Link, connection: Connection, clock: Callable[[], float] = time.monotonic) -> None:
         """Start talking.
@@ -34,122 +34,21 @@ class Conversation:
             connection: this end's session, not used before.
             clock: seconds from any origin, real and monotonic: the link's timers run on it.
         """
+        super().__init__(link.name, connection, clock, reliable=link.reliable)
         self._link = link
-        self._connection = connection
-        self._clock = clock
         self._baud = connection.baud
-        guard = threading.RLock()  # guards the connection
-        self._changed = threading.Condition(guard)  # for whoever waits for messages or room
-        self._to_write = threading.Condition(guard)  # for the writing thread
+        self._changed = threading.Condition(self._guard)  # for whoever waits for messages or room
+        self._to_write = threading.Condition(self._guard)  # for the writing thread
         self._wanted = False  # there may be something to write
         self._sending = threading.Lock()  # keeps the order of what data_to_send returned
         self._stopped = False
         self._broken: TransferError | None = None
-        connection.open()
         self._threads = [
             threading.Thread(target=self._read_on, name=f"read {link.name}", daemon=True),
             threading.Thread(target=self._write_on, name=f"write {link.name}", daemon=True),
         ]
         for thread in self._threads:
             thread.start()
-
-    @property
-    def name(self) -> str:
-        """The link's name."""
-        return self._link.name
-
-    @property
-    def epoch(self) -> int:
-        """How many sessions this end has begun."""
-        return self._connection.epoch
-
-    @property
-    def state(self) -> State:
-        """Where the session is."""
-        return self._connection.state
-
-    @property
-    def statistics(self) -> Statistics:
-        """What the session has cost so far."""
-        with self._changed:
-            return self._connection.statistics
-
-    @property
-    def acked_bytes(self) -> int:
-        """How much of the sent stream the peer has."""
-        return self._connection.acked_bytes
-
-    @property
-    def all_left(self) -> bool:
-        """Whether nothing more must be written: the peer has all, or a reliable pipe has taken all."""
-        return not self._waiting_bytes()
-
-    def send(self, message: Message, *, epoch: int | None = None) -> int:
-        """Queue ``message`` and write what the peer has credit for.
-
-        Args:
-            message: what to send.
-            epoch: the session that it belongs to; of another one, the message is dropped.
-
-        Returns:
-            The stream's length after it, to be compared with `acked_bytes`.
-
-        Raises:
-            TransferError: the link or the session is broken.
-        """
-        with self._changed:
-            self._check()
-            if epoch is not None and epoch != self._connection.epoch:
-                return self._connection.acked_bytes
-            end = self._connection.send(message)
-        self._flush()
-        return end
-
-    def wait_room(self, ahead_bytes: int, timeout_s: float) -> bool:
-        """Wait until fewer than ``ahead_bytes`` are unsent, so that a long transfer does not pile up.
-
-        Returns:
-            Whether they are; a session that is broken makes no room, and `receive` says why.
-        """
-        deadline_s = self._clock() + timeout_s
-        with self._changed:
-            while self._connection.unsent_bytes >= ahead_bytes:
-                left_s = deadline_s - self._clock()
-                if left_s <= 0 or self._broken is not None or self._connection.failure is not None:
-                    return False
-                self._changed.wait(left_s)
-        return True
-
-    def receive(self, timeout_s: float) -> Message | None:
-        """Return the next message, or None after ``timeout_s`` seconds without one.
-
-        Raises:
-            TransferError: the link or the session is broken.
-        """
-        deadline_s = self._clock() + timeout_s
-        with self._changed:
-            while (message := self._connection.next_message()) is None:
-                self._check()
-                left_s = deadline_s - self._clock()
-                if left_s <= 0:
-                    return None
-                self._changed.wait(left_s)
-        self._flush()  # room was made: the peer may want to know
-        return message
-
-    def drain(self, timeout_s: float) -> bool:
-        """Wait until the peer has everything (unreliable links) or all of it has left; returns whether it did."""
-        deadline_s = self._clock() + timeout_s
-        with self._changed:
-            while self._waiting_bytes():
-                left_s = deadline_s - self._clock()
-                if left_s <= 0 or self._broken or self._connection.state is not State.OPEN:
-                    return False
-                self._changed.wait(min(left_s, _POLL_S))
-        return True
-
-    def _waiting_bytes(self) -> int:
-        return self._connection.unsent_bytes if self._link.reliable else self._connection.pending_bytes
 
     def close(self, reason: str = "") -> None:
         """End the session, tell the peer, and close the link; closing twice is allowed."""
@@ -171,11 +70,13 @@ class Conversation:
             if thread is not threading.current_thread():
                 thread.join(timeout=2 * _CLOSE_S)
 
-    def _check(self) -> None:
-        if self._broken is not None:
-            raise self._broken
-        if self._stopped or self._connection.state is State.CLOSED:
-            raise TransferError(f"{self._link.name} is closed; open the board again")
+    def _wait(self, most_s: float) -> None:
+        self._changed.wait(min(most_s, _POLL_S))
+
+    def _fault(self) -> TransferError | None:
+        if self._broken is None and (self._stopped or self._connection.state is State.CLOSED):
+            return TransferError(f"{self.name} is closed; open the board again")
+        return self._broken
 
     def _flush(self) -> None:
         """Write from this thread, which saves a change of threads; when another is at it, leave it to the writer."""

@@ -1,6 +1,6 @@
 """Two ends of a session joined in virtual time: pace, delay and seeded faults, without threads, clocks or sleeping.
 
-`VirtualCable` joins two `Connection`s; `VirtualTalk` is to an end of it what `Conversation` is to a real link. A
+`VirtualCable` joins two `Connection`s; a `VirtualTalk` is one end of it, as a `Conversation` is of a real link. A
 transfer that takes ten minutes of stalls and timeouts takes milliseconds here, and is the same in every run.
 """
 
@@ -13,9 +13,9 @@ from collections.abc import Callable
 
 from firmware_bridge.errors import TransferError
 from firmware_bridge.links.faults import Faults, FaultSource, garbled
-from firmware_bridge.protocol.connection import Connection, Statistics
-from firmware_bridge.protocol.messages import Message
-from firmware_bridge.protocol.states import State
+from firmware_bridge.links.talk import Talk
+from firmware_bridge.protocol.connection import Connection
+from firmware_bridge.protocol.states import Role
 
 __all__ = ["HungError", "VirtualCable", "VirtualTalk"]
 
@@ -36,7 +36,7 @@ class VirtualCable:
         ends: the host's and the board's session; either may be replaced.
         now_s: the time.
         wire_bytes: bytes written by each end.
-        cut: whether the cable is pulled out; nothing arrives any more, and the ends are not told.
+        cut: whether the cable is pulled out; nothing arrives any more.
     """
 
     def __init__(
@@ -50,6 +50,7 @@ class VirtualCable:
         delay_s: float = 0.008,
         carries_baud: float = math.inf,
         begin_s: float | None = None,
+        tells_cut: bool = True,
     ) -> None:
         """Join two ends.
 
@@ -62,11 +63,14 @@ class VirtualCable:
             delay_s: until a byte that has left arrives.
             carries_baud: what is sent faster arrives as garbage, and so does what the ends have set differently.
             begin_s: the time at first; an end that was on another cable before must not see it run backwards.
+            tells_cut: whether the host learns of a cut, as of an adapter that is unplugged; a board without power is
+                just silent.
         """
         self.ends = [host, board]
         self.rate, self.delay = rate_bytes_s, delay_s
         self.now_s = 1000.0 + seed % 997 / 7 if begin_s is None else begin_s
         self.carries_baud = carries_baud
+        self.tells_cut = tells_cut
         self.wire_bytes = [0, 0]
         self._bauds = [host.baud, board.baud]
         self.cut = False
@@ -131,8 +135,8 @@ class VirtualCable:
             heapq.heappush(self._on_way, (arrives_s, next(self._order), 1 - index, self._bauds[index], piece))
 
 
-class VirtualTalk:
-    """One end of a `VirtualCable`. At the host's end time passes while something is waited for."""
+class VirtualTalk(Talk):
+    """One end of a `VirtualCable`: time passes while something is waited for."""
 
     def __init__(
         self,
@@ -147,82 +151,30 @@ class VirtualTalk:
         Args:
             cable: what it belongs to.
             connection: its session.
-            meanwhile: called whenever time has passed, to serve the other end; without it time does not pass here.
+            meanwhile: called whenever time has passed here, to serve the other end.
             limit_s: after how much time, in all, the transfer counts as hung.
         """
+        super().__init__("virtual:", connection, lambda: cable.now_s, reliable=False)
         self._cable = cable
-        self._connection = connection
         self._meanwhile = meanwhile
         self._limit_s = cable.now_s + limit_s
-        connection.open()
-
-    @property
-    def name(self) -> str:
-        """What a person would call it."""
-        return "virtual:"
-
-    @property
-    def epoch(self) -> int:
-        """How many sessions this end has begun."""
-        return self._connection.epoch
-
-    @property
-    def state(self) -> State:
-        """Where the session is."""
-        return self._connection.state
-
-    @property
-    def statistics(self) -> Statistics:
-        """What the session has cost so far."""
-        return self._connection.statistics
-
-    @property
-    def acked_bytes(self) -> int:
-        """How much of the sent stream the peer has."""
-        return self._connection.acked_bytes
-
-    @property
-    def all_left(self) -> bool:
-        """Whether the peer has all."""
-        return not self._connection.pending_bytes
-
-    def send(self, message: Message, *, epoch: int | None = None) -> int:
-        """Queue ``message``; returns the stream's length after it."""
-        if epoch is not None and epoch != self._connection.epoch:
-            return self._connection.acked_bytes
-        return self._connection.send(message)
-
-    def wait_room(self, ahead_bytes: int, timeout_s: float) -> bool:
-        """Wait until fewer than ``ahead_bytes`` are unsent; returns whether."""
-        deadline_s = self._cable.now_s + timeout_s
-        while self._connection.unsent_bytes >= ahead_bytes:
-            if self._cable.now_s >= deadline_s or self._connection.failure is not None:
-                return False
-            self._pass_time(deadline_s)
-        return True
-
-    def receive(self, timeout_s: float) -> Message | None:
-        """Return the next message, or None after ``timeout_s`` seconds without one."""
-        deadline_s = self._cable.now_s + timeout_s
-        while (message := self._connection.next_message()) is None and self._cable.now_s < deadline_s:
-            self._pass_time(deadline_s)
-        return message
-
-    def drain(self, timeout_s: float) -> bool:
-        """Say whether the peer has everything; nothing is waited for."""
-        return timeout_s >= 0 and self.all_left
 
     def close(self, reason: str = "") -> None:
         """End the session and tell the peer, if the cable still carries anything."""
         self._connection.close(reason)
         self._cable.step(self._cable.now_s)
 
-    def _pass_time(self, until_s: float) -> None:
-        if self._meanwhile is None:
-            return
-        self._cable.step(until_s)
-        self._meanwhile()
-        if self._cable.cut:
-            raise TransferError(f"{self.name} was disconnected")
+    def _wait(self, most_s: float) -> None:
+        self._cable.step(self._cable.now_s + most_s)
+        if self._meanwhile is not None:
+            self._meanwhile()
         if self._cable.now_s > self._limit_s:
             raise HungError(f"{self.name} neither ended nor failed")
+
+    def _flush(self) -> None:
+        """Nothing to do: the cable's next step takes it."""
+
+    def _fault(self) -> TransferError | None:
+        if self._cable.cut and self._cable.tells_cut and self._connection.role is Role.HOST:
+            return TransferError(f"{self.name} was disconnected")
+        return None

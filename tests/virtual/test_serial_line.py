@@ -170,7 +170,7 @@ def test_a_cable_that_stops_carrying_the_raised_rate_ends_no_transfer(served_lin
     big = MemoryPackage(random.Random(6).randbytes(40 * CHUNK_BYTES))
 
     def worsen(progress):
-        if progress.bytes_done > 30 * CHUNK_BYTES:
+        if progress.bytes_done > 24 * CHUNK_BYTES:
             line.carries_baud = OPENING
 
     with Board(open_link(SerialAddress(Path(line.host_tty), OPENING)), "test") as board:
