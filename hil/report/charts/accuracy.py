@@ -24,7 +24,7 @@ def accuracy_chart(records: Sequence[AccuracyRecord]) -> str:
     bottom = height - 26
     parts = [svg.line(x(tick), _TOP - 6, x(tick), bottom, "grid") for tick in x.ticks(5)]
     parts += [svg.text(x(tick), bottom + 16, f"{tick:g}", "t mute", "middle") for tick in x.ticks(5)]
-    parts += _legend(records)
+    parts += svg.legend([record.model for record in records], _LEFT, _WIDTH, 14)
     y, last = _TOP, ""
     for axis, category in rows:
         if axis != last:
@@ -77,11 +77,3 @@ def _frames(record: AccuracyRecord, axis: str, category: str) -> int:
     if not axis:
         return record.frames
     return next((s.frames for s in record.conditions if (s.axis, s.category) == (axis, category)), 0)
-
-
-def _legend(records: Sequence[AccuracyRecord]) -> list[str]:
-    parts, at = [], _LEFT
-    for index, record in enumerate(records):
-        parts += [svg.circle(at + 5, 14, 5, f"f{index % 6 + 1} dot"), svg.text(at + 15, 18, record.model)]
-        at += 34 + 6.6 * len(record.model)
-    return parts

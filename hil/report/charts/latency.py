@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -87,10 +88,12 @@ def _shown_until(samples: NDArray[np.float64]) -> float:
 
 def _quantile_marks(x: Scale, marks: list[tuple[str, float]]) -> list[str]:
     parts, occupied = [], -1e9
+    digits = max(0, 2 - math.floor(math.log10(max(marks[-1][1], 1e-9))))
     for name, value in marks:
-        at, words = x(value), f"{name} {value:.3g}"
+        at, words = x(value), f"{name} {value:.{digits}f}"
+        width = svg.text_width(words, strong=True)
         # Labels that would overlap step to the right of one another.
-        place = min(max(at + 4, occupied + 8), _WIDTH - _RIGHT - 6.4 * len(words))
-        occupied = place + 6.4 * len(words)
+        place = min(max(at + 4, occupied + 8), _WIDTH - _RIGHT - width)
+        occupied = place + width
         parts += [svg.line(at, _TOP - 12, at, _BOTTOM, "mark"), svg.text(place, _TOP - 4, words, "t strong")]
     return parts

@@ -29,7 +29,7 @@ def rails_chart(measured: Measured, budget_mw: float) -> str:
         floor = [(x(t - begin), y(p / 1000)) for t, p in zip(time_s, lower, strict=True)]
         parts.append(svg.polygon([*corners, *reversed(floor)], f"f{index % 6 + 1}"))
     parts += _windows(measured, begin, x, y, budget_mw)
-    parts += _legend([trace.rail for trace in measured.rails])
+    parts += svg.legend([trace.rail for trace in measured.rails], _LEFT, _WIDTH, _HEIGHT - 11)
     label = f"Power of {len(measured.rails)} rails over {x.high:.1f} s against a budget of {budget_mw / 1000:g} W"
     return svg.document(_WIDTH, _HEIGHT, parts, label)
 
@@ -75,13 +75,4 @@ def _windows(measured: Measured, begin: float, x: Scale, y: Scale, budget_mw: fl
         left, right = x(max(0.0, low - begin)), x(min(x.high, high - begin))
         parts += [svg.line(left, _TOP - 4, right, _TOP - 4, "span")]
         parts += [svg.text((left + right) / 2, _TOP - 10, name, "t mute", "middle")]
-    return parts
-
-
-def _legend(names: list[str]) -> list[str]:
-    parts, at = [], _LEFT
-    for index, name in enumerate(names):
-        parts += [svg.rect(at, _HEIGHT - 16, 10, 10, f"f{index % 6 + 1}", radius=2)]
-        parts += [svg.text(at + 15, _HEIGHT - 7, name)]
-        at += 32 + 7.0 * len(name)
     return parts

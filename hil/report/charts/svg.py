@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-__all__ = ["Scale", "circle", "document", "line", "path", "polygon", "rect", "text"]
+__all__ = ["Scale", "circle", "document", "legend", "line", "path", "polygon", "rect", "text", "text_width"]
+
+_CHARACTER = 7.0  # of the page's font, on average
+_STRONG_CHARACTER = 7.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,22 @@ def circle(x: float, y: float, radius: float, kind: str, title: str = "") -> str
 def text(x: float, y: float, content: str, kind: str = "t", anchor: str = "start") -> str:
     """Return a line of text whose baseline is at ``y``."""
     return f'<text x="{_n(x)}" y="{_n(y)}" class="{kind}" text-anchor="{anchor}">{escape(content)}</text>'
+
+
+def text_width(content: str, *, strong: bool = False) -> float:
+    """Return about how wide ``content`` is, in pixels."""
+    return len(content) * (_STRONG_CHARACTER if strong else _CHARACTER)
+
+
+def legend(names: Sequence[str], left: float, right: float, y: float) -> list[str]:
+    """Return a row of colours with their names from ``left`` on, or from further left if it would pass ``right``."""
+    widths = [32 + text_width(name) for name in names]
+    at = max(4.0, min(left, right - sum(widths) + 16))
+    parts = []
+    for index, (name, width) in enumerate(zip(names, widths, strict=True)):
+        parts += [circle(at + 5, y, 5, f"f{index % 6 + 1} dot"), text(at + 15, y + 4, name)]
+        at += width
+    return parts
 
 
 def path(points: Iterable[tuple[float, float]], kind: str) -> str:
