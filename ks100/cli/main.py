@@ -90,6 +90,8 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code (see `ks100.errors.ExitCode`). ``KS100_DEBUG=1`` shows tracebacks."""
+    for quiet in ("TF_CPP_MIN_LOG_LEVEL", "GLOG_minloglevel"):
+        os.environ.setdefault(quiet, "3")  # what TensorFlow remarks at its start is of no use to whoever reads this
     try:
         result = cli.main(args=None if arguments is None else list(arguments), standalone_mode=False)
         return int(result) if isinstance(result, int) else ExitCode.PASS

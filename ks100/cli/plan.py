@@ -71,11 +71,8 @@ def command(
     """
     from firmware_bridge.target.profile import BoardProfile
     from ks100.steps.costs import graph_of
-    from ks100.steps.networks import quiet_tensorflow
     from ks100.steps.planning import draw_front, measured_pairs, program_of, tried
     from ks100.steps.sensitivity import StudyFiles, load_study
-
-    quiet_tensorflow()
     from models.planning.plan import best, cheaper_greedy, front
     from models.planning.program import Budget
     from models.sensitivity.map import SensitivityMap

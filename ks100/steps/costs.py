@@ -37,9 +37,6 @@ def untrained(name: str) -> bytes:
     Raises:
         UsageError: no network has this name.
     """
-    from ks100.steps.networks import quiet_tensorflow
-
-    quiet_tensorflow()
     import keras
 
     from models.networks import NETWORKS, build

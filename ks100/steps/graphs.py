@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ks100.run import Progress
 from ks100.steps.captures import load_captures
 from ks100.steps.judging import read_graph
-from ks100.steps.networks import FLOAT_GRAPH, quiet_tensorflow
+from ks100.steps.networks import FLOAT_GRAPH
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,7 +78,6 @@ def post_training(
     Raises:
         QuantizationError: an operation cannot be quantized, an output collapses, or the lint finds another type.
     """
-    quiet_tensorflow()
     from models.quant.calibrate import CalibrationMethod
     from models.quant.ptq import quantize_ptq
 
@@ -108,7 +107,6 @@ def trained(network: Path, plan: str | Path, calibration: Path, out: Path, *, ru
     Raises:
         QuantizationError: as for `post_training`.
     """
-    quiet_tensorflow()
     from models.quant.fidelity import fidelity, refuse_collapse
     from models.quant.produce import produce
     from models.training.qat import load_ranges

@@ -11,17 +11,9 @@ from ks100.steps.captures import load_captures
 if TYPE_CHECKING:
     from models.training.events import TrainingEvent
 
-__all__ = ["FLOAT_GRAPH", "finetune", "quiet_tensorflow", "train_float"]
+__all__ = ["FLOAT_GRAPH", "finetune", "train_float"]
 
 FLOAT_GRAPH = "float.tflite"
-
-
-def quiet_tensorflow() -> None:
-    """Keep TensorFlow's start-up remarks off the terminal; must come before it is imported."""
-    import os
-
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("GLOG_minloglevel", "3")
 
 
 def train_float(captures: Path, recipe: str | Path, out: Path, progress: Progress, *, resume: bool = True) -> str:
@@ -30,7 +22,6 @@ def train_float(captures: Path, recipe: str | Path, out: Path, progress: Progres
     Returns:
         One line on the result.
     """
-    quiet_tensorflow()
     from models.training.recipe import Recipe
     from models.training.train import train
 
@@ -58,7 +49,6 @@ def finetune(
     Returns:
         One line on the result.
     """
-    quiet_tensorflow()
     from models.quant.plan import PrecisionPlan
     from models.training.network import TrainedNetwork
     from models.training.qat import finetune_qat

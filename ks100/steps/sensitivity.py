@@ -10,7 +10,6 @@ from ks100.errors import UsageError
 from ks100.run import Progress
 from ks100.steps.captures import load_captures
 from ks100.steps.costs import graph_of
-from ks100.steps.networks import quiet_tensorflow
 
 if TYPE_CHECKING:
     from hil.report.figures import Figure
@@ -54,7 +53,6 @@ def load_study(files: StudyFiles, progress: Progress) -> Study:
         UsageError: a file or a pool is missing.
         DataError: a pool is wrong.
     """
-    quiet_tensorflow()
     from models.sensitivity.study import Study
 
     graph = graph_of(files.network)

@@ -14,9 +14,8 @@ from typing import Any
 from models.errors import DataError
 from models.quant.plan import Precision
 from models.sensitivity.intervals import Interval
-from models.sensitivity.shapley import BlockShare, Shares
 
-__all__ = ["Figures", "GroupFigures", "Kind", "SensitivityMap"]
+__all__ = ["BlockShare", "Figures", "GroupFigures", "Kind", "SensitivityMap", "Shares"]
 
 _SCHEMA = 1
 
@@ -65,6 +64,42 @@ class GroupFigures:
         if found is None:
             raise DataError(f"the map has no figure for {self.name!r} in {precision.value} on {pool}, {category}")
         return found
+
+
+@dataclass(frozen=True, slots=True)
+class BlockShare:
+    """One block.
+
+    Attributes:
+        block: its name.
+        share: of the loss of the whole network in INT8.
+        parameters: its share of the parameters.
+        macs: its share of the multiply-accumulates.
+    """
+
+    block: str
+    share: Interval
+    parameters: float
+    macs: float
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """All blocks.
+
+    Attributes:
+        pool: what they were measured on.
+        frames: how many frames.
+        permutations: orders that were averaged.
+        blocks: in the network's order; shares add up to 1.
+        attention: of all attention blocks together.
+    """
+
+    pool: str
+    frames: int
+    permutations: int
+    blocks: tuple[BlockShare, ...]
+    attention: Interval
 
 
 @dataclass(frozen=True)

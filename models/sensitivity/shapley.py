@@ -9,7 +9,6 @@ whole in every order, so shares add up to one exactly, whatever the blocks do to
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,47 +17,12 @@ from models.errors import DataError
 from models.quant.plan import Precision
 from models.sensitivity.groups import ATTENTION, Group
 from models.sensitivity.intervals import Interval, scene_draws
+from models.sensitivity.map import BlockShare, Shares
 from models.sensitivity.race import Progress, measure
 from models.sensitivity.study import Study
 from models.sensitivity.work import Executor, Variant
 
-__all__ = ["BlockShare", "Shares", "shapley_shares"]
-
-
-@dataclass(frozen=True, slots=True)
-class BlockShare:
-    """One block.
-
-    Attributes:
-        block: its name.
-        share: of the loss of the whole network in INT8.
-        parameters: its share of the parameters.
-        macs: its share of the multiply-accumulates.
-    """
-
-    block: str
-    share: Interval
-    parameters: float
-    macs: float
-
-
-@dataclass(frozen=True, slots=True)
-class Shares:
-    """All blocks.
-
-    Attributes:
-        pool: what they were measured on.
-        frames: how many frames.
-        permutations: orders that were averaged.
-        blocks: in the network's order; shares add up to 1.
-        attention: of all attention blocks together.
-    """
-
-    pool: str
-    frames: int
-    permutations: int
-    blocks: tuple[BlockShare, ...]
-    attention: Interval
+__all__ = ["shapley_shares"]
 
 
 def shapley_shares(

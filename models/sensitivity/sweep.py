@@ -13,9 +13,9 @@ from models.quant.plan import Precision
 from models.sensitivity.accuracy import ap_drop, judged
 from models.sensitivity.groups import Group
 from models.sensitivity.intervals import Interval, scene_draws, scene_interval
-from models.sensitivity.map import Figures, GroupFigures, SensitivityMap
+from models.sensitivity.map import Figures, GroupFigures, SensitivityMap, Shares
 from models.sensitivity.race import BATCH, Measured, Race, measure, race
-from models.sensitivity.shapley import Shares, shapley_shares
+from models.sensitivity.shapley import shapley_shares
 from models.sensitivity.study import PoolData, Study, simulator_of
 from models.sensitivity.work import Executor, Variant
 

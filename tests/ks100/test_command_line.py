@@ -51,6 +51,19 @@ def test_the_command_line_starts_without_heavy_libraries() -> None:
     assert heavy.isdisjoint(done.stderr.split())
 
 
+def test_only_what_trains_or_quantizes_waits_for_tensorflow() -> None:
+    code = (
+        "import importlib, pkgutil, sys, ks100.cli, ks100.steps\n"
+        "for package in (ks100.cli, ks100.steps):\n"
+        "    for module in pkgutil.iter_modules(package.__path__, package.__name__ + '.'):\n"
+        "        importlib.import_module(module.name)\n"
+        "print(' '.join(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "ks100.steps.reporting" in done.stdout.split()
+    assert {"tensorflow", "keras"}.isdisjoint(done.stdout.split())
+
+
 def test_a_bug_is_a_line_and_a_file_with_the_traceback(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

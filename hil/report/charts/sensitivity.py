@@ -7,8 +7,7 @@ from collections.abc import Sequence
 
 from hil.report.charts import svg
 from hil.report.charts.svg import Scale
-from models.sensitivity.map import GroupFigures, SensitivityMap
-from models.sensitivity.shapley import Shares
+from models.sensitivity.map import GroupFigures, SensitivityMap, Shares
 
 __all__ = ["cumulative_chart", "heat_map", "shares_chart"]
 
