@@ -135,25 +135,21 @@ def send_chunks(
         meter.sent(len(data), conversation.send(message))
         has_room = False
         while not has_room:
-            _look(conversation, refused, cancel, 0.0)
+            _look(conversation, refused, cancel)
             if meter.due():
                 report(meter.progress())
             has_room = conversation.wait_room(_AHEAD_BYTES, _REPORT_S)
     while not meter.complete():
-        _look(conversation, refused, cancel, _REPORT_S)
+        _look(conversation, refused, cancel)
         report(meter.progress())
+        conversation.drain(_REPORT_S)
     report(meter.progress())
 
 
-def _look(
-    conversation: Talk,
-    refused: Callable[[Message], None],
-    cancel: Callable[[], bool] | None,
-    timeout_s: float,
-) -> None:
+def _look(conversation: Talk, refused: Callable[[Message], None], cancel: Callable[[], bool] | None) -> None:
     if cancel is not None and cancel():
         raise CancelledError("the push was cancelled; the board runs what it ran before, and the next push resumes")
-    message = conversation.receive(timeout_s)
+    message = conversation.receive(0.0)
     if message is not None:
         refused(message)
 
