@@ -35,7 +35,7 @@ test: setup debian $(INTEROP)  ## the default tests: no root needed, under 10 mi
 	$(BIN)/pytest -n 2 --dist loadfile
 
 powercut: setup  ## cut a board's power at every operation of its storage, and again while it recovers
-	$(BIN)/python -m hil.powercut
+	$(BIN)/python -m tests.powercut
 
 conformance: setup  ## attack the emulated board in every known way, over SSH and over the serial line
 	$(BIN)/ks100 conformance emu: --html runs/conformance-ssh.html --junit runs/conformance-ssh.xml

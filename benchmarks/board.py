@@ -22,24 +22,24 @@ import numpy as np
 from benchmarks.board_kills import Kills, survive_kills
 from benchmarks.board_receive import peak_rss_over_model_mib
 from benchmarks.harness import Benchmark, run
-from firmware_bridge.agent.chunks import ChunkStore
-from firmware_bridge.agent.clock import RealClock
-from firmware_bridge.agent.engine import RuntimeEngine
-from firmware_bridge.agent.rails import HwmonRails
-from firmware_bridge.agent.runner import Pace, run_paced
-from firmware_bridge.agent.slots import Slots
-from firmware_bridge.agent.storage import LocalStorage
+from firmware_bridge.agent.inference.clock import RealClock
+from firmware_bridge.agent.inference.engine import RuntimeEngine
+from firmware_bridge.agent.inference.paced_run import Pace, run_paced
+from firmware_bridge.agent.inference.rails import HwmonRails
+from firmware_bridge.agent.state.chunks import ChunkStore
+from firmware_bridge.agent.state.slots import Slots
+from firmware_bridge.agent.state.storage import LocalStorage
+from firmware_bridge.device.runtime import Kernels, default_runtime, import_runtime
 from firmware_bridge.host.address import BoardAddress
-from firmware_bridge.package.store import TrustStore
 from firmware_bridge.package.trust import BoardContext, verify_package
-from firmware_bridge.target.runtime import Kernels, default_runtime, import_runtime
+from firmware_bridge.package.trust_store import TrustStore
 from hil.conformance.catalogue import RULES
 from hil.conformance.results import Status
 from hil.conformance.runner import run_conformance
-from hil.powercut.campaign import Harm
-from hil.powercut.parallel import run_all
-from hil.powercut.workshop import Workshop
 from hil.virtual.emulated import EmulatedBoard
+from tests.powercut.campaign import Harm
+from tests.powercut.parallel import run_all
+from tests.powercut.signing_kit import SigningKit
 
 _MIB = 1 << 20
 _LOAD_BYTES = 8 * _MIB
@@ -90,9 +90,9 @@ def _start(bench: Benchmark, rounds: int = 3) -> None:
 
 def _load(bench: Benchmark, rounds: int = 41) -> None:
     """Compare a verified load from a slot with hashing the same bytes, in turns; the best of each counts."""
-    workshop = Workshop()
-    package = workshop.package(1, noise_bytes=_LOAD_BYTES)
-    payload, store = package.payload(), TrustStore.decode(workshop.trust())
+    kit = SigningKit()
+    package = kit.package(1, noise_bytes=_LOAD_BYTES)
+    payload, store = package.payload(), TrustStore.decode(kit.trust())
     with tempfile.TemporaryDirectory() as folder:
         storage = LocalStorage(Path(folder))
         storage.write("slots/a.head", package.head)
@@ -119,8 +119,8 @@ def _receive(bench: Benchmark) -> None:
 
 def _inference(bench: Benchmark, rounds: int = 15, frames: int = 30) -> None:
     """Compare the agent's paced loop with a bare loop over `Interpreter.invoke`, in turns, on the same graph."""
-    workshop, graph = Workshop(), _network()
-    package = verify_package(workshop.sign(graph).data, TrustStore.decode(workshop.trust()), _ANY)
+    kit, graph = SigningKit(), _network()
+    package = verify_package(kit.sign(graph).data, TrustStore.decode(kit.trust()), _ANY)
     model = RuntimeEngine(default_runtime("litert")).load(package, Kernels.OPTIMISED)
     vendor = import_runtime("ai_edge_litert.interpreter", "ai-edge-litert", "board")
     bare = vendor.Interpreter(model_content=graph, num_threads=1)

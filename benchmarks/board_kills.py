@@ -18,15 +18,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from firmware_bridge.agent.tensors import zero_inputs
+from firmware_bridge.agent.inference.tensors import zero_inputs
+from firmware_bridge.device.graph import Graph
 from firmware_bridge.errors import BridgeError
 from firmware_bridge.host.address import BoardAddress
 from firmware_bridge.host.board import Board
 from firmware_bridge.package.container import PackageFile
-from firmware_bridge.target.graph import Graph
-from hil.bench import connect
-from hil.powercut.workshop import Workshop, tiny_graph
+from hil.boards import connect
 from hil.virtual.emulated import EmulatedBoard
+from tests.powercut.signing_kit import SigningKit, tiny_graph
 
 __all__ = ["Kills", "survive_kills"]
 
@@ -56,17 +56,17 @@ class Kills:
 
 def survive_kills(count: int, seed: int = 0, progress: Callable[[Kills], None] = lambda _: None) -> Kills:
     """Kill an emulated board's agent ``count`` times."""
-    chance, workshop, kills = random.Random(seed), Workshop(), Kills()  # noqa: S311 - no secret
+    chance, kit, kills = random.Random(seed), SigningKit(), Kills()  # noqa: S311 - no secret
     with tempfile.TemporaryDirectory() as folder, EmulatedBoard.start(Path(folder)) as emulated:
         address = BoardAddress.parse(emulated.ssh_url)
         with connect(address) as board:
-            board.provision(workshop.trust())
-            old = workshop.package(1, noise_bytes=_NOISE_BYTES)
+            board.provision(kit.trust())
+            old = kit.package(1, noise_bytes=_NOISE_BYTES)
             begun_s = time.monotonic()
             _install(board, old)
             usual_s = time.monotonic() - begun_s
         for number in range(count):
-            new = workshop.package(number + 2, noise_bytes=_NOISE_BYTES)
+            new = kit.package(number + 2, noise_bytes=_NOISE_BYTES)
             interrupted = _interrupted_push(address, emulated, new, chance.uniform(0.0, usual_s))
             kills.kills += 1
             kills.within_push += interrupted

@@ -8,17 +8,17 @@ import tempfile
 import time
 from pathlib import Path
 
-from firmware_bridge.agent.clock import RealClock
-from firmware_bridge.agent.engine import LoadedModel
 from firmware_bridge.agent.identity import BoardIdentity
-from firmware_bridge.agent.rails import HwmonRails
+from firmware_bridge.agent.inference.clock import RealClock
+from firmware_bridge.agent.inference.engine import LoadedModel
+from firmware_bridge.agent.inference.rails import HwmonRails
 from firmware_bridge.agent.serve_command import serve_until_stopped
 from firmware_bridge.agent.service import BoardParts, BoardService
 from firmware_bridge.agent.sockets import connect_unix
-from firmware_bridge.agent.storage import LocalStorage
+from firmware_bridge.agent.state.storage import LocalStorage
+from firmware_bridge.device.runtime import Kernels, op_table
+from firmware_bridge.device.runtime_info import RuntimeInfo
 from firmware_bridge.package.trust import VerifiedPackage
-from firmware_bridge.protocol.messages import RuntimeInfo
-from firmware_bridge.target.runtime import Kernels, op_table
 
 _CAPACITY_BYTES = 128 << 20
 _START_S = 30.0
@@ -38,10 +38,10 @@ def peak_rss_over_model_mib(model_bytes: int) -> float:
     """Push a package of ``model_bytes`` to an agent of its own; return its largest RSS, less the model, in MiB."""
     from firmware_bridge.host.board import Board
     from firmware_bridge.links.socket import socket_link
-    from hil.powercut.workshop import Workshop, tiny_graph
+    from tests.powercut.signing_kit import SigningKit, tiny_graph
 
-    workshop = Workshop()
-    package = workshop.package(1, noise_bytes=model_bytes - len(tiny_graph()))
+    kit = SigningKit()
+    package = kit.package(1, noise_bytes=model_bytes - len(tiny_graph()))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "agent.sock"
         agent = subprocess.Popen([sys.executable, "-m", "benchmarks.board_receive", folder, str(path)])
@@ -50,7 +50,7 @@ def peak_rss_over_model_mib(model_bytes: int) -> float:
             while not path.exists() and time.monotonic() < deadline_s:
                 time.sleep(0.05)
             with Board(socket_link(connect_unix(str(path))), "benchmark") as board:
-                board.provision(workshop.trust())
+                board.provision(kit.trust())
                 board.push(package)
             status = Path(f"/proc/{agent.pid}/status").read_text()
         finally:

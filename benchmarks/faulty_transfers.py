@@ -23,9 +23,9 @@ from firmware_bridge.errors import BridgeError, TransferError
 from firmware_bridge.host.board import Board
 from firmware_bridge.links.faults import Faults
 from firmware_bridge.links.memory import memory_pair
-from firmware_bridge.links.virtual_time import HungError, VirtualCable, VirtualTalk
 from firmware_bridge.protocol.connection import Connection
 from firmware_bridge.protocol.states import Role
+from firmware_bridge.session.simulated import HungError, SimulatedCable, SimulatedSession
 
 __all__ = ["End", "Transfer", "faulty_rows", "transfer"]
 
@@ -85,7 +85,7 @@ def transfer(seed: int) -> Transfer:
     error, repeated, begin_s = "", 0, 1000.0
     for sitting in range(1, _SITTINGS + 1):
         host = Connection(Role.HOST, reliable=False, session=source.randrange(2**24, 2**32), bauds=bauds)
-        cable = VirtualCable(
+        cable = SimulatedCable(
             host,
             board,
             source.randrange(2**32),
@@ -112,14 +112,14 @@ def transfer(seed: int) -> Transfer:
     return Transfer(seed, End.FAILED if service.installed in (None, payload) else End.WRONG, sitting, repeated, error)
 
 
-def _push(cable: VirtualCable, package: PlainPackage, service: KeepingService) -> str:
+def _push(cable: SimulatedCable, package: PlainPackage, service: KeepingService) -> str:
     """Push once; returns the digest that the board says it has installed."""
     host, board = cable.ends
 
     def clock() -> float:
         return cable.now_s
 
-    there = VirtualTalk(cable, board)
+    there = SimulatedSession(cable, board)
     server = Server(there, service, SessionLock(clock), clock)
 
     def serve() -> None:
@@ -128,7 +128,7 @@ def _push(cable: VirtualCable, package: PlainPackage, service: KeepingService) -
         server.take(None)
 
     link, _ = memory_pair(reliable=False)  # names the ends; the bytes go over the cable
-    talk = VirtualTalk(cable, host, meanwhile=serve, limit_s=_LIMIT_S)
+    talk = SimulatedSession(cable, host, meanwhile=serve, limit_s=_LIMIT_S)
     with Board(link, "benchmark", clock, converse=lambda *_: talk) as client:
         return client.push(package).digest
 

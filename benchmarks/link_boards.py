@@ -20,9 +20,9 @@ from firmware_bridge.host.address import BoardAddress
 from firmware_bridge.host.board import Board
 from firmware_bridge.host.fleet import FlashTarget, flash
 from firmware_bridge.package.container import PackageFile
-from hil.bench import connect
-from hil.powercut.workshop import Workshop
+from hil.boards import connect
 from hil.virtual.emulated import EmulatedBoard
+from tests.powercut.signing_kit import SigningKit
 
 __all__ = ["board_rows"]
 
@@ -51,13 +51,13 @@ for path, seed in zip(sys.argv[2:], (1, 2)):
 
 def board_rows(bench: Benchmark) -> None:
     """Add the rows."""
-    workshop = Workshop()
-    first, again = (workshop.sign(graph, str(n)) for n, graph in enumerate(_graphs("fusion-full", 2)))
-    with _boards(1, workshop) as (address,):
+    kit = SigningKit()
+    first, again = (kit.sign(graph, str(n)) for n, graph in enumerate(_graphs("fusion-full", 2)))
+    with _boards(1, kit) as (address,):
         _compression(bench, address, first, again)
     (small,) = _graphs("fusion-small", 1)
-    with _boards(_FLEET, workshop) as addresses:
-        _fleet(bench, addresses, workshop.sign(small))
+    with _boards(_FLEET, kit) as addresses:
+        _fleet(bench, addresses, kit.sign(small))
 
 
 def _compression(bench: Benchmark, address: BoardAddress, package: PackageFile, exported: PackageFile) -> None:
@@ -108,7 +108,7 @@ def _flashed(addresses: Sequence[BoardAddress], package: PackageFile) -> float:
 
 
 @contextmanager
-def _boards(count: int, workshop: Workshop) -> Iterator[tuple[BoardAddress, ...]]:
+def _boards(count: int, kit: SigningKit) -> Iterator[tuple[BoardAddress, ...]]:
     """Start boards without SSH, provision them, and give their serial lines."""
     with ExitStack() as stack:
         root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ks100-fleet-")))
@@ -116,7 +116,7 @@ def _boards(count: int, workshop: Workshop) -> Iterator[tuple[BoardAddress, ...]
         addresses = tuple(BoardAddress.parse(f"{board.serial_url}&fastest=921600") for board in started)
         for address in addresses:
             with connect(address) as board:
-                board.provision(workshop.trust())
+                board.provision(kit.trust())
         yield addresses
 
 

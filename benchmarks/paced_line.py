@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection as Pipe
 
 from firmware_bridge.agent.server import serve
+from firmware_bridge.device.runtime_info import RuntimeInfo
 from firmware_bridge.errors import BoardError, RejectedError
 from firmware_bridge.links.tty import tty_link
 from firmware_bridge.package.reasons import RejectReason
@@ -56,7 +57,7 @@ class KeepingService:
 
     def info(self) -> m.BoardInfo:
         """Return a board without anything; the audit carries the count of chunks received."""
-        runtime = m.RuntimeInfo("litert", "0", ())
+        runtime = RuntimeInfo("litert", "0", ())
         return m.BoardInfo("ks100", "BENCH", True, "0", "", 0, 0, 1 << 30, runtime, (), (), "")
 
     def offer(self, head: bytes) -> m.Wanted:

@@ -26,14 +26,14 @@ from numpy.typing import NDArray
 
 from benchmarks.peer_quantizers import converter_int8, edge_quantizer_int8
 from benchmarks.quantization_board import board_mismatches
-from firmware_bridge.target.isolated import IsolatedRuntime
-from firmware_bridge.target.runtime import Kernels, LiteRt
+from firmware_bridge.device.isolated import IsolatedRuntime
+from firmware_bridge.device.runtime import Kernels, LiteRt
 from models.captures import CaptureSet
+from models.curation import Pool, generate_pools
 from models.evaluation.compare import Difference, compare
 from models.evaluation.metrics import Evaluation, evaluate
 from models.evaluation.predict import dequantize_outputs, predict, quantize_inputs
 from models.networks import feed, frame_size
-from models.pools import Pool, generate_pools
 from models.preprocess import network_frames, to_unit
 from models.quant.parity import parity
 from models.quant.plan import STANDARD_PLANS

@@ -12,14 +12,14 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from firmware_bridge.device.isolated import IsolatedRuntime
+from firmware_bridge.device.runtime import Kernels
 from firmware_bridge.host.address import BoardAddress
-from firmware_bridge.target.isolated import IsolatedRuntime
-from firmware_bridge.target.runtime import Kernels
-from hil.bench import connect
-from hil.board_session import BoardSession
-from hil.powercut.workshop import Workshop
+from hil.boards import connect
+from hil.checks.board_session import BoardSession
 from hil.virtual.emulated import EmulatedBoard
 from models.quant.parity import parity
+from tests.powercut.signing_kit import SigningKit
 
 __all__ = ["board_mismatches"]
 
@@ -34,15 +34,15 @@ def board_mismatches(graph: bytes, runtime: str, feeds: Sequence[Mapping[str, ND
         runtime: ``litert`` or ``tflite-runtime``, of both sides.
         feeds: inputs of the graph's own types.
     """
-    workshop = Workshop()
-    package = workshop.sign(graph, runtime=(runtime, _OLDEST[runtime]))
+    kit = SigningKit()
+    package = kit.sign(graph, runtime=(runtime, _OLDEST[runtime]))
     with (
         tempfile.TemporaryDirectory() as folder,
         EmulatedBoard.start(Path(folder), runtime=runtime) as emulated,
         connect(BoardAddress.parse(emulated.ssh_url)) as board,
         IsolatedRuntime(runtime).load(graph, Kernels.REFERENCE) as host,
     ):
-        board.provision(workshop.trust())
+        board.provision(kit.trust())
         board.activate(board.push(package).slot)
         found = parity(host, BoardSession(board, host.graph, Kernels.REFERENCE), feeds)
     return sum(output.mismatches for output in found)

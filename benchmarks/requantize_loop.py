@@ -12,14 +12,14 @@ import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
-from firmware_bridge.target.graph import Graph
+from firmware_bridge.device.graph import Graph
 from models.quant import aeq, editing
 from models.quant.plan import Precision
 from models.quant.produce import FRAME_RANGES
 from models.sensitivity.groups import Group
 from models.sensitivity.losses import Reference
 from models.sensitivity.study import Study
-from models.sensitivity.work import feed_of
+from models.sensitivity.tasks import feed_of
 
 __all__ = ["requantize_loop"]
 

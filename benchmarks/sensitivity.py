@@ -28,30 +28,30 @@ import keras
 import numpy as np
 
 from benchmarks.requantize_loop import requantize_loop
-from firmware_bridge.target.cost import cost
-from firmware_bridge.target.graph import Graph
-from firmware_bridge.target.profile import BoardProfile
-from firmware_bridge.target.retype import retyped
+from firmware_bridge.device.cost import cost
+from firmware_bridge.device.graph import Graph
+from firmware_bridge.device.profile import BoardProfile
 from ks100.steps.costs import untrained
 from models.captures import CaptureSet
+from models.curation import Pool, generate_pools
 from models.evaluation.compare import compare
 from models.networks import build, fold
-from models.planning.costs import CostTable
-from models.planning.losses import LossTable, measure_pairs
-from models.planning.plan import PlannedChoice, best, cheaper_greedy
-from models.planning.program import Budget, Program
+from models.planning.choose import PlannedChoice, best, cheaper_greedy
+from models.planning.cost_table import CostTable
+from models.planning.loss_table import LossTable, measure_pairs
+from models.planning.milp import Budget, PrecisionMilp
 from models.planning.trial import chosen_of, try_plan
-from models.pools import Pool, generate_pools
 from models.quant.calibrate import CalibrationMethod, calibrate
 from models.quant.plan import STANDARD_PLANS, Precision, PrecisionPlan
 from models.quant.produce import precisions, produce
+from models.quant.retype import retyped
 from models.sensitivity.groups import Group
 from models.sensitivity.race import BATCH, Race, measure, race
 from models.sensitivity.screen import screen
 from models.sensitivity.shapley import shapley_shares
 from models.sensitivity.study import PoolData, Study, simulator_of
 from models.sensitivity.sweep import SweepSettings, rank_correlation, sweep
-from models.sensitivity.work import LocalExecutor, Variant, feed_of
+from models.sensitivity.tasks import LocalExecutor, Variant, feed_of
 from models.training import Recipe, TrainedNetwork, train
 from models.training.export import export_float
 
@@ -198,7 +198,7 @@ def _plan(bench: Benchmark, study: Study) -> None:
     swept = replace(study, pools={**study.pools, "hard-dev": some})
     found = sweep(swept, executor, SweepSettings(leaders=_LEADERS, share_frames=0, accuracy=False))
     costs = CostTable.of(Graph.parse(study.float_tflite), BoardProfile.load("ks100"))
-    program = Program(costs, LossTable.of(found, measure_pairs(swept, found, executor)))
+    program = PrecisionMilp(costs, LossTable.of(found, measure_pairs(swept, found, executor)))
     rate = costs.profile.frame_rate_hz
     low, high = (_watts_of(costs, STANDARD_PLANS[name], rate) for name in ("int8", "mixed"))
     budget = Budget(1e3 / rate, (low + high) / 2, rate)
@@ -229,7 +229,7 @@ def _plan_full(bench: Benchmark, study: Study) -> None:
     found = sweep(study, LocalExecutor(), settings)
     costs = CostTable.of(Graph.parse(study.float_tflite), BoardProfile.load("ks100"))
     rate = costs.profile.frame_rate_hz
-    program = Program(costs, LossTable.of(found))
+    program = PrecisionMilp(costs, LossTable.of(found))
     chosen: PlannedChoice = best(program, Budget(1e3 / rate, 8.0, rate))[0]
     note = f"{len(chosen.groups(program, Precision.INT16))} of {len(costs.groups)} groups INT16, MODELLED"
     bench.row("plan_full_watts", chosen.watts, "W", at_most=8.0, note=note)

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from benchmarks.harness import Benchmark, run
+from firmware_bridge.device.graph import Graph
 from firmware_bridge.errors import RejectedError
 from firmware_bridge.package import container, trust
 from firmware_bridge.package.container import PackageFile
@@ -24,7 +25,6 @@ from firmware_bridge.package.manifest import Evidence, Manifest, TensorSpec
 from firmware_bridge.package.reasons import RejectReason as R
 from firmware_bridge.package.signing import PemSigner
 from firmware_bridge.package.trust import BoardContext, ProgramKey, TrustStore, build_store
-from firmware_bridge.target.graph import Graph
 
 _GRAPH = Path(__file__).parent.parent / "tests" / "vectors" / "graph.tflite"
 _LARGE_BYTES = 32 * 1024 * 1024

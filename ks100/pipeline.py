@@ -1,6 +1,6 @@
 """The visible steps from captures to a measured, signed model: what each reads, writes and depends on. Nothing else.
 
-How a step works is in `ks100.steps`; whether it has to run is decided by `ks100.run`.
+How a step works is in `ks100.steps`; whether it has to run is decided by `ks100.run_folder`.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ks100.run import Progress, Step
+from ks100.run_folder import Progress, Step
 
 __all__ = [
     "BOARDS", "CANDIDATE", "CAPTURES", "FRONT", "GRAPHS", "POOLS", "SENSITIVITY", "DemoOptions", "build_steps",
@@ -23,7 +23,7 @@ GRAPHS = {
 """The graphs that are compared, by the name that tables and reports give them."""
 CANDIDATE = "mixed QAT"
 CAPTURES = ("train", "calibration", "validation", "hard-dev", "hard-holdout")
-"""The pools that are generated (`models.pools.Pool`)."""
+"""The pools that are generated (`models.curation.Pool`)."""
 POOLS = ("validation", "hard-holdout")
 """The pools that every graph is evaluated on: conditions in the first, the verdict on the sealed second."""
 BOARDS = {"ssh": "board-1", "serial": "board-2"}
@@ -33,11 +33,11 @@ SENSITIVITY, FRONT = "sensitivity.json", "plan-front.json"
 """What each layer costs in INT8, and the picture of the plan's Pareto front."""
 
 _STUDIED = ("captures/validation", "captures/hard-dev", "captures/calibration")
-_DATA_CODE = ("models/scenes", "models/pools", "models/captures.py")
+_DATA_CODE = ("models/scenes", "models/curation", "models/captures.py")
 _INPUT_CODE = ("models/preprocess.py", "models/heads.py")
 _TRAINING_CODE = ("models/networks", "models/training", *_INPUT_CODE)
-_QUANT_CODE = ("models/quant", "firmware_bridge/target/graph.py", *_INPUT_CODE)
-_EVALUATION_CODE = ("models/evaluation", "firmware_bridge/target/runtime.py", *_INPUT_CODE)
+_QUANT_CODE = ("models/quant", "firmware_bridge/device/graph.py", *_INPUT_CODE)
+_EVALUATION_CODE = ("models/evaluation", "firmware_bridge/device/runtime.py", *_INPUT_CODE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ def _keys(options: DemoOptions) -> Step:
 
 def _captures(options: DemoOptions) -> Step:
     def work(run: Path, progress: Progress) -> None:
-        from models.pools import generate_pools
+        from models.curation import generate_pools
 
         generate_pools(
             options.seed,
@@ -127,7 +127,7 @@ def _captures(options: DemoOptions) -> Step:
 
 def _train(options: DemoOptions) -> Step:
     def work(run: Path, progress: Progress) -> None:
-        from ks100.steps.networks import train_float
+        from ks100.steps.training import train_float
 
         train_float(run / "captures", options.recipe, run / "network", progress)
 
@@ -161,13 +161,13 @@ def _plan(options: DemoOptions) -> Step:
     return Step(
         "plan", "Choose the precision plan within the power budget", work, outputs=("plan.json", FRONT),
         inputs=(GRAPHS["FP32"], SENSITIVITY, *_STUDIED), parameters={"headroom": options.headroom},
-        code=("models/planning", "firmware_bridge/target", *_QUANT_CODE),
+        code=("models/planning", "firmware_bridge/device", *_QUANT_CODE),
     )  # fmt: skip
 
 
 def _post_training() -> Step:
     def work(run: Path, progress: Progress) -> None:
-        from ks100.steps.graphs import post_training
+        from ks100.steps.quantizing import post_training
 
         post_training(run / GRAPHS["FP32"], "int8", run / "captures/calibration", run / GRAPHS["INT8 PTQ"], progress)
 
@@ -179,7 +179,7 @@ def _post_training() -> Step:
 
 def _fine_tune(options: DemoOptions) -> Step:
     def work(run: Path, progress: Progress) -> None:
-        from ks100.steps.networks import finetune
+        from ks100.steps.training import finetune
 
         finetune(run / "network", run / "captures", run / "plan.json", run / "qat", progress)
 
@@ -193,7 +193,7 @@ def _fine_tune(options: DemoOptions) -> Step:
 
 def _produce() -> Step:
     def work(run: Path, progress: Progress) -> None:
-        from ks100.steps.graphs import trained
+        from ks100.steps.quantizing import trained
 
         progress(0.0, "one graph, each operation as planned")
         trained(run / "qat", run / "plan.json", run / "captures/calibration", run / GRAPHS[CANDIDATE])
@@ -211,7 +211,7 @@ def _evaluate(model: str, pool: str) -> Step:
     found = detections_file(model, pool)
 
     def work(run: Path, progress: Progress) -> None:
-        from ks100.steps.judging import evaluate_graph
+        from ks100.steps.evaluating import evaluate_graph
 
         evaluate_graph(
             run / GRAPHS[model], run / "captures" / pool, progress, model=model, detections_out=run / found
@@ -227,7 +227,7 @@ def _gate(options: DemoOptions) -> Step:
     pairs = {pool: (evaluation_file("FP32", pool), evaluation_file(CANDIDATE, pool)) for pool in POOLS}
 
     def work(run: Path, progress: Progress) -> None:
-        from ks100.steps.judging import judge_candidate
+        from ks100.steps.evaluating import judge_candidate
         from models.evaluation.gate import GatePolicy
 
         progress(0.0, "paired bootstrap over scenes")

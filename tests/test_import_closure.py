@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 import firmware_bridge.agent
+import firmware_bridge.device
 import firmware_bridge.package
 import firmware_bridge.protocol
-import firmware_bridge.target
 from tests.agent.board_kit import Office
 
 _ROOT = Path(__file__).parents[1]
@@ -30,7 +30,7 @@ _HOST_ONLY = {"firmware_bridge.package.pkcs11"}
 
 def _board_modules() -> list[str]:
     names = []
-    for package in (firmware_bridge.agent, firmware_bridge.package, firmware_bridge.protocol, firmware_bridge.target):
+    for package in (firmware_bridge.agent, firmware_bridge.package, firmware_bridge.protocol, firmware_bridge.device):
         names.append(package.__name__)
         names += [m.name for m in pkgutil.walk_packages(package.__path__, package.__name__ + ".")]
     return [name for name in names if not name.endswith("__main__") and name not in _HOST_ONLY]
@@ -71,15 +71,15 @@ _ONLY = """
     for name in sys.argv[3:]:
         importlib.import_module(name)
     from pathlib import Path
-    from firmware_bridge.agent.clock import RealClock
-    from firmware_bridge.agent.engine import RuntimeEngine
+    from firmware_bridge.agent.inference.clock import RealClock
+    from firmware_bridge.agent.inference.engine import RuntimeEngine
     from firmware_bridge.agent.identity import BoardIdentity
-    from firmware_bridge.agent.rails import HwmonRails
+    from firmware_bridge.agent.inference.rails import HwmonRails
     from firmware_bridge.agent.service import BoardParts, BoardService
-    from firmware_bridge.agent.storage import LocalStorage
+    from firmware_bridge.agent.state.storage import LocalStorage
     from firmware_bridge.package.container import PackageFile
     from firmware_bridge.protocol import messages as m
-    from firmware_bridge.target.runtime import default_runtime
+    from firmware_bridge.device.runtime import default_runtime
     folder = Path(sys.argv[2])
     service = BoardService(BoardParts(
         BoardIdentity("ks100", "T1"), 1 << 24, LocalStorage(folder / "board"), RuntimeEngine(default_runtime()),

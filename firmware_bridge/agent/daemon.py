@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from firmware_bridge.agent.server import BoardService, SessionEnd, SessionLock, serve
+from firmware_bridge.agent.server import BoardOperations, SessionEnd, SessionLock, serve
 from firmware_bridge.agent.sockets import listen_unix
 from firmware_bridge.errors import BenchError
 from firmware_bridge.links.link import Link
@@ -43,7 +43,7 @@ class SerialLine:
 
 
 def run_daemon(
-    service: BoardService,
+    service: BoardOperations,
     socket_path: str,
     serial: SerialLine | None = None,
     *,
@@ -86,7 +86,7 @@ def run_daemon(
 class _Daemon:
     """The sessions of one board."""
 
-    def __init__(self, service: BoardService, stop: threading.Event) -> None:
+    def __init__(self, service: BoardOperations, stop: threading.Event) -> None:
         self._service = service
         self._stop = stop
         self._lock = SessionLock()

@@ -11,18 +11,18 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from firmware_bridge.agent.clock import RealClock
 from firmware_bridge.agent.daemon import SerialLine, run_daemon
-from firmware_bridge.agent.engine import RuntimeEngine
 from firmware_bridge.agent.identity import BoardIdentity, device_serial
+from firmware_bridge.agent.inference.clock import RealClock
+from firmware_bridge.agent.inference.engine import RuntimeEngine
+from firmware_bridge.agent.inference.rails import HWMON, HwmonRails
 from firmware_bridge.agent.notify import Supervisor
-from firmware_bridge.agent.rails import HWMON, HwmonRails
 from firmware_bridge.agent.service import BoardParts, BoardService
-from firmware_bridge.agent.storage import LocalStorage
+from firmware_bridge.agent.state.storage import LocalStorage
+from firmware_bridge.device.profile import BoardProfile
+from firmware_bridge.device.runtime import default_runtime
 from firmware_bridge.errors import BenchError, BridgeError
 from firmware_bridge.links.tty import FASTEST_BAUD
-from firmware_bridge.target.profile import BoardProfile
-from firmware_bridge.target.runtime import default_runtime
 
 __all__ = ["main", "parser", "serve_until_stopped"]
 

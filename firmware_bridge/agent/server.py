@@ -14,16 +14,16 @@ from enum import Enum
 from typing import Protocol
 
 from firmware_bridge.errors import BoardBusyError, BoardError, BridgeError, InputError, RejectedError, TransferError
-from firmware_bridge.links.conversation import Conversation
 from firmware_bridge.links.link import Link, bauds_of
-from firmware_bridge.links.talk import Talk
 from firmware_bridge.protocol import messages as m
 from firmware_bridge.protocol.codec import MAX_TEXT, MESSAGES_VERSION
 from firmware_bridge.protocol.connection import Connection
 from firmware_bridge.protocol.deflate import chunk_data
 from firmware_bridge.protocol.states import Role, State
+from firmware_bridge.session.base import Session
+from firmware_bridge.session.threaded import ThreadedSession
 
-__all__ = ["BoardService", "Server", "SessionEnd", "SessionLock", "serve"]
+__all__ = ["BoardOperations", "Server", "SessionEnd", "SessionLock", "serve"]
 
 _log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ _GREETING_S = 30.0  # a pipe on which nobody opens a session
 _REBOOT_DRAIN_S = 2.0  # how long the answer to Reboot may take to leave
 
 
-class BoardService(Protocol):
+class BoardOperations(Protocol):
     """What a board can do.
 
     Calls that change or occupy the board come one at a time, from the session that holds the lock. `info`, `trust` and
@@ -129,7 +129,7 @@ class SessionLock:
 
 def serve(
     link: Link,
-    service: BoardService,
+    service: BoardOperations,
     clock: Callable[[], float] = time.monotonic,
     *,
     lock: SessionLock | None = None,
@@ -148,7 +148,7 @@ def serve(
         Why it ended. After `SessionEnd.REBOOT` the owner restarts the agent.
     """
     connection = Connection(Role.BOARD, reliable=link.reliable, bauds=bauds_of(link))
-    server = Server(Conversation(link, connection, clock), service, lock or SessionLock(clock), clock)
+    server = Server(ThreadedSession(link, connection, clock), service, lock or SessionLock(clock), clock)
     try:
         return server.run(link.reliable, stop or threading.Event())
     except TransferError:
@@ -161,14 +161,14 @@ class Server:
     """The state of one link's sessions; `serve` is what an agent calls."""
 
     def __init__(
-        self, conversation: Talk, service: BoardService, lock: SessionLock, clock: Callable[[], float]
+        self, conversation: Session, service: BoardOperations, lock: SessionLock, clock: Callable[[], float]
     ) -> None:
         """Serve ``service`` to whoever opens a session on ``conversation``; nothing happens before `run` or `take`."""
         self._conversation = conversation
         self._service = service
         self._lock = lock
         self._clock = clock
-        self._epoch = 0
+        self._generation = 0
         self._host = ""
         self._refused = False  # a chunk of the running transfer was refused: the rest of it is not answered
 
@@ -196,20 +196,24 @@ class Server:
             return False
         answer = self._answer(message)
         if answer is not None:
-            self._conversation.send(answer, epoch=self._epoch)
+            self._conversation.send(answer, generation=self._generation)
         return isinstance(message, m.Reboot) and isinstance(answer, m.Done)
 
     def _follow_session(self) -> None:
         """Notice that a session has begun or ended: what belonged to the last one ends with it."""
-        epoch, is_open = self._conversation.epoch, self._conversation.state is State.OPEN
-        if epoch != self._epoch or not is_open:
+        generation, is_open = self._conversation.generation, self._conversation.state is State.OPEN
+        if generation != self._generation or not is_open:
             self._lock.give_back(self)
-            self._epoch, self._host, self._refused = epoch, "" if epoch != self._epoch else self._host, False
+            self._generation, self._host, self._refused = (
+                generation,
+                "" if generation != self._generation else self._host,
+                False,
+            )
 
     def _is_over(self, begun_s: float) -> bool:
         if self._conversation.state is State.OPEN:
             return False
-        return self._epoch > 0 or self._clock() - begun_s > _GREETING_S
+        return self._generation > 0 or self._clock() - begun_s > _GREETING_S
 
     def _answer(self, message: m.Message) -> m.Message | None:
         """Return the answer to one request, or None when it gets none."""

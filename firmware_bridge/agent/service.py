@@ -1,7 +1,7 @@
 """What a board can do, as the server calls it: the agent's parts put together, and every decision written down.
 
 Owns the order of steps, durable before visible. The rules are elsewhere: of trust in `firmware_bridge.package.trust`,
-of slots in `firmware_bridge.agent.lifecycle`. Calls that change the board come one at a time; `info`, `trust` and
+of slots in `firmware_bridge.agent.state.lifecycle`. Calls that change the board come one at a time; `info`, `trust` and
 `audit` may come from other threads at any moment, and only read values that are replaced as a whole.
 """
 
@@ -12,22 +12,22 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from firmware_bridge.agent import lifecycle
-from firmware_bridge.agent.audit import AuditLog
-from firmware_bridge.agent.chunks import ChunkStore
-from firmware_bridge.agent.clock import Clock
-from firmware_bridge.agent.engine import Engine
-from firmware_bridge.agent.faults import DamagedError, EngineError, StateError
+from firmware_bridge.agent.errors import DamagedError, EngineError, StateError
 from firmware_bridge.agent.identity import BoardIdentity, agent_version
-from firmware_bridge.agent.intake import Intake
-from firmware_bridge.agent.ledger import SLOT_NAMES, BoardRecord, Ledger, SlotRecord
-from firmware_bridge.agent.rails import Rails
-from firmware_bridge.agent.runner import Pace, run_paced
-from firmware_bridge.agent.running import RunningModel, try_out
-from firmware_bridge.agent.slots import Slots, slot_record
-from firmware_bridge.agent.storage import Storage
-from firmware_bridge.agent.tensors import arrays, tensors, zero_inputs
-from firmware_bridge.agent.trustroom import TrustRoom
+from firmware_bridge.agent.inference.active_model import RunningModel, try_out
+from firmware_bridge.agent.inference.clock import Clock
+from firmware_bridge.agent.inference.engine import Engine
+from firmware_bridge.agent.inference.paced_run import Pace, run_paced
+from firmware_bridge.agent.inference.rails import Rails
+from firmware_bridge.agent.inference.tensors import arrays, tensors, zero_inputs
+from firmware_bridge.agent.state import lifecycle
+from firmware_bridge.agent.state.audit import AuditLog
+from firmware_bridge.agent.state.chunks import ChunkStore
+from firmware_bridge.agent.state.slot_table import SLOT_NAMES, BoardRecord, SlotRecord, SlotTable
+from firmware_bridge.agent.state.slots import Slots, slot_record
+from firmware_bridge.agent.state.staging import Staging
+from firmware_bridge.agent.state.storage import Storage
+from firmware_bridge.agent.state.trust_file import TrustFile
 from firmware_bridge.errors import RejectedError
 from firmware_bridge.package.reasons import RejectReason
 from firmware_bridge.package.trust import AcceptedPackage, BoardContext, VerifiedPackage, verify_head
@@ -70,11 +70,11 @@ class BoardService:
         """Put the parts together; reads the audit log and nothing else."""
         self._parts = parts
         self._audit = AuditLog(parts.storage, parts.wall_s)
-        self._ledger = Ledger(parts.storage)
-        self._room = TrustRoom(parts.storage)
+        self._slot_table = SlotTable(parts.storage)
+        self._room = TrustFile(parts.storage)
         chunks = ChunkStore(parts.storage)
         self._slots = Slots(parts.storage, chunks)
-        self._intake = Intake(parts.storage, chunks, self._slots)
+        self._staging = Staging(parts.storage, chunks, self._slots)
         self._running = RunningModel(parts.engine, self._load)
         self._runtime = parts.engine.info()
 
@@ -92,22 +92,22 @@ class BoardService:
         except DamagedError as error:
             self._audit.add("trust", "stored", str(error))
         try:
-            record, note = lifecycle.after_restart(self._ledger.load())
+            record, note = lifecycle.after_restart(self._slot_table.load())
         except DamagedError as error:
             record, note = self._salvaged(), str(error)
         if note:
             self._audit.add("fallback", record.active or "none", note)
-        self._ledger.commit(record)
+        self._slot_table.commit(record)
         self._run_active()
 
     def _run_active(self) -> None:
         """Run the active slot; one that is refused is marked, and the other one takes its place if it can."""
-        while slot := self._ledger.record.active:
+        while slot := self._slot_table.record.active:
             try:
                 self._running.start(slot)
             except (RejectedError, EngineError) as error:
-                self._ledger.commit(lifecycle.failed(self._ledger.record, slot))
-                self._audit.add("fallback", self._ledger.record.active or "none", f"slot {slot}: {error}")
+                self._slot_table.commit(lifecycle.failed(self._slot_table.record, slot))
+                self._audit.add("fallback", self._slot_table.record.active or "none", f"slot {slot}: {error}")
                 continue
             return
         self._running.stop()
@@ -130,7 +130,7 @@ class BoardService:
 
     def info(self) -> m.BoardInfo:
         """Return what the board is and holds."""
-        identity, record, store = self._parts.identity, self._ledger.record, self._room.store
+        identity, record, store = self._parts.identity, self._slot_table.record, self._room.store
         program = store.program if store else ""
         return m.BoardInfo(
             board=identity.board,
@@ -168,7 +168,7 @@ class BoardService:
         subject = hashlib.sha256(store).hexdigest()[:16]
         new = self._decided("provision", subject, lambda: self._room.install(store))
         self._audit.add("provision", subject, f"ok: {new.program}, version {new.version}")
-        self._intake.end()
+        self._staging.end()
         self._run_active()
         return m.Done()
 
@@ -178,12 +178,12 @@ class BoardService:
         Raises:
             RejectedError: a rule refuses it.
         """
-        self._intake.end()
+        self._staging.end()
         subject = hashlib.sha256(head).hexdigest()[:16]
         accepted = self._decided("offer", subject, lambda: self._judge_head(head))
-        missing = self._decided("offer", subject, lambda: self._intake.begin(head, accepted))
+        missing = self._decided("offer", subject, lambda: self._staging.begin(head, accepted))
         self._audit.add("offer", _named(accepted), f"ok: {sum(missing)} of {len(missing)} chunks wanted")
-        return m.Wanted(lifecycle.spare_slot(self._ledger.record), _bitmap(missing))
+        return m.Wanted(lifecycle.spare_slot(self._slot_table.record), _bitmap(missing))
 
     def chunk(self, index: int, data: bytes) -> None:
         """Check one chunk of the offered package, and keep it.
@@ -192,7 +192,7 @@ class BoardService:
             StateError: nothing is offered.
             RejectedError: CHUNK, it is not that chunk.
         """
-        self._decided("chunk", _named(self._intake.accepted), lambda: self._intake.chunk(index, data))
+        self._decided("chunk", _named(self._staging.accepted), lambda: self._staging.chunk(index, data))
 
     def finish(self) -> m.Installed:
         """Verify the whole payload as it stands on the disk, and make it the content of the spare slot.
@@ -201,15 +201,15 @@ class BoardService:
             StateError: nothing is offered, or chunks are missing.
             RejectedError: the payload is not what the head says.
         """
-        slot, model = lifecycle.spare_slot(self._ledger.record), _named(self._intake.accepted)
-        package = self._decided("install", model, lambda: self._intake.assemble(slot))
-        was_active = self._ledger.record.active
-        self._ledger.commit(lifecycle.cleared(self._ledger.record, slot))
-        self._slots.adopt(slot, self._intake.head)
+        slot, model = lifecycle.spare_slot(self._slot_table.record), _named(self._staging.accepted)
+        package = self._decided("install", model, lambda: self._staging.assemble(slot))
+        was_active = self._slot_table.record.active
+        self._slot_table.commit(lifecycle.cleared(self._slot_table.record, slot))
+        self._slots.adopt(slot, self._staging.head)
         facts = slot_record(package, self._slots.head_digest(slot))
-        self._ledger.commit(lifecycle.received(self._ledger.record, slot, facts))
+        self._slot_table.commit(lifecycle.received(self._slot_table.record, slot, facts))
         self._audit.add("install", model, f"ok: slot {slot}")
-        self._intake.end(received=True)
+        self._staging.end(received=True)
         if was_active == slot:  # it was on trial: its fallback runs again
             self._run_active()
         return m.Installed(slot, package.manifest.payload_sha256.hex())
@@ -223,12 +223,12 @@ class BoardService:
         """
         if slot not in SLOT_NAMES:
             raise StateError(f"there is no slot {slot[:20]!r}; slots are {', '.join(SLOT_NAMES)}")
-        trial = lifecycle.begin_trial(self._ledger.record, slot)
+        trial = lifecycle.begin_trial(self._slot_table.record, slot)
         try:
             package, model = self._running.start(slot)
-            self._ledger.commit(trial)  # before the trial: should the agent die in it, the next boot knows
+            self._slot_table.commit(trial)  # before the trial: should the agent die in it, the next boot knows
             try_out(package, model)
-            self._ledger.commit(lifecycle.trial_passed(trial))
+            self._slot_table.commit(lifecycle.trial_passed(trial))
         except RejectedError as error:
             self._give_up(slot, error)
             raise
@@ -243,9 +243,9 @@ class BoardService:
 
     def _give_up(self, slot: str, error: Exception) -> None:
         """After a slot was refused or failed its trial: it is marked, and what the record then names runs."""
-        self._ledger.commit(lifecycle.failed(self._ledger.record, slot))
+        self._slot_table.commit(lifecycle.failed(self._slot_table.record, slot))
         self._audit.add("activate", slot, str(error))
-        if self._running.slot != self._ledger.record.active:
+        if self._running.slot != self._slot_table.record.active:
             self._run_active()
 
     def confirm(self) -> m.Confirmed:
@@ -254,9 +254,9 @@ class BoardService:
         Raises:
             StateError: nothing is active, or its trial has not passed.
         """
-        before = self._ledger.record
-        self._ledger.commit(lifecycle.confirmed(before))
-        record = self._ledger.record
+        before = self._slot_table.record
+        self._slot_table.commit(lifecycle.confirmed(before))
+        record = self._slot_table.record
         if record != before:
             self._audit.add("confirm", record.active, f"ok: floor {record.floor}")
         return m.Confirmed(record.active, self.info().floor)
@@ -305,11 +305,11 @@ class BoardService:
             raise
 
     def _judge_head(self, head: bytes) -> AcceptedPackage:
-        return verify_head(head, self._room.store, self._context(self._ledger.record.floor))
+        return verify_head(head, self._room.store, self._context(self._slot_table.record.floor))
 
     def _load(self, slot: str) -> VerifiedPackage:
         """Read a slot and judge it anew; every load comes through here."""
-        record = self._ledger.record
+        record = self._slot_table.record
         installed = record.slot(slot).head_digest or None
         context = self._context(record.floor)
         package = self._decided("load", slot, lambda: self._slots.load(slot, self._room.store, context, installed))

@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from firmware_bridge.errors import BoardBusyError, BoardError, ProtocolError, RejectedError, TransferError
 from firmware_bridge.host.transfer import ChunkSource, Compression, TransferProgress, send_chunks, wanted_chunks
-from firmware_bridge.links.conversation import Conversation
 from firmware_bridge.links.link import Link, bauds_of
-from firmware_bridge.links.talk import Talk
 from firmware_bridge.package.reasons import RejectReason
 from firmware_bridge.protocol import messages as m
 from firmware_bridge.protocol.codec import MESSAGES_VERSION
 from firmware_bridge.protocol.connection import Connection, Statistics
 from firmware_bridge.protocol.states import Role
+from firmware_bridge.session.base import Session
+from firmware_bridge.session.threaded import ThreadedSession
 
 __all__ = ["Board", "Inference"]
 
@@ -55,7 +55,7 @@ class Board:
         clock: Callable[[], float] = time.monotonic,
         *,
         silence_s: float | None = None,
-        converse: Callable[[Link, Connection, Callable[[], float]], Talk] = Conversation,
+        converse: Callable[[Link, Connection, Callable[[], float]], Session] = ThreadedSession,
     ) -> None:
         """Open a session.
 

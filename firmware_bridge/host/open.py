@@ -1,4 +1,4 @@
-"""From an address to a link. Virtual boards are started by the floor above (`hil.bench`), not here."""
+"""From an address to a link. Virtual boards are started by the floor above (`hil.boards`), not here."""
 
 from __future__ import annotations
 
@@ -36,5 +36,5 @@ def open_link(address: BoardAddress | str) -> Link:
             return open_serial(str(address.path), address.baud, fastest=address.fastest)
         case _:
             raise InputError(
-                f"{address.url} is a virtual board, which has to be started first; use hil.bench.open_board"
+                f"{address.url} is a virtual board, which has to be started first; use hil.boards.open_board"
             )

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from firmware_bridge.errors import TransferError
-from firmware_bridge.links.talk import Talk
 from firmware_bridge.protocol.deflate import chunk_message
 from firmware_bridge.protocol.messages import Message
+from firmware_bridge.session.base import Session
 
 __all__ = ["CancelledError", "ChunkSource", "Compression", "TransferProgress", "send_chunks", "wanted_chunks"]
 
@@ -98,7 +98,7 @@ def wanted_chunks(missing: bytes, chunk_count: int) -> Iterator[int]:
 
 
 def send_chunks(
-    conversation: Talk,
+    conversation: Session,
     package: ChunkSource,
     wanted: list[int],
     *,
@@ -146,7 +146,7 @@ def send_chunks(
     report(meter.progress())
 
 
-def _look(conversation: Talk, refused: Callable[[Message], None], cancel: Callable[[], bool] | None) -> None:
+def _look(conversation: Session, refused: Callable[[Message], None], cancel: Callable[[], bool] | None) -> None:
     if cancel is not None and cancel():
         raise CancelledError("the push was cancelled; the board runs what it ran before, and the next push resumes")
     message = conversation.receive(0.0)
@@ -157,7 +157,7 @@ def _look(conversation: Talk, refused: Callable[[Message], None], cancel: Callab
 class _Meter:
     """Counts what has arrived."""
 
-    def __init__(self, conversation: Talk, package: ChunkSource, wanted: int, clock: Callable[[], float]) -> None:
+    def __init__(self, conversation: Session, package: ChunkSource, wanted: int, clock: Callable[[], float]) -> None:
         self._conversation = conversation
         self._clock = clock
         last = package.chunk_count - 1

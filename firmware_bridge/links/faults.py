@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from firmware_bridge.errors import TransferError
 from firmware_bridge.links.link import Link
 
-__all__ = ["FaultSource", "Faults", "FaultyLink", "Struck", "garbled"]
+__all__ = ["FaultSource", "Faults", "FaultyLink", "InjectedFault", "garbled"]
 
 _GARBAGE = (b"ks100 login: ", b"\x00\x00", b"[    0.1234] boot\r\n", b"\x05abc\x00")
 
@@ -47,7 +47,7 @@ class Faults:
 
 
 @dataclass(frozen=True, slots=True)
-class Struck:
+class InjectedFault:
     """What the faults leave of one written piece: what arrives, after which delay, or that the link broke."""
 
     pieces: tuple[bytes, ...] = ()
@@ -63,20 +63,20 @@ class FaultSource:
         self._faults = faults
         self._random = random.Random(seed)  # noqa: S311  # repeatable faults, not secrets
 
-    def strike(self, data: bytes) -> Struck:
+    def strike(self, data: bytes) -> InjectedFault:
         """Return what becomes of ``data``."""
         faults, happens = self._faults, self._happens
         if happens(faults.disconnect):
-            return Struck(disconnected=True)
+            return InjectedFault(disconnected=True)
         stall_s = faults.stall_s if happens(faults.stall) else 0.0
         if happens(faults.lose):
-            return Struck((), stall_s)
+            return InjectedFault((), stall_s)
         if happens(faults.truncate):
             data = data[: self._random.randrange(len(data) + 1)]
         data = self._damage(data)
         pieces = [self._random.choice(_GARBAGE)] if happens(faults.garbage) else []
         pieces += [data] * (2 if data and happens(faults.duplicate) else 1)
-        return Struck(tuple(piece for piece in pieces if piece), stall_s)
+        return InjectedFault(tuple(piece for piece in pieces if piece), stall_s)
 
     def _happens(self, probability: float) -> bool:
         return probability > 0 and self._random.random() < probability

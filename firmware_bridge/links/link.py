@@ -1,4 +1,4 @@
-"""The one interface of a byte pipe; every implementation passes `hil.link_conformance`."""
+"""The one interface of a byte pipe; every implementation passes `firmware_bridge.links.conformance`."""
 
 from __future__ import annotations
 

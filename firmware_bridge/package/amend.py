@@ -10,8 +10,8 @@ from dataclasses import replace
 
 from firmware_bridge.errors import InputError, RejectedError
 from firmware_bridge.package.signing import Signer
-from firmware_bridge.package.store import ProgramKey, TrustStore, build_store
 from firmware_bridge.package.trust import accept_store
+from firmware_bridge.package.trust_store import ProgramKey, TrustStore, build_store
 
 __all__ = ["amend"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from firmware_bridge.protocol.messages import RuntimeInfo
+from firmware_bridge.device.runtime_info import RuntimeInfo
 
 __all__ = ["BoardContext"]
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from itertools import pairwise
 
+from firmware_bridge.device.graph import GraphTensor
 from firmware_bridge.errors import InputError, RejectedError
 from firmware_bridge.package import cbor
 from firmware_bridge.package.fields import LABEL, NAME, OP, TEXT, VERSION, Fields, schema_error
-from firmware_bridge.target.graph import GraphTensor
 
 __all__ = ["CHUNK_BYTES", "PAYLOAD_LIMIT_BYTES", "VERDICTS", "Evidence", "Manifest", "TensorSpec", "decode", "encode"]
 

@@ -14,6 +14,8 @@ from __future__ import annotations
 import hashlib
 from dataclasses import InitVar, dataclass, field
 
+from firmware_bridge.device.graph import Graph
+from firmware_bridge.device.runtime_info import RuntimeInfo
 from firmware_bridge.errors import InputError, RejectedError
 from firmware_bridge.package import cose
 from firmware_bridge.package import manifest as manifests
@@ -23,9 +25,7 @@ from firmware_bridge.package.fields import version_numbers
 from firmware_bridge.package.layout import CONTENT_TYPE, DIGEST_BYTES, DOMAIN, HEADER_BYTES, Header, check_length
 from firmware_bridge.package.manifest import Manifest, TensorSpec
 from firmware_bridge.package.reasons import RejectReason
-from firmware_bridge.package.store import ProgramKey, TrustStore, build_store
-from firmware_bridge.protocol.messages import RuntimeInfo
-from firmware_bridge.target.graph import Graph
+from firmware_bridge.package.trust_store import ProgramKey, TrustStore, build_store
 
 __all__ = [
     "AcceptedPackage",

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from firmware_bridge.errors import ProtocolError, TransferError
+from firmware_bridge.protocol.cobs import FrameReader
 from firmware_bridge.protocol.frames import (
     DATA_OVERHEAD_BYTES,
     Ack,
@@ -32,7 +33,6 @@ from firmware_bridge.protocol.rates import BoardRate, HostRate
 from firmware_bridge.protocol.sizes import RELIABLE, SEGMENT_RANGE, UNRELIABLE, Sizes
 from firmware_bridge.protocol.states import Event, Role, State, next_state
 from firmware_bridge.protocol.stream import MessageReader, with_length
-from firmware_bridge.protocol.stuffing import FrameReader
 from firmware_bridge.protocol.window import Incoming, Outgoing
 
 __all__ = ["FRAMING_VERSION", "RELIABLE", "UNRELIABLE", "Connection", "Sizes", "Statistics"]
@@ -71,7 +71,7 @@ class Connection:
     Attributes:
         role: which end.
         session: the session's number; a board has the one of its current or last session.
-        epoch: how many sessions this end has begun; a board's answers belong to one of them.
+        generation: how many sessions this end has begun; a board's answers belong to one of them.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class Connection:
         """
         self.role = role
         self.session = session
-        self.epoch = 0
+        self.generation = 0
         self._reliable = reliable
         self._sizes = sizes or (RELIABLE if reliable else UNRELIABLE)
         self._liveness = Liveness(role, reliable=reliable, silence_s=silence_s)
@@ -169,7 +169,7 @@ class Connection:
         """Begin (host only): `data_to_send` asks the board for a session until it grants one."""
         if self._state is State.IDLE:
             self._move(Event.START)
-            self.epoch += 1
+            self.generation += 1
 
     def send(self, message: Message) -> int:
         """Queue ``message``; returns the stream's length after it, to be compared with `acked_bytes`.
@@ -263,7 +263,7 @@ class Connection:
             self._control.append(pack(Close(refusal), frame.session, from_board=True))
             return
         self._move(Event.OPEN)
-        self.session, self.epoch = frame.session, self.epoch + 1
+        self.session, self.generation = frame.session, self.generation + 1
         self._begin(frame.segment_bytes, frame.frame_bytes, frame.window_segments)
         self._rate.on_open()
         self._heard(now_s)

@@ -15,7 +15,7 @@ from enum import IntEnum
 from typing import TypeAlias
 
 from firmware_bridge.errors import ProtocolError
-from firmware_bridge.protocol.stuffing import stuff
+from firmware_bridge.protocol import cobs
 
 __all__ = [
     "DATA_OVERHEAD_BYTES",
@@ -178,7 +178,7 @@ def pack(frame: Frame, key: int, *, from_board: bool) -> bytes:
             body = bytes([Kind.RATE_REQUEST | flag]) + b"".join(map(_BAUD.pack, frame.bauds[:_BAUDS_MOST]))
         case RateAnswer():
             body = _RATE.pack(Kind.RATE_ANSWER | flag, frame.baud)
-    return stuff(body + _CRC.pack(zlib.crc32(body, key)))
+    return cobs.encode(body + _CRC.pack(zlib.crc32(body, key)))
 
 
 def unpack(body: bytes, key: int, *, from_board: bool) -> Frame | None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from firmware_bridge.device.runtime_info import RuntimeInfo
+
 __all__ = [
     "ANSWERS",
     "REQUESTS",
@@ -37,7 +39,6 @@ __all__ = [
     "RailTrace",
     "Reboot",
     "Refusal",
-    "RuntimeInfo",
     "SlotInfo",
     "Tensor",
     "TrustState",
@@ -53,21 +54,6 @@ class Message:
 
 
 # --- values inside messages ---------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class RuntimeInfo:
-    """The inference runtime that a board has.
-
-    Attributes:
-        name: ``litert`` or ``tflite-runtime``.
-        version: the runtime's own version.
-        ops: the (op, dtype) pairs it runs, each as ``CONV_2D:INT8``, sorted.
-    """
-
-    name: str
-    version: str
-    ops: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

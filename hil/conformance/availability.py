@@ -27,14 +27,14 @@ from hil.conformance.rules import (
     Target,
 )
 from hil.conformance.session import RawSession, in_own_session
-from hil.conformance.workshop import RawPackage, Workshop
+from hil.conformance.signing_kit import RawPackage, SigningKit
 
 __all__ = ["RULES"]
 
 _BACK_S = 9.0  # five seconds of silence at most, and the time to open
 
 
-def _senseless(shop: Workshop) -> Iterator[Case]:
+def _senseless(shop: SigningKit) -> Iterator[Case]:
     package = shop.fresh_package()
     requests: dict[str, m.Message] = {
         "finish-without-offer": m.Finish(),
@@ -64,7 +64,7 @@ def _senseless(shop: Workshop) -> Iterator[Case]:
     yield Case("chunk-without-offer", in_own_session(unoffered))
 
 
-def _tensors(shop: Workshop) -> Iterator[Case]:
+def _tensors(shop: SigningKit) -> Iterator[Case]:
     names = [tensor.name for tensor in shop.manifest.inputs]
     good = np.zeros((1, 4), np.int8)
     wrong: dict[str, NDArray[Any]] = {
@@ -80,7 +80,7 @@ def _tensors(shop: Workshop) -> Iterator[Case]:
         yield Case(label, act)
 
 
-def _noise(_: Workshop) -> Iterator[Case]:
+def _noise(_: SigningKit) -> Iterator[Case]:
     chance = random.Random(7)  # noqa: S311 - noise, no secret
     streams = {
         "random": chance.randbytes(16 * 1024),
@@ -111,7 +111,7 @@ def _noise(_: Workshop) -> Iterator[Case]:
         yield Case(label, act)
 
 
-def _vanished(shop: Workshop) -> Iterator[Case]:
+def _vanished(shop: SigningKit) -> Iterator[Case]:
     for label, chunks in {"after-hello": -1, "after-offer": 0, "after-a-chunk": 1, "before-finish": 4}.items():
         package = shop.fresh_package()
 
@@ -132,7 +132,7 @@ def _vanished(shop: Workshop) -> Iterator[Case]:
         yield Case(label, act)
 
 
-def _slow(shop: Workshop) -> Iterator[Case]:
+def _slow(shop: SigningKit) -> Iterator[Case]:
     """Hosts that take their time, in sessions that go on to the end."""
     for label, (offered_s, between_s, dribbles) in {
         "thinks-after-the-offer": (2.5, 0.0, False), "thinks-between-chunks": (0.0, 0.4, False),
@@ -160,7 +160,7 @@ def _slow(shop: Workshop) -> Iterator[Case]:
         yield Case(label, in_own_session(script))
 
 
-def _rates(shop: Workshop) -> Iterator[Case]:
+def _rates(shop: SigningKit) -> Iterator[Case]:
     """Agreements on the line's rate that the host does not keep."""
     inserted: dict[str, RateRequest | RateAnswer] = {
         "agreed-and-not-kept": RateRequest((3_000_000, 2_000_000, 1_500_000)),
@@ -196,7 +196,7 @@ def _rates(shop: Workshop) -> Iterator[Case]:
     yield Case("kept-and-vanished", vanished)
 
 
-def _flood(shop: Workshop) -> Iterator[Case]:
+def _flood(shop: SigningKit) -> Iterator[Case]:
     package = shop.package()
     heads = {"frames": b"\x89KSM" + bytes(200), "signatures": package.head[:-1] + b"\0", "large": bytes(8000)}
     for label, head in heads.items():
@@ -213,7 +213,7 @@ def _flood(shop: Workshop) -> Iterator[Case]:
         yield Case(label, act)
 
 
-def _second_writer(shop: Workshop) -> Iterator[Case]:
+def _second_writer(shop: SigningKit) -> Iterator[Case]:
     package = shop.fresh_package()
     requests: dict[str, m.Message] = {
         "offer": m.Offer(package.head), "provision": m.Provision(b""), "activate": m.Activate("a"),
@@ -230,7 +230,7 @@ def _second_writer(shop: Workshop) -> Iterator[Case]:
         yield Case(label, act)
 
 
-def _second_reader(_: Workshop) -> Iterator[Case]:
+def _second_reader(_: SigningKit) -> Iterator[Case]:
     for label, request in {"info": m.GetInfo(), "trust": m.GetTrust(), "audit": m.GetAudit(0)}.items():
 
         def act(target: Target, request: m.Message = request) -> str:

@@ -18,7 +18,7 @@ from hil.conformance import (
     valid,
 )
 from hil.conformance.rules import Case, Rule
-from hil.conformance.workshop import Workshop
+from hil.conformance.signing_kit import SigningKit
 from hil.errors import EvidenceError
 
 __all__ = ["RULES", "chosen"]
@@ -60,7 +60,7 @@ def _narrowed(rule: Rule, names: Sequence[str]) -> Rule | None:
     if not labels:
         return None
 
-    def cases(shop: Workshop) -> Iterator[Case]:
+    def cases(shop: SigningKit) -> Iterator[Case]:
         made = {case.label: case for case in rule.cases(shop)}
         for label in sorted(labels - made.keys()):
             raise EvidenceError(f"there is no case {rule.name}/{label}; its cases are {', '.join(made)}")

@@ -8,7 +8,7 @@ from dataclasses import replace
 from firmware_bridge.package.container import HEADER_BYTES, Header
 from firmware_bridge.package.reasons import RejectReason as R
 from hil.conformance.rules import Case, Group, Rule, offers, reasons
-from hil.conformance.workshop import RawPackage, Workshop
+from hil.conformance.signing_kit import RawPackage, SigningKit
 
 __all__ = ["RULES"]
 
@@ -24,7 +24,7 @@ def _with(head: bytes, offset: int, value: int) -> bytes:
     return head[:offset] + value.to_bytes(4, "big") + head[offset + 4 :]
 
 
-def _foreign(shop: Workshop) -> Iterator[Case]:
+def _foreign(shop: SigningKit) -> Iterator[Case]:
     good = shop.package()
     yield from _heads(
         good,
@@ -39,7 +39,7 @@ def _foreign(shop: Workshop) -> Iterator[Case]:
     )
 
 
-def _magic(shop: Workshop) -> Iterator[Case]:
+def _magic(shop: SigningKit) -> Iterator[Case]:
     good = shop.package()
     for position in range(8):
         flipped = bytearray(good.head)
@@ -48,17 +48,17 @@ def _magic(shop: Workshop) -> Iterator[Case]:
     yield Case("line-ends", offers(replace(good, head=good.head.replace(b"\r\n", b"\n", 1))))
 
 
-def _version(shop: Workshop) -> Iterator[Case]:
+def _version(shop: SigningKit) -> Iterator[Case]:
     good = shop.package()
     yield from _heads(good, *((f"version-{v}", _with(good.head, 8, v)) for v in (0, 2, 3, 256, 1 << 24, _U32)))
 
 
-def _short(shop: Workshop) -> Iterator[Case]:
+def _short(shop: SigningKit) -> Iterator[Case]:
     good = shop.package()
     yield from _heads(good, *((f"first-{n}", good.head[:n]) for n in (1, 2, 7, 8, 11, 12, 16, 20, 23)))
 
 
-def _cut(shop: Workshop) -> Iterator[Case]:
+def _cut(shop: SigningKit) -> Iterator[Case]:
     good = shop.package()
     size = len(good.head)
     for count in sorted(
@@ -70,7 +70,7 @@ def _cut(shop: Workshop) -> Iterator[Case]:
         yield Case(f"share-{share}-of-24", offers(replace(good, head=good.head[:count])))
 
 
-def _lengths(shop: Workshop) -> Iterator[Case]:
+def _lengths(shop: SigningKit) -> Iterator[Case]:
     good = shop.package()
     header = Header.parse(good.head)
     yield from _heads(
@@ -88,14 +88,14 @@ def _lengths(shop: Workshop) -> Iterator[Case]:
     )
 
 
-def _payload_length(shop: Workshop) -> Iterator[Case]:
+def _payload_length(shop: SigningKit) -> Iterator[Case]:
     good = shop.package()
     for less in (1, 2, 100, 4096):
         # Still as many chunks: only the signed length tells.
         yield Case(f"{less}-less", offers(replace(good, head=_with(good.head, 20, len(good.payload) - less))))
 
 
-def _trailing(shop: Workshop) -> Iterator[Case]:
+def _trailing(shop: SigningKit) -> Iterator[Case]:
     good = shop.package()
     yield from _heads(
         good,

@@ -9,7 +9,7 @@ from pathlib import Path
 from firmware_bridge.errors import RejectedError
 from firmware_bridge.package.reasons import RejectReason as R
 from hil.conformance.rules import ACCEPTED, ON_DISK, Act, Case, Group, Rule, Target, reasons
-from hil.conformance.workshop import RawPackage, Workshop
+from hil.conformance.signing_kit import RawPackage, SigningKit
 
 __all__ = ["FELL_BACK", "RULES"]
 
@@ -165,15 +165,17 @@ _AT_BOOT["payload-gone"] = _MISSING["payload"]
 _LOADING = reasons(R.SLOT, R.CHUNK, R.LENGTH, R.TRAILING, R.DIGEST)
 
 
-def _cases(changes: dict[str, Files], act: Callable[[RawPackage, Files], Act]) -> Callable[[Workshop], Iterator[Case]]:
-    def cases(shop: Workshop) -> Iterator[Case]:
+def _cases(
+    changes: dict[str, Files], act: Callable[[RawPackage, Files], Act]
+) -> Callable[[SigningKit], Iterator[Case]]:
+    def cases(shop: SigningKit) -> Iterator[Case]:
         for label, change in changes.items():
             yield Case(label, act(shop.fresh_package(), change))
 
     return cases
 
 
-def _unverified_pointer(shop: Workshop) -> Iterator[Case]:
+def _unverified_pointer(shop: SigningKit) -> Iterator[Case]:
     """Files of a package that was never received, under a record that says it was confirmed."""
     bad = {
         "by-a-stranger": shop.package(shop.stranger, payload=shop.fresh_payload()),
@@ -189,7 +191,7 @@ def _unverified_pointer(shop: Workshop) -> Iterator[Case]:
         yield Case(label, _booted(shop.fresh_package(), plant))
 
 
-def _partial(shop: Workshop) -> Iterator[Case]:
+def _partial(shop: SigningKit) -> Iterator[Case]:
     """A chunk that has arrived changes on the disk before the last one comes."""
     package = shop.fresh_package()
 

@@ -8,12 +8,12 @@ from firmware_bridge.package import cbor
 from firmware_bridge.package.container import CONTENT_TYPE
 from firmware_bridge.package.reasons import RejectReason as R
 from hil.conformance.rules import Case, Group, Rule, offers, reasons
-from hil.conformance.workshop import Workshop
+from hil.conformance.signing_kit import SigningKit
 
 __all__ = ["RULES"]
 
 
-def _strict(shop: Workshop) -> Iterator[Case]:
+def _strict(shop: SigningKit) -> Iterator[Case]:
     plain = shop.manifest_bytes()
     encodings = {
         "trailing-byte": plain + b"\0",
@@ -43,13 +43,13 @@ def _strict(shop: Workshop) -> Iterator[Case]:
         yield Case(label, offers(shop.enveloped(manifest=manifest)))
 
 
-def _tags(shop: Workshop) -> Iterator[Case]:
+def _tags(shop: SigningKit) -> Iterator[Case]:
     tags = {"no-tag": b"", "mac": b"\xd1", "encrypt": b"\xd0", "sign-many": b"\xd8\x62", "long-tag": b"\xd8\x12"}
     for label, tag in tags.items():
         yield Case(label, offers(shop.enveloped(tag=tag)))
 
 
-def _protected(shop: Workshop) -> Iterator[Case]:
+def _protected(shop: SigningKit) -> Iterator[Case]:
     header = shop.header()
     headers: dict[str, bytes] = {
         "empty": b"\xa0",
@@ -70,17 +70,17 @@ def _protected(shop: Workshop) -> Iterator[Case]:
     yield Case("not-canonical", offers(shop.enveloped(header=b"\xb8\x03" + header[1:])), reasons(R.CBOR))
 
 
-def _unprotected(shop: Workshop) -> Iterator[Case]:
+def _unprotected(shop: SigningKit) -> Iterator[Case]:
     for label, value in {"alg": {1: -7}, "kid": {4: shop.good.key_id}, "unknown": {99: 1}, "list": []}.items():
         yield Case(label, offers(shop.enveloped(unprotected=value)))
 
 
-def _missing(shop: Workshop) -> Iterator[Case]:
+def _missing(shop: SigningKit) -> Iterator[Case]:
     for field in sorted(shop.document()):
         yield Case(field, offers(shop.enveloped(document=shop.document(**{field: ...}))))
 
 
-def _names(shop: Workshop) -> Iterator[Case]:
+def _names(shop: SigningKit) -> Iterator[Case]:
     names = {"path": "../../etc/passwd", "absolute": "/etc/passwd", "nul": "a\0b", "newline": "a\nb",
              "escape": "a\x1b[2Jb", "empty": "", "long": "m" * 300, "blank": " ", "dot-dot": "..",
              "right-to-left": "a\u202eb"}  # fmt: skip
@@ -90,7 +90,7 @@ def _names(shop: Workshop) -> Iterator[Case]:
         yield Case(f"program-{label}", offers(shop.enveloped(document=shop.document(program=names[label]))))
 
 
-def _schema(shop: Workshop) -> Iterator[Case]:
+def _schema(shop: SigningKit) -> Iterator[Case]:
     changes: dict[str, dict[str, object]] = {
         "unknown-field": {"extra": 1},
         "security-negative": {"security": -1},

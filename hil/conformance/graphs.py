@@ -6,16 +6,16 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+from firmware_bridge.device.graph import Graph
 from firmware_bridge.errors import InputError
 from firmware_bridge.package.reasons import RejectReason as R
-from firmware_bridge.target.graph import Graph
 from hil.conformance.rules import Case, Group, Rule, offers, reasons
-from hil.conformance.workshop import Workshop
+from hil.conformance.signing_kit import SigningKit
 
 __all__ = ["RULES"]
 
 
-def _broken(shop: Workshop) -> Iterator[Case]:
+def _broken(shop: SigningKit) -> Iterator[Case]:
     graph = shop.graph
     payloads = {
         "no-root": b"\x10\0\0\0TFL3" + b"\xff" * 64,
@@ -42,7 +42,7 @@ def _is_broken(payload: bytes) -> bool:
     return False
 
 
-def _undeclared(shop: Workshop) -> Iterator[Case]:
+def _undeclared(shop: SigningKit) -> Iterator[Case]:
     manifest = shop.manifest
     first = manifest.inputs[0]
     changes: dict[str, dict[str, Any]] = {
@@ -61,7 +61,7 @@ def _undeclared(shop: Workshop) -> Iterator[Case]:
         yield Case(label, offers(shop.package(payload=shop.fresh_payload(), **change)))
 
 
-def _other_operations(shop: Workshop) -> Iterator[Case]:
+def _other_operations(shop: SigningKit) -> Iterator[Case]:
     known = [op for op in shop.info.runtime.ops if op not in shop.manifest.ops][:6]
     for op in known:
         yield Case(f"{op}-instead", offers(shop.package(payload=shop.fresh_payload(), ops=(op,))))

@@ -8,12 +8,12 @@ from dataclasses import replace
 from firmware_bridge.package.manifest import Evidence
 from firmware_bridge.package.reasons import RejectReason as R
 from hil.conformance.rules import Case, Group, Rule, offers, reasons
-from hil.conformance.workshop import FLOOR, OTHER_PROGRAM, Workshop
+from hil.conformance.signing_kit import FLOOR, OTHER_PROGRAM, SigningKit
 
 __all__ = ["RULES"]
 
 
-def _program(shop: Workshop) -> Iterator[Case]:
+def _program(shop: SigningKit) -> Iterator[Case]:
     yield Case("key-of-another", offers(shop.package(shop.other)))
     yield Case("package-and-key-of-another", offers(shop.package(shop.other, program=OTHER_PROGRAM)))
     yield Case("package-of-another", offers(shop.package(program=OTHER_PROGRAM)))
@@ -21,21 +21,21 @@ def _program(shop: Workshop) -> Iterator[Case]:
         yield Case(f"named-{name}", offers(shop.package(program=name)))
 
 
-def _board(shop: Workshop) -> Iterator[Case]:
+def _board(shop: SigningKit) -> Iterator[Case]:
     kind = shop.info.board
     for label, boards in {"another": ("another-board",), "longer": (f"{kind}0",), "shorter": (kind[:-1],),
                           "two-others": ("another-board", "third-board")}.items():  # fmt: skip
         yield Case(label, offers(shop.package(boards=boards)))
 
 
-def _scope(shop: Workshop) -> Iterator[Case]:
+def _scope(shop: SigningKit) -> Iterator[Case]:
     kind = shop.info.board
     yield Case("this-board", offers(shop.package(shop.narrow)))
     both = tuple(sorted((kind, "another-board")))
     yield Case("this-and-its-own", offers(shop.package(shop.narrow, boards=both)))
 
 
-def _runtime(shop: Workshop) -> Iterator[Case]:
+def _runtime(shop: SigningKit) -> Iterator[Case]:
     name, version = shop.info.runtime.name, shop.info.runtime.version
     major = int(version.split(".")[0])
     yield Case("another", offers(shop.package(runtimes=(("onnx", "1.0"),))))
@@ -43,13 +43,13 @@ def _runtime(shop: Workshop) -> Iterator[Case]:
         yield Case(label, offers(shop.package(runtimes=((name, least),))))
 
 
-def _operations(shop: Workshop) -> Iterator[Case]:
+def _operations(shop: SigningKit) -> Iterator[Case]:
     for op in ("CUSTOM:INT8", "CONV_3D:INT4", "ADD:INT4", "NO_SUCH_OP:INT8"):
         ops = tuple(sorted({*shop.manifest.ops, op}))
         yield Case(f"{op.lower().replace(':', '-')}", offers(shop.package(ops=ops)))
 
 
-def _rollback(shop: Workshop) -> Iterator[Case]:
+def _rollback(shop: SigningKit) -> Iterator[Case]:
     for version in range(FLOOR):
         yield Case(f"security-{version}", offers(shop.package(security_version=version)))
         yield Case(f"security-{version}-es384", offers(shop.package(shop.good384, security_version=version)))
@@ -58,7 +58,7 @@ def _rollback(shop: Workshop) -> Iterator[Case]:
     yield Case("newer-name", offers(shop.package(security_version=FLOOR - 1, version="99.0.0")))
 
 
-def _validity(shop: Workshop) -> Iterator[Case]:
+def _validity(shop: SigningKit) -> Iterator[Case]:
     now = shop.now_s
     for label, until in {"a-minute-ago": now - 60, "a-year-ago": now - 365 * 86_400, "in-1970": 1}.items():
         yield Case(f"expired-{label}", offers(shop.package(not_after_s=until)))
@@ -66,14 +66,14 @@ def _validity(shop: Workshop) -> Iterator[Case]:
         yield Case(f"begins-{label}", offers(shop.package(not_before_s=since)))
 
 
-def _key_validity(shop: Workshop) -> Iterator[Case]:
+def _key_validity(shop: SigningKit) -> Iterator[Case]:
     for label, key in {"expired": shop.expired, "not-yet": shop.early}.items():
         yield Case(label, offers(shop.package(key)))
         yield Case(f"{label}-package-valid", offers(shop.package(key, not_before_s=0, not_after_s=shop.now_s + 3600)))
         yield Case(f"{label}-backdated", offers(shop.package(key, created_s=1)))
 
 
-def _evidence(shop: Workshop) -> Iterator[Case]:
+def _evidence(shop: SigningKit) -> Iterator[Case]:
     passed = shop.manifest.evidence
     yield Case("none", offers(shop.package(evidence=Evidence())))
     for verdict in ("FAIL", "INCONCLUSIVE"):
@@ -82,7 +82,7 @@ def _evidence(shop: Workshop) -> Iterator[Case]:
     yield Case("pass-without-gate", offers(shop.package(evidence=replace(passed, gate=bytes(32)))))
 
 
-def _capacity(shop: Workshop) -> Iterator[Case]:
+def _capacity(shop: SigningKit) -> Iterator[Case]:
     room = shop.info.capacity_bytes
     for label, size in {"one-byte-more": room + 1, "twice": 2 * room}.items():
         if size <= _PAYLOAD_LIMIT:

@@ -12,7 +12,7 @@ from firmware_bridge.host.board import Board
 from firmware_bridge.host.transfer import ChunkSource
 from firmware_bridge.links.link import Link
 from firmware_bridge.package.reasons import RejectReason
-from hil.conformance.workshop import Workshop
+from hil.conformance.signing_kit import SigningKit
 
 __all__ = [
     "ACCEPTED", "BUSY", "FAULT", "ON_DISK", "OVER_A_LINE", "OVER_SSH", "SURVIVED", "Act", "Case", "Group", "Rule",
@@ -61,7 +61,7 @@ class Target:
 
     Attributes:
         board: the open session.
-        workshop: what attacks are made with.
+        kit: what attacks are made with.
         open_link: opens another link to the board.
         disk: the folder that is the board's disk, None where it is out of reach.
         baseline: the slot of the model that runs.
@@ -69,7 +69,7 @@ class Target:
     """
 
     board: Board
-    workshop: Workshop
+    kit: SigningKit
     open_link: Callable[[], Link]
     disk: Path | None
     baseline: str
@@ -117,7 +117,7 @@ class Rule:
     promise: str
     why: str
     expected: tuple[str, ...]
-    cases: Callable[[Workshop], Iterator[Case]]
+    cases: Callable[[SigningKit], Iterator[Case]]
     origin: str = ""
     needs: Needs = Needs.LINK
     loads: bool = False

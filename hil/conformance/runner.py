@@ -21,7 +21,7 @@ from firmware_bridge.host.board import Board
 from firmware_bridge.host.open import open_link
 from firmware_bridge.links.link import Link
 from firmware_bridge.protocol.messages import AuditEntry, SlotInfo
-from hil.bench import reachable
+from hil.boards import reachable
 from hil.conformance.results import CaseResult, ConformanceResults, RuleFacts, Status
 from hil.conformance.rules import (
     ACCEPTED,
@@ -36,7 +36,7 @@ from hil.conformance.rules import (
     Target,
     observed,
 )
-from hil.conformance.workshop import Workshop
+from hil.conformance.signing_kit import SigningKit
 from hil.virtual.emulated import EmulatedBoard
 
 __all__ = ["Progress", "Reach", "attack", "run_conformance"]
@@ -107,7 +107,7 @@ def attack(
     run = _Run(reach, frozenset(expected_failures))
     try:
         run.prepare()
-        planned = [(rule, case) for rule in rules for case in rule.cases(run.target.workshop)]
+        planned = [(rule, case) for rule in rules for case in rule.cases(run.target.kit)]
         with suppress(KeyboardInterrupt):  # what was found until then is told
             for index, (rule, case) in enumerate(planned):
                 progress(index, len(planned), f"{rule.name}/{case.label}")
@@ -158,13 +158,13 @@ class _Run:
                 f"board {info.serial} holds the trust store of program {info.program!r}; the suite provisions its own: "
                 "give a factory-new board, or emu: for an emulated one"
             )
-        workshop = Workshop(info, int(time.time()))
-        board.provision(workshop.installed.raw)
-        slot = board.push(workshop.package()).slot
+        kit = SigningKit(info, int(time.time()))
+        board.provision(kit.installed.raw)
+        slot = board.push(kit.package()).slot
         board.activate(slot)
         board.confirm()
-        self.target = Target(board, workshop, self._reach.open_link, self._reach.disk, slot, self._reopen)
-        self._inputs = {t.name: np.full(t.shape, 3, t.dtype) for t in workshop.manifest.inputs}
+        self.target = Target(board, kit, self._reach.open_link, self._reach.disk, slot, self._reopen)
+        self._inputs = {t.name: np.full(t.shape, 3, t.dtype) for t in kit.manifest.inputs}
         self._answer = self._board.infer(self._inputs).outputs
         self._active = self._active_slot()
         self._audit()

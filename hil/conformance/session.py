@@ -8,7 +8,6 @@ from collections.abc import Callable
 from types import TracebackType
 
 from firmware_bridge.errors import BoardBusyError, BoardError, RejectedError, TransferError
-from firmware_bridge.links.conversation import Conversation
 from firmware_bridge.links.link import Link, RatedLink, bauds_of
 from firmware_bridge.package.reasons import RejectReason
 from firmware_bridge.protocol import messages as m
@@ -16,6 +15,7 @@ from firmware_bridge.protocol.codec import MESSAGES_VERSION
 from firmware_bridge.protocol.connection import Connection
 from firmware_bridge.protocol.frames import Frame, pack
 from firmware_bridge.protocol.states import Role
+from firmware_bridge.session.threaded import ThreadedSession
 from hil.conformance.rules import Act, Target
 
 __all__ = ["RawSession", "in_own_session"]
@@ -77,7 +77,7 @@ class RawSession:
         self._number = secrets.randbelow(2**32 - 2**24) + 2**24
         bauds = self._link.bauds if raises_rate else ()
         connection = Connection(Role.HOST, reliable=link.reliable, session=self._number, bauds=bauds)
-        self._conversation = Conversation(self._link, connection, time.monotonic)
+        self._conversation = ThreadedSession(self._link, connection, time.monotonic)
         self.ask(m.Hello(MESSAGES_VERSION, host))
 
     def __enter__(self) -> RawSession:

@@ -9,7 +9,7 @@ from firmware_bridge.package.container import HEADER_BYTES, Header
 from firmware_bridge.package.ecdsa import Algorithm, to_der
 from firmware_bridge.package.reasons import RejectReason as R
 from hil.conformance.rules import Case, Group, Rule, offers, reasons
-from hil.conformance.workshop import RawPackage, Workshop
+from hil.conformance.signing_kit import RawPackage, SigningKit
 
 __all__ = ["RULES"]
 
@@ -28,7 +28,7 @@ def _bytes(value: int) -> bytes:
     return (value % (1 << 256)).to_bytes(32, "big")
 
 
-def _arithmetic(shop: Workshop) -> Iterator[Case]:
+def _arithmetic(shop: SigningKit) -> Iterator[Case]:
     values: dict[str, Callable[[bytes], bytes]] = {
         "r0-s0": lambda _: _ZERO + _ZERO,
         "r0": lambda s: _ZERO + s[32:],
@@ -49,7 +49,7 @@ def _arithmetic(shop: Workshop) -> Iterator[Case]:
         yield Case(label, offers(shop.enveloped(signature=change)))
 
 
-def _form(shop: Workshop) -> Iterator[Case]:
+def _form(shop: SigningKit) -> Iterator[Case]:
     forms: dict[str, Callable[[bytes], bytes]] = {
         "empty": lambda _: b"",
         "short": lambda s: s[:-1],
@@ -65,7 +65,7 @@ def _form(shop: Workshop) -> Iterator[Case]:
         yield Case(label, offers(shop.enveloped(signature=change)))
 
 
-def _other_message(shop: Workshop) -> Iterator[Case]:
+def _other_message(shop: SigningKit) -> Iterator[Case]:
     good, other = shop.enveloped(), shop.enveloped(document=shop.document(version="1.0.1"))
     size = Header.parse(good.head).envelope_bytes
     end = HEADER_BYTES + size
@@ -78,8 +78,8 @@ def _other_message(shop: Workshop) -> Iterator[Case]:
 
 def _sweep(
     begin: Callable[[Header], int], end: Callable[[Header], int], count: int
-) -> Callable[[Workshop], Iterator[Case]]:
-    def cases(shop: Workshop) -> Iterator[Case]:
+) -> Callable[[SigningKit], Iterator[Case]]:
+    def cases(shop: SigningKit) -> Iterator[Case]:
         package = shop.package()
         header = Header.parse(package.head)
         first, last = HEADER_BYTES + begin(header), HEADER_BYTES + end(header)
@@ -90,7 +90,7 @@ def _sweep(
     return cases
 
 
-def _manifest_sweep(shop: Workshop) -> Iterator[Case]:
+def _manifest_sweep(shop: SigningKit) -> Iterator[Case]:
     package, manifest = shop.package(), shop.manifest_bytes()
     first = package.head.index(manifest)
     for index in range(_SWEEP):
@@ -98,7 +98,7 @@ def _manifest_sweep(shop: Workshop) -> Iterator[Case]:
         yield Case(f"byte-{position - first}-bit-{index % 8}", offers(_flipped(package, position, index % 8)))
 
 
-def _table_sweep(shop: Workshop) -> Iterator[Case]:
+def _table_sweep(shop: SigningKit) -> Iterator[Case]:
     package = shop.package()
     header = Header.parse(package.head)
     first = HEADER_BYTES + header.envelope_bytes
@@ -113,7 +113,7 @@ def _table_sweep(shop: Workshop) -> Iterator[Case]:
     )
 
 
-def _algorithm(shop: Workshop) -> Iterator[Case]:
+def _algorithm(shop: SigningKit) -> Iterator[Case]:
     labels: dict[str, object] = {
         "none": None, "hs256": 5, "rs256": -257, "ps256": -37, "eddsa": -8, "es512": -36, "es256k": -47, "zero": 0,
         "text": "ES256", "huge": 1 << 40, "unassigned": -9999,
@@ -124,7 +124,7 @@ def _algorithm(shop: Workshop) -> Iterator[Case]:
     yield Case("es256-on-p384", offers(shop.enveloped(header=shop.header({4: shop.good384.key_id}))))
 
 
-def _unknown(shop: Workshop) -> Iterator[Case]:
+def _unknown(shop: SigningKit) -> Iterator[Case]:
     yield Case("stranger", offers(shop.package(shop.stranger)))
     for index, kid in enumerate(
         (bytes(32), b"\xff" * 32, shop.good.key_id[::-1], shop.good.key_id[:31] + bytes([shop.good.key_id[31] ^ 1]))
@@ -135,13 +135,13 @@ def _unknown(shop: Workshop) -> Iterator[Case]:
             yield Case(f"root-{index}", offers(shop.package(root)))
 
 
-def _wrong_key(shop: Workshop) -> Iterator[Case]:
+def _wrong_key(shop: SigningKit) -> Iterator[Case]:
     for label, key in {"other-program": shop.other, "narrow": shop.narrow, "expired": shop.expired}.items():
         yield Case(f"{label}-signed-by-good", offers(shop.enveloped(header=shop.header({4: key.key_id}))))
         yield Case(f"good-signed-by-{label}", offers(shop.enveloped(signer=key, header=shop.header())))
 
 
-def _revoked(shop: Workshop) -> Iterator[Case]:
+def _revoked(shop: SigningKit) -> Iterator[Case]:
     yield Case("now", offers(shop.package(shop.revoked)))
     yield Case("backdated", offers(shop.package(shop.revoked, created_s=1_400_000_000)))
     yield Case("waived", offers(shop.package(shop.revoked, payload=shop.fresh_payload())))

@@ -7,16 +7,16 @@ from typing import Any
 
 from firmware_bridge.package import cbor
 from firmware_bridge.package.reasons import RejectReason as R
-from firmware_bridge.package.store import ProgramKey
+from firmware_bridge.package.trust_store import ProgramKey
 from hil.conformance.rules import Case, Group, Rule, provides, reasons
-from hil.conformance.workshop import OTHER_PROGRAM, PROGRAM, STORE_VERSION, Workshop
+from hil.conformance.signing_kit import OTHER_PROGRAM, PROGRAM, STORE_VERSION, SigningKit
 
 __all__ = ["RULES"]
 
 _NEXT = STORE_VERSION + 1
 
 
-def _too_few(shop: Workshop) -> Iterator[Case]:
+def _too_few(shop: SigningKit) -> Iterator[Case]:
     first, second, _ = shop.roots
     yield Case("one-root", provides(shop.raw_store([first])))
     yield Case("no-root", provides(shop.raw_store([shop.stranger])))
@@ -25,7 +25,7 @@ def _too_few(shop: Workshop) -> Iterator[Case]:
     yield Case("one-and-stranger", provides(shop.raw_store([second, shop.stranger])))
 
 
-def _one_twice(shop: Workshop) -> Iterator[Case]:
+def _one_twice(shop: SigningKit) -> Iterator[Case]:
     first = shop.roots[0]
     yield Case("signature-twice", provides(_doubled(shop.raw_store([first]))))
     yield Case("key-listed-twice", provides(shop.raw_store(shop.roots[:2], roots=[first.public_key_spki] * 2)))
@@ -39,20 +39,20 @@ def _doubled(store: bytes) -> bytes:
     return store[:2] + cbor.encode([*envelope[:3], [*signatures, *signatures]])
 
 
-def _self_signed(shop: Workshop) -> Iterator[Case]:
-    mine = Workshop(shop.info, shop.now_s)
+def _self_signed(shop: SigningKit) -> Iterator[Case]:
+    mine = SigningKit(shop.info, shop.now_s)
     yield Case("newer", provides(mine.store(_NEXT).raw))
     yield Case("much-newer", provides(mine.store(1 << 40).raw))
     yield Case("same-version", provides(mine.store(STORE_VERSION).raw))
 
 
-def _rolled_back(shop: Workshop) -> Iterator[Case]:
+def _rolled_back(shop: SigningKit) -> Iterator[Case]:
     for version in (1, 2, STORE_VERSION - 1):
         yield Case(f"version-{version}", provides(shop.store(version).raw))
     yield Case("same-version-other-bytes", provides(shop.store(STORE_VERSION, created_s=shop.now_s - 1).raw))
 
 
-def _store_bits(shop: Workshop) -> Iterator[Case]:
+def _store_bits(shop: SigningKit) -> Iterator[Case]:
     store = shop.store(_NEXT).raw
     allowed = reasons(R.TRUST_SIGNATURES, R.CBOR, R.ENVELOPE, R.ALGORITHM, R.SCHEMA)
     for index in range(24):
@@ -61,7 +61,7 @@ def _store_bits(shop: Workshop) -> Iterator[Case]:
         yield Case(f"byte-{position}", provides(flipped), allowed)
 
 
-def _store_form(shop: Workshop) -> Iterator[Case]:
+def _store_form(shop: SigningKit) -> Iterator[Case]:
     roots, store = shop.roots[:2], shop.store(_NEXT).raw
     yield Case("empty", provides(b""), reasons(R.CBOR, R.ENVELOPE))
     yield Case("cut", provides(store[:-1]), reasons(R.CBOR))
@@ -87,14 +87,14 @@ def _off_the_curve(spki: bytes) -> bytes:
     return spki[:-1] + bytes([spki[-1] ^ 1])
 
 
-def _shared_key(shop: Workshop) -> Iterator[Case]:
+def _shared_key(shop: SigningKit) -> Iterator[Case]:
     root = shop.roots[2]
     keys = [{"spki": root.public_key_spki, "alg": -7, "program": PROGRAM, "boards": [], "from": None, "until": None,
              "revoked": ""}]  # fmt: skip
     yield Case("root-signs-packages", provides(shop.raw_store(shop.roots[:2], keys=keys)))
 
 
-def _foreign_store(shop: Workshop) -> Iterator[Case]:
+def _foreign_store(shop: SigningKit) -> Iterator[Case]:
     keys = [ProgramKey(shop.good.public_key_spki, OTHER_PROGRAM)]
     yield Case("same-roots", provides(shop.store(_NEXT, program=OTHER_PROGRAM, keys=keys, floors=[]).raw))
 

@@ -20,7 +20,7 @@ from hil.conformance.rules import (
     reasons,
 )
 from hil.conformance.session import RawSession, in_own_session
-from hil.conformance.workshop import RawPackage, Workshop
+from hil.conformance.signing_kit import RawPackage, SigningKit
 
 __all__ = ["RULES"]
 
@@ -29,7 +29,7 @@ def _flipped(data: bytes, position: int) -> bytes:
     return data[:position] + bytes([data[position] ^ 4]) + data[position + 1 :]
 
 
-def _chunk_bits(shop: Workshop) -> Iterator[Case]:
+def _chunk_bits(shop: SigningKit) -> Iterator[Case]:
     for index in range(4):
         for share in range(3):
             package = shop.fresh_package()
@@ -38,7 +38,7 @@ def _chunk_bits(shop: Workshop) -> Iterator[Case]:
             yield Case(f"chunk-{index}-at-{share}-of-2", offers(replace(package, swaps=swaps)))
 
 
-def _chunk_mixed(shop: Workshop) -> Iterator[Case]:
+def _chunk_mixed(shop: SigningKit) -> Iterator[Case]:
     foreign = shop.fresh_package().chunk(1)
     mixes: dict[str, Callable[[RawPackage], dict[int, bytes]]] = {
         "two-swapped": lambda p: {0: p.chunk(1), 1: p.chunk(0)},
@@ -55,7 +55,7 @@ def _chunk_mixed(shop: Workshop) -> Iterator[Case]:
         yield Case(label, offers(replace(package, swaps=mix(package))))
 
 
-def _chunk_number(shop: Workshop) -> Iterator[Case]:
+def _chunk_number(shop: SigningKit) -> Iterator[Case]:
     package = shop.fresh_package()
     for index in (4, 5, 255, 1 << 16, (1 << 31) - 1):
 
@@ -68,7 +68,7 @@ def _chunk_number(shop: Workshop) -> Iterator[Case]:
         yield Case(f"chunk-{index}", in_own_session(script))
 
 
-def _deflate(shop: Workshop) -> Iterator[Case]:
+def _deflate(shop: SigningKit) -> Iterator[Case]:
     package = shop.fresh_package()
     squeeze = zlib.compressobj(9, wbits=-15)
     bomb = squeeze.compress(bytes(64 << 20)) + squeeze.flush()
@@ -87,7 +87,7 @@ def _deflate(shop: Workshop) -> Iterator[Case]:
         yield Case(label, in_own_session(script))
 
 
-def _incomplete(shop: Workshop) -> Iterator[Case]:
+def _incomplete(shop: SigningKit) -> Iterator[Case]:
     package, other = shop.fresh_package(), shop.fresh_package()
 
     def send(session: RawSession, source: RawPackage, *indices: int) -> None:
@@ -121,7 +121,7 @@ def _incomplete(shop: Workshop) -> Iterator[Case]:
         yield Case(label, in_own_session(script))
 
 
-def _resumed(shop: Workshop) -> Iterator[Case]:
+def _resumed(shop: SigningKit) -> Iterator[Case]:
     package, other = shop.fresh_package(), shop.fresh_package()
 
     def script(session: RawSession) -> str:
@@ -134,7 +134,7 @@ def _resumed(shop: Workshop) -> Iterator[Case]:
     yield Case("with-anothers-chunk", in_own_session(script))
 
 
-def _replayed(shop: Workshop) -> Iterator[Case]:
+def _replayed(shop: SigningKit) -> Iterator[Case]:
     package = shop.fresh_package()
 
     def script(session: RawSession) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from firmware_bridge.package.ecdsa import Algorithm
 from firmware_bridge.package.manifest import CHUNK_BYTES, Evidence
 from hil.conformance.rules import ACCEPTED, Act, Case, Group, Rule, Target, provides
-from hil.conformance.workshop import FLOOR, STORE_VERSION, RawPackage, Workshop
+from hil.conformance.signing_kit import FLOOR, STORE_VERSION, RawPackage, SigningKit
 
 __all__ = ["RULES"]
 
@@ -23,7 +23,7 @@ def _runs(package: RawPackage) -> Act:
         slot = target.board.push(package).slot
         target.board.activate(slot)
         try:
-            target.board.infer({t.name: np.zeros(t.shape, t.dtype) for t in target.workshop.manifest.inputs})
+            target.board.infer({t.name: np.zeros(t.shape, t.dtype) for t in target.kit.manifest.inputs})
         finally:
             target.board.activate(target.baseline)
         return ACCEPTED
@@ -31,7 +31,7 @@ def _runs(package: RawPackage) -> Act:
     return act
 
 
-def _sizes(shop: Workshop) -> Iterator[Case]:
+def _sizes(shop: SigningKit) -> Iterator[Case]:
     least = len(shop.graph)
     edges = (1, 2, 3, 4, 8)
     sizes = {least, least + 1, *(n * CHUNK_BYTES + d for n in edges for d in (-1, 0, 1)), 12 * CHUNK_BYTES + 7777}
@@ -39,7 +39,7 @@ def _sizes(shop: Workshop) -> Iterator[Case]:
         yield Case(f"{size}-bytes", _runs(shop.package(payload=shop.fresh_payload(size - least))))
 
 
-def _signatures(shop: Workshop) -> Iterator[Case]:
+def _signatures(shop: SigningKit) -> Iterator[Case]:
     for index in range(4):
         yield Case(f"es256-{index}", _runs(shop.package(package_id=bytes([index] * 16))))
         yield Case(f"es384-{index}", _runs(shop.package(shop.good384, package_id=bytes([index] * 16))))
@@ -54,7 +54,7 @@ def _with_s(signature: bytes, *, high: bool) -> bytes:
     return signature[:32] + both[high].to_bytes(32, "big")
 
 
-def _fields(shop: Workshop) -> Iterator[Case]:
+def _fields(shop: SigningKit) -> Iterator[Case]:
     manifest, now = shop.manifest, shop.now_s
     name, version = shop.info.runtime.name, shop.info.runtime.version
     changes: dict[str, dict[str, Any]] = {
@@ -83,13 +83,13 @@ def _fields(shop: Workshop) -> Iterator[Case]:
         yield Case(label, _runs(shop.package(**change)))
 
 
-def _again(shop: Workshop) -> Iterator[Case]:
+def _again(shop: SigningKit) -> Iterator[Case]:
     package = shop.fresh_package()
     for label in ("first", "again", "once-more"):
         yield Case(label, _runs(package))
 
 
-def _stores(shop: Workshop) -> Iterator[Case]:
+def _stores(shop: SigningKit) -> Iterator[Case]:
     yield Case("the-same", provides(shop.installed.raw))
     yield Case("next", provides(shop.store(STORE_VERSION + 1).raw))
     yield Case("far-ahead", provides(shop.store(STORE_VERSION + 1000).raw))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from firmware_bridge.target.cost import GraphCost
-from hil.measurement import Verdict
+from firmware_bridge.device.cost import GraphCost
+from hil.measurements.measurement import Verdict
 from hil.report.model import GateRow, GateSummary, PrecisionRow
 from models.evaluation.gate import GateResult
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
-from hil.accuracy import AccuracyRecord
-from hil.measurement import Measurement, Verdict
+from hil.measurements.accuracy import AccuracyRecord
+from hil.measurements.measurement import Measurement, Verdict
+from hil.measurements.results import HilResults, Outcome, PackageFacts, SuiteVerdict
 from hil.report.figures import Figure
-from hil.results import HilResults, Outcome, PackageFacts, SuiteVerdict
 
 __all__ = [
     "CustodyRow",

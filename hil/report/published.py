@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from hil.accuracy import AccuracyRecord
+from hil.measurements.accuracy import AccuracyRecord
 from hil.report.model import Report
 
 __all__ = ["CONTEXT", "PublishedRow", "published_rows"]

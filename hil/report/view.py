@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from hil.accuracy import AccuracyRecord
-from hil.measurement import Measurement, Verdict
+from hil.measurements.accuracy import AccuracyRecord
+from hil.measurements.measurement import Measurement, Verdict
+from hil.measurements.results import HilResults, SuiteVerdict
 from hil.report.charts.accuracy import accuracy_chart
 from hil.report.charts.latency import latency_chart
 from hil.report.charts.precision import precision_strip
 from hil.report.charts.rails import rails_chart
 from hil.report.model import Report
-from hil.results import HilResults, SuiteVerdict
 
 __all__ = [
     "BUDGET_MW",

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from hil.accuracy import accuracy_record
-from hil.board_frames import BoardFrames
-from hil.measurement import Limit
-from hil.recorder import Recorder
+from hil.checks.board_frames import BoardFrames
+from hil.measurements.accuracy import accuracy_record
+from hil.measurements.measurement import Limit
+from hil.measurements.recorder import Recorder
 from models.evaluation.metrics import evaluate
 from models.heads import Detections
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import pytest
 
+from firmware_bridge.device.runtime import missing_ops
+from firmware_bridge.device.runtime_info import RuntimeInfo
 from firmware_bridge.host.board import Board
 from firmware_bridge.package.container import PackageFile
-from firmware_bridge.protocol.messages import RuntimeInfo
-from firmware_bridge.target.runtime import missing_ops
-from hil.recorder import Recorder
-from hil.request import SuiteRequest
+from hil.checks.suite_request import SuiteRequest
+from hil.measurements.recorder import Recorder
 
 
 def test_board_names_itself_its_runtime_and_its_rails(ks_board: Board) -> None:

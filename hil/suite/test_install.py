@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from firmware_bridge.host.board import Board
 from firmware_bridge.package.container import PackageFile
-from hil.bench_steps import Installation
-from hil.recorder import Recorder
+from hil.checks.install import Installation
+from hil.measurements.recorder import Recorder
 
 
 def test_package_is_accepted(ks_installation: Installation) -> None:

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from firmware_bridge.package.container import PackageFile
 from firmware_bridge.protocol.messages import Measured
-from hil.measurement import Limit, Measurement
-from hil.quantiles import LEAST_SAMPLES, interval, quantile
-from hil.recorder import Recorder
-from hil.request import SuiteRequest
+from hil.checks.suite_request import SuiteRequest
+from hil.measurements.measurement import Limit, Measurement
+from hil.measurements.quantiles import LEAST_SAMPLES, interval, quantile
+from hil.measurements.recorder import Recorder
 
 _WINDOW = Limit(high=80.0, why="decision window")
 # A crystal's tolerance and the first frame's phase; a board that drops frames misses it by far more.

@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from firmware_bridge.device.graph import Graph
+from firmware_bridge.device.runtime import Kernels, Session, default_runtime
 from firmware_bridge.errors import BenchError
 from firmware_bridge.host.board import Board
 from firmware_bridge.package.container import PackageFile
-from firmware_bridge.target.graph import Graph
-from firmware_bridge.target.runtime import Kernels, Session, default_runtime
-from hil.bench_steps import Installation
-from hil.board_frames import spread
-from hil.board_session import BoardSession, Comparison
-from hil.measurement import Limit, Source
-from hil.recorder import Recorder
+from hil.checks.board_frames import spread
+from hil.checks.board_session import BoardSession, Comparison
+from hil.checks.install import Installation
+from hil.measurements.measurement import Limit, Source
+from hil.measurements.recorder import Recorder
 from models.captures import CaptureSet
 from models.evaluation.predict import predict
 

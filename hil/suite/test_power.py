@@ -8,10 +8,10 @@ import re
 import pytest
 
 from firmware_bridge.protocol.messages import Measured
-from hil.instruments.power import PowerFigures, power_figures
-from hil.measurement import Limit
-from hil.recorder import Recorder
-from hil.request import SuiteRequest
+from hil.checks.power import PowerFigures, power_figures
+from hil.checks.suite_request import SuiteRequest
+from hil.measurements.measurement import Limit
+from hil.measurements.recorder import Recorder
 
 _BUDGET = Limit(high=8000.0, why="power budget")
 _DROPPED = Limit(high=0.001, why="more would bias the mean")

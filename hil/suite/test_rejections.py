@@ -6,15 +6,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from firmware_bridge.device.graph import Graph
 from firmware_bridge.host.board import Board
 from firmware_bridge.package.container import PackageFile
-from firmware_bridge.target.graph import Graph
-from hil.bench_steps import Installation
-from hil.forgeries import FLIPPED_PAYLOAD, FORGERIES, Forgery, attempt
-from hil.recorder import Recorder
-from hil.request import SuiteRequest
-from hil.results import Rejection
-from hil.stash import REQUEST
+from hil.checks.forgeries import FLIPPED_PAYLOAD, FORGERIES, Forgery, attempt
+from hil.checks.install import Installation
+from hil.checks.suite_request import SuiteRequest
+from hil.measurements.recorder import Recorder
+from hil.measurements.results import Rejection
+from hil.plugin.stash import REQUEST
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -26,7 +26,7 @@ class _Ticker:
 
 
 class ModelledClock:
-    """See the module; a `firmware_bridge.agent.clock.Clock`, to be advanced by one thread at a time."""
+    """See the module; a `firmware_bridge.agent.inference.clock.Clock`, to be advanced by one thread at a time."""
 
     def __init__(self, real_s: Callable[[], float] = time.monotonic) -> None:
         """Start at the real time that ``real_s`` gives."""

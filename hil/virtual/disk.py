@@ -1,7 +1,7 @@
 """A disk whose power can go before, in the middle of, and after any operation: a storage for tests of the agent.
 
 Models what POSIX promises and nothing more. Content that was not synced may be lost, kept or kept in part; names that
-were not synced may be the old ones or the new ones, folder by folder. See `firmware_bridge.agent.storage`.
+were not synced may be the old ones or the new ones, folder by folder. See `firmware_bridge.agent.state.storage`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 
-from firmware_bridge.agent.storage import FOLDERS
+from firmware_bridge.agent.state.storage import FOLDERS
 
 __all__ = ["Moment", "PowerCutError", "SimulatedDisk", "Survival"]
 
@@ -58,7 +58,7 @@ class _Folder:
 
 
 class SimulatedDisk:
-    """A `firmware_bridge.agent.storage.Storage` in memory.
+    """A `firmware_bridge.agent.state.storage.Storage` in memory.
 
     Attributes:
         operations: how many operations that change something were begun.

@@ -7,13 +7,13 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from firmware_bridge.agent.engine import LoadedModel, load_session, run_session
+from firmware_bridge.agent.inference.engine import LoadedModel, load_session, run_session
+from firmware_bridge.device.cost import GraphCost, cost
+from firmware_bridge.device.graph import Graph
+from firmware_bridge.device.profile import BoardProfile
+from firmware_bridge.device.runtime import Kernels, Runtime, Session
+from firmware_bridge.device.runtime_info import RuntimeInfo
 from firmware_bridge.package.trust import VerifiedPackage
-from firmware_bridge.protocol.messages import RuntimeInfo
-from firmware_bridge.target.cost import GraphCost, cost
-from firmware_bridge.target.graph import Graph
-from firmware_bridge.target.profile import BoardProfile
-from firmware_bridge.target.runtime import Kernels, Runtime, Session
 from hil.virtual.clock import ModelledClock
 from hil.virtual.power import ModelledPower
 
@@ -21,7 +21,7 @@ __all__ = ["ModelledEngine"]
 
 
 class ModelledEngine:
-    """A `firmware_bridge.agent.engine.Engine` with a modelled NPU."""
+    """A `firmware_bridge.agent.inference.engine.Engine` with a modelled NPU."""
 
     def __init__(self, runtime: Runtime, profile: BoardProfile, clock: ModelledClock, power: ModelledPower) -> None:
         """Run on ``runtime``; time goes by on ``clock`` and energy into ``power`` as ``profile`` says."""

@@ -18,14 +18,14 @@ from pathlib import Path
 
 from firmware_bridge.agent.daemon import SerialLine
 from firmware_bridge.agent.identity import BoardIdentity
-from firmware_bridge.agent.rails import HwmonRails
+from firmware_bridge.agent.inference.rails import HwmonRails
 from firmware_bridge.agent.serve_command import serve_until_stopped
 from firmware_bridge.agent.service import BoardParts, BoardService
-from firmware_bridge.agent.storage import LocalStorage
+from firmware_bridge.agent.state.storage import LocalStorage
+from firmware_bridge.device.profile import BoardProfile
+from firmware_bridge.device.runtime import default_runtime
 from firmware_bridge.errors import BridgeError
 from firmware_bridge.links.tty import FASTEST_BAUD
-from firmware_bridge.target.profile import BoardProfile
-from firmware_bridge.target.runtime import default_runtime
 from hil.virtual.clock import ModelledClock
 from hil.virtual.engine import ModelledEngine
 from hil.virtual.ina226 import ina226_chips

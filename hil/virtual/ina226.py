@@ -11,7 +11,7 @@ import fcntl
 import os
 from pathlib import Path
 
-from firmware_bridge.target.profile import BoardProfile, Rail
+from firmware_bridge.device.profile import BoardProfile, Rail
 
 __all__ = ["ADDRESSES", "SHUNT_UOHM", "Ina226", "ina226_chips"]
 

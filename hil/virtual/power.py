@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from firmware_bridge.agent.clock import Clock
-from firmware_bridge.target.profile import BoardProfile, Rail
+from firmware_bridge.agent.inference.clock import Clock
+from firmware_bridge.device.profile import BoardProfile, Rail
 
 __all__ = ["PERIOD_S", "ModelledPower", "Sensor", "hwmon_files"]
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ks100.cli.stating import custody_options
+from ks100.cli.custody_options import custody_options
 
 if TYPE_CHECKING:
-    from ks100.steps.chronicle import Chronicle
+    from ks100.custody.recorder import ProvenanceRecorder
 
 __all__ = ["command"]
 
@@ -28,7 +28,12 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="UNSIGNED with .ksm otherwise.")
 @custody_options
 def command(
-    unsigned: Path, signature: Path, public_key: Path, encoding: str, out: Path | None, chronicle: Chronicle | None
+    unsigned: Path,
+    signature: Path,
+    public_key: Path,
+    encoding: str,
+    out: Path | None,
+    recorder: ProvenanceRecorder | None,
 ) -> None:
     """Attach a signature to UNSIGNED, from ks100 sign --digest-out. One that does not verify is not attached."""
     from firmware_bridge.package.container import PackageFile, write_atomically
@@ -40,10 +45,10 @@ def command(
     data = attach(unsigned.read_bytes(), signature.read_bytes(), SignatureEncoding(encoding), key)
     package = PackageFile.of(data)
     write_atomically(target, data)
-    if chronicle is not None:
-        from ks100.steps.statements import state_signing
+    if recorder is not None:
+        from ks100.steps.provenance import record_signing
 
-        state_signing(chronicle, package, target.name)
+        record_signing(recorder, package, target.name)
     click.echo(f"{target}: {len(data)} bytes, sha256 {package.digest}")
     waiver = package.manifest_unverified.evidence.waiver
     if waiver:

@@ -37,7 +37,7 @@ def list_boards() -> None:
 @click.argument("board")
 def info(board: str) -> None:
     """Show what BOARD is and holds."""
-    from hil.bench import open_board
+    from hil.boards import open_board
 
     with open_board(board) as opened:
         found = opened.info()
@@ -64,7 +64,7 @@ def info(board: str) -> None:
 @click.option("--trust", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The trust store.")
 def provision(board: str, trust: Path) -> None:
     """Install a trust store on BOARD: the first as it is, a later one only if the current roots signed it."""
-    from hil.bench import open_board
+    from hil.boards import open_board
     from ks100.steps.packaging import read_trust
 
     store = read_trust(trust)
@@ -79,7 +79,7 @@ def provision(board: str, trust: Path) -> None:
 @click.option("--since", type=click.IntRange(0), default=0, show_default=True, help="First entry.")
 def audit(board: str, since: int) -> None:
     """Show BOARD's audit log: every accept, reject, activation and load."""
-    from hil.bench import open_board
+    from hil.boards import open_board
 
     with open_board(board) as opened:
         entries = opened.audit(since)
@@ -96,7 +96,7 @@ def audit(board: str, since: int) -> None:
 @click.argument("board")
 def reboot(board: str) -> None:
     """Restart BOARD's agent."""
-    from hil.bench import open_board
+    from hil.boards import open_board
 
     if board in ("emu:", "emu:?link=serial"):
         raise UsageError("emu: is a fresh board each time; give emu:DIR to reboot one that stays")

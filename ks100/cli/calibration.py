@@ -12,7 +12,7 @@ from ks100.cli.tables import print_table
 from ks100.errors import ExitCode
 
 if TYPE_CHECKING:
-    from models.calibration import ActivationReport, Coverage, TensorReport
+    from models.curation import ActivationReport, Coverage, TensorReport
 
 __all__ = ["command"]
 
@@ -33,7 +33,7 @@ def command() -> None:
 def build(captures: Path, count: int, seed: int, out: Path) -> None:
     """Draw from CAPTURES so that the categories of each condition, and the classes, have equal parts."""
     from ks100.steps.calibration import build_calibration
-    from models.calibration import coverage
+    from models.curation import coverage
 
     made = build_calibration(captures, count, seed, out)
     _print_coverage(coverage(made), with_evaluation=False)

@@ -44,9 +44,8 @@ def command(
     """
     from firmware_bridge.host.address import BoardAddress
     from hil.conformance.catalogue import chosen
-    from hil.conformance.report import write_html
+    from hil.conformance.report import write_conformance_junit, write_html
     from hil.conformance.runner import run_conformance
-    from hil.report.junit import write_conformance_junit
 
     rules = chosen(only)
     if listing:

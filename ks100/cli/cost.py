@@ -10,8 +10,8 @@ import click
 from ks100.cli.tables import print_table
 
 if TYPE_CHECKING:
-    from firmware_bridge.target.cost import GraphCost
-    from firmware_bridge.target.profile import BoardProfile
+    from firmware_bridge.device.cost import GraphCost
+    from firmware_bridge.device.profile import BoardProfile
 
 __all__ = ["command"]
 
@@ -44,9 +44,9 @@ def command(
     MODEL is a graph (.tflite), a package, the folder of a trained network, or the name of a network (fusion-full):
     then its weights are fresh, which costs the same.
     """
-    from firmware_bridge.target.cost import cost
-    from firmware_bridge.target.graph import Graph
-    from firmware_bridge.target.profile import BoardProfile
+    from firmware_bridge.device.cost import cost
+    from firmware_bridge.device.graph import Graph
+    from firmware_bridge.device.profile import BoardProfile
     from ks100.steps.costs import draw_roofline, graph_of, planned_graph
 
     profile = BoardProfile.load(board)

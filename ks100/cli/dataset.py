@@ -100,8 +100,8 @@ def overlap(paths: tuple[Path, ...], nearer_than: float | None) -> int:
 
     PATHS are datasets or stored sets, or one folder of pools. Exit code 1 when they share anything.
     """
-    from models.pools import near_duplicates, shared_scenes
-    from models.pools.similar import NEAR
+    from models.curation import near_duplicates, shared_scenes
+    from models.curation.near_duplicates import NEAR
 
     sets = _sets(paths)
     scenes = shared_scenes(sets)
@@ -120,7 +120,7 @@ def overlap(paths: tuple[Path, ...], nearer_than: float | None) -> int:
 
 def _sets(paths: tuple[Path, ...]) -> dict[str, CaptureSet]:
     from ks100.steps.captures import load_captures
-    from models.pools import Pool
+    from models.curation import Pool
 
     if len(paths) == 1:
         folder = paths[0]

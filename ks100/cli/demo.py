@@ -16,7 +16,7 @@ from ks100.cli.gate import GATE_CODES, print_gate
 from ks100.cli.progress import progress_bar
 from ks100.errors import ExitCode, UsageError
 from ks100.pipeline import BOARDS, CAPTURES, DemoOptions, build_steps
-from ks100.run import Outcome, Progress, Run, Step
+from ks100.run_folder import Outcome, Progress, Run, Step
 
 if TYPE_CHECKING:
     from hil.report.model import Report
@@ -60,7 +60,7 @@ def _stopped_at_gate(folder: Path) -> ExitCode:
 
 
 def _code(report: Report) -> ExitCode:
-    from hil.results import SuiteVerdict
+    from hil.measurements.results import SuiteVerdict
 
     codes = {
         SuiteVerdict.PASS: ExitCode.PASS,
@@ -113,7 +113,7 @@ class _Walk:
 
     def _board(self, folder: str) -> EmulatedBoard:
         from hil.virtual.emulated import EmulatedBoard
-        from ks100.steps.bench import provision
+        from ks100.steps.demo_boards import provision
 
         started: list[EmulatedBoard] = []
 
@@ -133,8 +133,8 @@ class _Walk:
         return started[0]
 
     def _forge(self, board: EmulatedBoard) -> None:
-        from hil.results import Rejection
-        from ks100.steps.bench import forge
+        from hil.measurements.results import Rejection
+        from ks100.steps.demo_boards import forge
         from ks100.steps.release import PACKAGE
 
         seen: list[Rejection] = []
@@ -147,14 +147,14 @@ class _Walk:
         self._do(step, lambda: "; ".join(f"{item.title}: refused as {item.got}" for item in seen))
 
     def _push(self, board: EmulatedBoard, link: str) -> None:
-        from ks100.steps.bench import Push, push
-        from ks100.steps.release import PACKAGE, state_pushed
+        from ks100.steps.demo_boards import Push, push
+        from ks100.steps.release import PACKAGE, record_pushed
 
         done: list[Push] = []
 
         def work(run: Path, progress: Progress) -> None:
             done.append(push(board, link, run / PACKAGE, run / "pushes" / f"push-{link}.json", progress))
-            state_pushed(run, done[0])
+            record_pushed(run, done[0])
 
         self._do(
             Step(f"push-{link}", f"Push over {link}, activate, confirm", work, outputs=(f"pushes/push-{link}.json",),
@@ -163,7 +163,7 @@ class _Walk:
         )  # fmt: skip
 
     def _measure(self, board: EmulatedBoard) -> None:
-        from hil.run import run_suite
+        from hil.suite_runner import run_suite
         from ks100.steps.release import PACKAGE
         from ks100.steps.reporting import HIL
 

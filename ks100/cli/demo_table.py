@@ -9,7 +9,7 @@ import click
 from ks100.cli.tables import print_table, share_of
 
 if TYPE_CHECKING:
-    from hil.measurement import Measurement
+    from hil.measurements.measurement import Measurement
     from hil.report.model import Report
 
 __all__ = ["print_demo_table"]

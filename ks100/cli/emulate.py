@@ -20,7 +20,7 @@ def command(folder: Path, trust: Path | None) -> None:
     It runs the real agent behind a real sshd on a loopback port and a pseudo-terminal. Numerics are real; the NPU's
     time and the rails' power are modelled.
     """
-    from hil.bench import open_board
+    from hil.boards import open_board
     from hil.virtual.emulated import EmulatedBoard
     from ks100.steps.packaging import read_trust
 

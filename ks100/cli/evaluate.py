@@ -37,7 +37,7 @@ def command(
 ) -> None:  # fmt: skip
     """Run GRAPH (a .tflite or a .ksm) over captures on this host; print AP50, recall, range and velocity error."""
     from ks100.steps.captures import load_captures
-    from ks100.steps.judging import evaluate_graph
+    from ks100.steps.evaluating import evaluate_graph
     from models.evaluation.cells import DEFAULT_CELLS, load_cells
 
     watched = DEFAULT_CELLS if cells is None else load_cells(cells)

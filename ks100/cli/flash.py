@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ks100.cli.custody_options import custody_options
 from ks100.cli.flash_record import FlashEntry, FlashRecord, record_path
-from ks100.cli.flash_targets import Wanted, choose_boards
-from ks100.cli.stating import custody_options
+from ks100.cli.flash_targets import TargetSelection, choose_boards
 from ks100.cli.verify import trust_beside
 from ks100.errors import ExitCode
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from firmware_bridge.host.address import BoardAddress
     from firmware_bridge.host.fleet import FlashResult, FlashTarget
     from firmware_bridge.package.container import PackageFile
-    from ks100.steps.chronicle import Chronicle
+    from ks100.custody.recorder import ProvenanceRecorder
 
 __all__ = ["command"]
 
@@ -68,7 +68,7 @@ def command(
     no_activate: bool,
     no_confirm: bool,
     as_json: bool,
-    chronicle: Chronicle | None,
+    recorder: ProvenanceRecorder | None,
 ) -> int:
     """Push PACKAGE to boards, run its trial, and keep it. A broken transfer resumes; run the command again.
 
@@ -86,7 +86,7 @@ def command(
     opened = PackageFile.open(package)
     kept = record_path(opened.digest)
     record = FlashRecord.load(kept)
-    chosen = choose_boards(Wanted(boards, inventory, everything, retry_failed), record)
+    chosen = choose_boards(TargetSelection(boards, inventory, everything, retry_failed), record)
     if not chosen:
         click.echo("no board failed in the last run: nothing to retry", err=True)
         return ExitCode.PASS
@@ -104,8 +104,8 @@ def command(
         interrupted = cancelled()
     entries = _entries(results, chosen)
     (record.with_retried(entries) if retry_failed else FlashRecord(entries)).save(kept)
-    if chronicle is not None:
-        _state(chronicle, package, opened, results, chosen, activated=not no_activate)
+    if recorder is not None:
+        _state(recorder, package, opened, results, chosen, activated=not no_activate)
     show_ends(results, [entry.exit_code for entry in entries], as_json=as_json)
     if interrupted:
         raise KeyboardInterrupt
@@ -114,7 +114,7 @@ def command(
 
 def _target(name: str, address: BoardAddress, trust: bytes) -> FlashTarget:
     from firmware_bridge.host.fleet import FlashTarget
-    from hil.bench import open_board
+    from hil.boards import open_board
 
     return FlashTarget(name, lambda: open_board(address, trust=trust))
 
@@ -154,7 +154,7 @@ def _entries(results: Sequence[FlashResult], chosen: Mapping[str, BoardAddress])
 
 
 def _state(
-    chronicle: Chronicle,
+    recorder: ProvenanceRecorder,
     path: Path,
     package: PackageFile,
     results: Sequence[FlashResult],
@@ -163,14 +163,14 @@ def _state(
     activated: bool,
 ) -> None:
     """State for each board that has the package, by its serial number, that it was pushed there."""
-    from ks100.custody.statement import Act, Artefact
+    from ks100.custody.statement import Act, Artifact
 
-    subject = Artefact(path.name, package.digest)
+    subject = Artifact(path.name, package.digest)
     for result in results:
         if result.passed:
             where = {"board": result.serial, "slot": result.slot, "link": chosen[result.board].url}
             for act in (Act.PUSH, Act.ACTIVATE) if activated else (Act.PUSH,):
-                chronicle.state(act, [subject], parameters=where, once=False)
+                recorder.record(act, [subject], parameters=where, once=False)
 
 
 def _gravest(entries: Sequence[FlashEntry]) -> ExitCode:

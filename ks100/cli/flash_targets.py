@@ -13,11 +13,11 @@ from ks100.errors import UsageError
 if TYPE_CHECKING:
     from firmware_bridge.host.address import BoardAddress
 
-__all__ = ["Wanted", "choose_boards"]
+__all__ = ["TargetSelection", "choose_boards"]
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class TargetSelection:
     """What the user asked for.
 
     Attributes:
@@ -33,7 +33,7 @@ class Wanted:
     failed_only: bool = False
 
 
-def choose_boards(wanted: Wanted, record: FlashRecord) -> dict[str, BoardAddress]:
+def choose_boards(wanted: TargetSelection, record: FlashRecord) -> dict[str, BoardAddress]:
     """Return the boards' addresses by the names that people gave them; none when all of the last run passed.
 
     Raises:
@@ -81,7 +81,7 @@ def _plugged_in(known: set[str]) -> list[tuple[str, BoardAddress]]:
     return [(port.serial or port.address.url, port.address) for port in find_ports() if port.address.url not in known]
 
 
-def _failed(wanted: Wanted, record: FlashRecord, named: dict[str, BoardAddress]) -> dict[str, BoardAddress]:
+def _failed(wanted: TargetSelection, record: FlashRecord, named: dict[str, BoardAddress]) -> dict[str, BoardAddress]:
     from firmware_bridge.host.address import BoardAddress
 
     if wanted.boards or wanted.everything:

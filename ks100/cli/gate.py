@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ks100.cli.stating import custody_options
+from ks100.cli.custody_options import custody_options
 from ks100.cli.tables import print_table, share_of
 from ks100.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from ks100.steps.chronicle import Chronicle
+    from ks100.custody.recorder import ProvenanceRecorder
     from models.evaluation.gate import GateResult
 
 __all__ = ["GATE_CODES", "command", "print_gate"]
@@ -34,7 +34,7 @@ GATE_CODES = {"PASS": ExitCode.PASS, "FAIL": ExitCode.LIMIT_FAILED, "INCONCLUSIV
 @custody_options
 def command(
     parent: Path, candidate: Path | None, validation: tuple[Path, Path] | None, policy: Path | None,
-    captures: Path | None, cells: Path | None, out: Path | None, chronicle: Chronicle | None,
+    captures: Path | None, cells: Path | None, out: Path | None, recorder: ProvenanceRecorder | None,
 ) -> int:  # fmt: skip
     """Judge CANDIDATE against PARENT: two evaluations on the same hard cases (from ks100 evaluate --out).
 
@@ -43,7 +43,7 @@ def command(
 
     Exit codes: 0 pass, 1 fail, 6 inconclusive.
     """
-    from ks100.steps.judging import judge_candidate
+    from ks100.steps.evaluating import judge_candidate
     from models.evaluation.gate import GatePolicy, GateResult
 
     if candidate is None:
@@ -56,10 +56,10 @@ def command(
         result = judge_candidate((parent, candidate), validation, rules)
     if out is not None:
         result.save(out)
-    if chronicle is not None:
-        from ks100.steps.statements import state_gate
+    if recorder is not None:
+        from ks100.steps.provenance import record_gate
 
-        state_gate(chronicle, result, parent.name if out is None else out.name)
+        record_gate(recorder, result, parent.name if out is None else out.name)
     print_gate(result)
     if captures is not None:
         _explain(result, captures, cells)

@@ -47,7 +47,7 @@ def mine(
     mining.json in the folder says which versions chose; ks100 hard check compares any graph with it.
     """
     from ks100.steps.mining import MiningOutputs, mine_hard_cases
-    from models.mining import MiningPolicy
+    from models.curation import MiningPolicy
 
     policy = MiningPolicy(count, random_share, per_scene, seed)
     judged = [path for path in (candidate, parent) if path is not None]

@@ -12,8 +12,8 @@ from ks100.cli.tables import print_table
 from ks100.errors import ExitCode
 
 if TYPE_CHECKING:
-    from hil.measurement import Measurement
-    from hil.results import HilResults
+    from hil.measurements.measurement import Measurement
+    from hil.measurements.results import HilResults
 
 __all__ = ["command", "print_results"]
 
@@ -52,7 +52,7 @@ def run(package: Path, board: str, trust: Path | None, captures: Path | None, re
 
     The same as: pytest --pyargs hil.suite --ks-board BOARD --ks-package PACKAGE
     """
-    from hil.run import run_suite
+    from hil.suite_runner import run_suite
     from ks100.cli.verify import trust_beside
 
     with progress_bar("hil") as progress:
@@ -70,9 +70,9 @@ def run(package: Path, board: str, trust: Path | None, captures: Path | None, re
 @click.argument("after", type=click.Path(path_type=Path, exists=True))
 def compare(before: Path, after: Path) -> int:
     """Compare two runs (results.json, or their folders): is AFTER worse than BEFORE, or can one not tell?"""
-    from hil.baseline import compare as compare_runs
-    from hil.baseline import verdict_of
-    from hil.results import HilResults
+    from hil.measurements.baseline import compare as compare_runs
+    from hil.measurements.baseline import verdict_of
+    from hil.measurements.results import HilResults
 
     rows = compare_runs(HilResults.load(before), HilResults.load(after))
     print_table(

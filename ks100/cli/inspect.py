@@ -13,8 +13,8 @@ import click
 from ks100.cli.tables import print_table
 
 if TYPE_CHECKING:
+    from firmware_bridge.device.graph import Graph
     from firmware_bridge.package.container import PackageFile
-    from firmware_bridge.target.graph import Graph
 
 __all__ = ["command"]
 
@@ -24,8 +24,8 @@ __all__ = ["command"]
 @click.option("--json", "as_json", is_flag=True, help="A package's bill of materials as JSON.")
 def command(file: Path, as_json: bool) -> None:
     """Show FILE: a package (.ksm) with its manifest, unverified, or a graph (.tflite) with its operations."""
-    from firmware_bridge.target.graph import Graph
-    from ks100.steps.judging import read_graph
+    from firmware_bridge.device.graph import Graph
+    from ks100.steps.evaluating import read_graph
 
     if file.suffix == ".ksm":
         from firmware_bridge.package.container import PackageFile

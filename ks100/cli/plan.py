@@ -13,9 +13,9 @@ from ks100.cli.tables import print_table
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from models.planning.losses import PairTerm
-    from models.planning.plan import PlannedChoice
-    from models.planning.program import Budget, Program
+    from models.planning.choose import PlannedChoice
+    from models.planning.loss_table import PairTerm
+    from models.planning.milp import Budget, PrecisionMilp
     from models.planning.trial import Trial
     from models.sensitivity.map import SensitivityMap
     from models.sensitivity.study import Study
@@ -69,15 +69,15 @@ def command(
     The plan is a small JSON file for `ks100 quantize --plan`; `ks100 cost NETWORK --plan FILE` checks one that was
     written by hand.
     """
-    from firmware_bridge.target.profile import BoardProfile
+    from firmware_bridge.device.profile import BoardProfile
     from ks100.steps.costs import graph_of
     from ks100.steps.planning import draw_front, measured_pairs, program_of, tried
     from ks100.steps.sensitivity import StudyFiles, load_study
-    from models.planning.plan import best, cheaper_greedy, front
-    from models.planning.program import Budget
+    from models.planning.choose import best, cheaper_greedy, front
+    from models.planning.milp import Budget
+    from models.sensitivity.cache import KeptExecutor
     from models.sensitivity.map import SensitivityMap
-    from models.sensitivity.store import KeptExecutor
-    from models.sensitivity.work import LocalExecutor
+    from models.sensitivity.tasks import LocalExecutor
 
     profile, found = BoardProfile.load(board), SensitivityMap.load(map_file)
     rate = rate or profile.frame_rate_hz
@@ -104,7 +104,7 @@ def command(
         click.echo(f"front: {picture}")
 
 
-def _print_front(program: Program, points: Sequence[PlannedChoice]) -> None:
+def _print_front(program: PrecisionMilp, points: Sequence[PlannedChoice]) -> None:
     from models.quant.plan import Precision
 
     print_table(
@@ -141,9 +141,9 @@ def _print_trials(choices: Sequence[PlannedChoice], trials: Sequence[Trial], pos
 
 
 def _print_choice(
-    program: Program, chosen: PlannedChoice, greedy: PlannedChoice, budget: Budget, found: SensitivityMap
+    program: PrecisionMilp, chosen: PlannedChoice, greedy: PlannedChoice, budget: Budget, found: SensitivityMap
 ) -> None:
-    from models.planning.plan import earned
+    from models.planning.choose import earned
 
     reasons = earned(program, chosen, budget)
     print_table(

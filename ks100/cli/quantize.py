@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ks100.cli.custody_options import custody_options
 from ks100.cli.progress import progress_bar
-from ks100.cli.stating import custody_options
 from ks100.errors import UsageError
 
 if TYPE_CHECKING:
-    from ks100.steps.chronicle import Chronicle
+    from ks100.custody.recorder import ProvenanceRecorder
 
 __all__ = ["command"]
 
@@ -46,14 +46,14 @@ def command(
     allow_float: bool,
     allow_collapse: bool,
     out: Path,
-    chronicle: Chronicle | None,
+    recorder: ProvenanceRecorder | None,
 ) -> None:
     """Quantize MODEL to one graph, each layer in the type that the plan says.
 
     MODEL is any float .tflite (PTQ, needs --calibration), or the folder of a trained network (QAT, needs --captures
     with the pools train, validation and calibration). Every operation's type is checked against the plan.
     """
-    from ks100.steps.graphs import post_training
+    from ks100.steps.quantizing import post_training
 
     if model.is_dir():
         summary = _fine_tune(model, plan, captures, hard_cases, out, runtime)
@@ -69,22 +69,22 @@ def command(
     click.echo(f"{out}: {out.stat().st_size} bytes, plan {plan}, every operation as planned")
     for line in summary:
         click.echo(f"  {line}")
-    if chronicle is not None:
-        from ks100.steps.graphs import load_plan
-        from ks100.steps.networks import FLOAT_GRAPH
-        from ks100.steps.statements import data_of, state_quantizing
+    if recorder is not None:
+        from ks100.steps.provenance import data_of, record_quantizing
+        from ks100.steps.quantizing import load_plan
+        from ks100.steps.training import FLOAT_GRAPH
 
         parent, method = (model / FLOAT_GRAPH, "QAT") if model.is_dir() else (model, "PTQ")
         pools = [] if captures is None else [captures / name for name in ("calibration", "train")]
         used = [data_of(path) for path in (*pools, calibration, hard_cases) if path is not None]
-        state_quantizing(chronicle, out, parent, load_plan(plan), used, method)
+        record_quantizing(recorder, out, parent, load_plan(plan), used, method)
 
 
 def _fine_tune(
     network: Path, plan: str, captures: Path | None, hard_cases: Path | None, out: Path, runtime: str
 ) -> tuple[str, ...]:
-    from ks100.steps.graphs import load_plan, trained
-    from ks100.steps.networks import finetune
+    from ks100.steps.quantizing import load_plan, trained
+    from ks100.steps.training import finetune
 
     if captures is None:
         raise UsageError(f"fine-tuning {network} needs the pools train, validation and calibration: give --captures")

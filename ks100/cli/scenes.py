@@ -42,7 +42,7 @@ def generate(seed: int, count: int, size: tuple[int, int], hardness: float, name
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder to write.")
 def pools(seed: int, out: Path) -> None:
     """Generate the pools train, calibration, validation, hard-dev and hard-holdout, which share no scene."""
-    from models.pools import generate_pools
+    from models.curation import generate_pools
 
     with progress_bar("pools") as progress:
         made = generate_pools(seed, folder=out, progress=lambda done, total: progress(done / total, f"{done}/{total}"))

@@ -89,8 +89,8 @@ def command(
     files = StudyFiles(network, captures, pools, calibration, ranges, limit)
     with progress_bar("sensitivity") as progress:
         study = load_study(files, progress)
+        from models.sensitivity.cache import KeptExecutor
         from models.sensitivity.cluster import executor_for
-        from models.sensitivity.store import KeptExecutor
         from models.sensitivity.sweep import SweepSettings
 
         settings = SweepSettings(leaders=leaders, exact=exact, accuracy=not no_ap, batch=batch)

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ks100.cli.custody_options import custody_options
 from ks100.cli.passphrases import KEY, passphrase_for, passphrase_options
-from ks100.cli.stating import custody_options
 from ks100.errors import UsageError
 
 if TYPE_CHECKING:
-    from ks100.steps.chronicle import Chronicle
+    from ks100.custody.recorder import ProvenanceRecorder
     from ks100.steps.packaging import Origin, Release
 
 __all__ = ["command"]
@@ -65,7 +65,7 @@ def command(
     calibration: Path | None,
     parent: Path | None,
     out: Path | None,
-    chronicle: Chronicle | None,
+    recorder: ProvenanceRecorder | None,
 ) -> None:
     """Sign GRAPH. Refused without a passed gate for these very bytes, unless it is waived with a reason."""
     from ks100.steps.captures import load_captures
@@ -77,14 +77,14 @@ def command(
         float_parent=None if parent is None else hashlib.sha256(parent.read_bytes()).hexdigest(),
         gate=gate,
         waiver=waive,
-        custody="" if chronicle is None else chronicle.folder.name,
+        custody="" if recorder is None else recorder.folder.name,
     )
     release = Release(program, model, version, security_version, runtimes=runtimes)
     if digest_out is not None and public_key is not None and key is None:
         _await(graph, release, origin, public_key, digest_out, out or graph.with_suffix(".unsigned"))
     elif key is not None and digest_out is None and public_key is None:
         ask = passphrase_for(key, passphrase_file, passphrase_agent)
-        _sign(graph, release, origin, key, ask, out or graph.with_suffix(".ksm"), chronicle)
+        _sign(graph, release, origin, key, ask, out or graph.with_suffix(".ksm"), recorder)
     else:
         raise UsageError("give --key to sign here, or --digest-out and --public-key to sign elsewhere")
     if waive:
@@ -93,17 +93,17 @@ def command(
 
 def _sign(
     graph: Path, release: Release, origin: Origin, key: str, passphrase: Callable[[], str], out: Path,
-    chronicle: Chronicle | None,
+    recorder: ProvenanceRecorder | None,
 ) -> None:  # fmt: skip
     from ks100.steps.packaging import sign_graph
     from ks100.steps.signers import open_signer
 
     with open_signer(key, passphrase) as signer:
         package = sign_graph(graph, release, origin, signer, out)
-    if chronicle is not None:
-        from ks100.steps.statements import state_signing
+    if recorder is not None:
+        from ks100.steps.provenance import record_signing
 
-        state_signing(chronicle, package, out.name)
+        record_signing(recorder, package, out.name)
     click.echo(f"{out}: {len(package.data)} bytes, sha256 {package.digest}")
 
 

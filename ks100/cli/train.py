@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ks100.cli.custody_options import custody_options
 from ks100.cli.progress import progress_bar
-from ks100.cli.stating import custody_options
 
 if TYPE_CHECKING:
-    from ks100.steps.chronicle import Chronicle
+    from ks100.custody.recorder import ProvenanceRecorder
 
 __all__ = ["command"]
 
@@ -23,15 +23,15 @@ __all__ = ["command"]
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder of the network.")
 @click.option("--fresh", is_flag=True, help="Start anew instead of resuming from the folder's checkpoint.")
 @custody_options
-def command(captures: Path, recipe: str, out: Path, fresh: bool, chronicle: Chronicle | None) -> None:
+def command(captures: Path, recipe: str, out: Path, fresh: bool, recorder: ProvenanceRecorder | None) -> None:
     """Train a float network; an interrupted training resumes from its last checkpoint."""
-    from ks100.steps.networks import train_float
+    from ks100.steps.training import train_float
 
     with progress_bar("train") as progress:
         summary = train_float(captures, recipe, out, progress, resume=not fresh)
     click.echo(f"{out}: {summary}")
-    if chronicle is not None:
-        from ks100.steps import statements
+    if recorder is not None:
+        from ks100.steps import provenance
 
-        sets = [statements.data_of(captures / name) for name in ("train", "validation")]
-        statements.state_training(chronicle, out, sets)
+        sets = [provenance.data_of(captures / name) for name in ("train", "validation")]
+        provenance.record_training(recorder, out, sets)

@@ -16,7 +16,7 @@ from ks100.errors import UsageError
 
 if TYPE_CHECKING:
     from firmware_bridge.package.signing import Signer
-    from firmware_bridge.package.store import TrustStore
+    from firmware_bridge.package.trust_store import TrustStore
 
 __all__ = ["command"]
 
@@ -94,7 +94,7 @@ def add(
     out: Path | None, boards: tuple[str, ...], begin: datetime | None, end: datetime | None,
 ) -> None:  # fmt: skip
     """Let the public key in KEY (PEM) sign packages of the program."""
-    from firmware_bridge.package.store import ProgramKey
+    from firmware_bridge.package.trust_store import ProgramKey
     from ks100.steps.packaging import read_trust
     from ks100.steps.signers import read_public_key
 

@@ -11,7 +11,7 @@ from html import escape
 from firmware_bridge.package.manifest import Manifest
 from ks100.custody.chain import Chain
 from ks100.custody.log import Entry
-from ks100.custody.statement import Artefact
+from ks100.custody.statement import Artifact
 
 __all__ = ["page_of"]
 
@@ -56,5 +56,5 @@ def _step(entry: Entry) -> str:
     )
 
 
-def _names(artefacts: tuple[Artefact, ...]) -> str:
-    return ", ".join(f'{escape(a.name)} <code title="{a.sha256}">{a.sha256[:12]}</code>' for a in artefacts)
+def _names(artifacts: tuple[Artifact, ...]) -> str:
+    return ", ".join(f'{escape(a.name)} <code title="{a.sha256}">{a.sha256[:12]}</code>' for a in artifacts)

@@ -24,7 +24,7 @@ from typing import Any
 
 from ks100.custody.faults import BrokenCustodyError, CustodyFault
 
-__all__ = ["Act", "Artefact", "Statement"]
+__all__ = ["Act", "Artifact", "Statement"]
 
 _TYPE = "https://in-toto.io/Statement/v1"
 _PREDICATE = "urn:ks100:custody:{act}:v1"
@@ -48,7 +48,7 @@ class Act(Enum):
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Artefact:
+class Artifact:
     """Some bytes: a name for people, and their SHA-256 in lower-case hex, by which they are joined."""
 
     name: str
@@ -56,11 +56,11 @@ class Artefact:
 
     def __post_init__(self) -> None:
         if not self.name or _DIGEST.fullmatch(self.sha256) is None:
-            raise _malformed(f"artefact {self.name!r} has the digest {self.sha256!r:.80}")
+            raise _malformed(f"artifact {self.name!r} has the digest {self.sha256!r:.80}")
 
     @classmethod
-    def of(cls, name: str, data: bytes) -> Artefact:
-        """Return the artefact of some bytes."""
+    def of(cls, name: str, data: bytes) -> Artifact:
+        """Return the artifact of some bytes."""
         return cls(name, hashlib.sha256(data).hexdigest())
 
 
@@ -79,8 +79,8 @@ class Statement:
     """
 
     act: Act
-    subjects: tuple[Artefact, ...]
-    inputs: tuple[Artefact, ...] = ()
+    subjects: tuple[Artifact, ...]
+    inputs: tuple[Artifact, ...] = ()
     parameters: tuple[tuple[str, str], ...] = ()
     actor: str = ""
     tool: str = ""
@@ -149,12 +149,12 @@ class Statement:
         return statement
 
 
-def _resource(artefact: Artefact) -> dict[str, Any]:
-    return {"name": artefact.name, "digest": {"sha256": artefact.sha256}}
+def _resource(artifact: Artifact) -> dict[str, Any]:
+    return {"name": artifact.name, "digest": {"sha256": artifact.sha256}}
 
 
-def _artefact(item: Any) -> Artefact:
-    return Artefact(item["name"], item["digest"]["sha256"])
+def _artefact(item: Any) -> Artifact:
+    return Artifact(item["name"], item["digest"]["sha256"])
 
 
 def _act(predicate_type: str) -> Act:

@@ -9,11 +9,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ks100.errors import UsageError
-from ks100.run import Progress
+from ks100.run_folder import Progress
 from ks100.steps.captures import load_captures
-from ks100.steps.judging import read_graph
-from models.calibration import ActivationReport, Coverage, TensorReport, compare_activations, coverage, draw_calibration
+from ks100.steps.evaluating import read_graph
 from models.captures import CaptureSet
+from models.curation import ActivationReport, Coverage, TensorReport, compare_activations, coverage, draw_calibration
 
 __all__ = ["CalibrationCheck", "build_calibration", "check_calibration"]
 

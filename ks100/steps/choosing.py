@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from hil.report.figures import Figure
-from ks100.run import Progress
+from ks100.run_folder import Progress
 from ks100.steps.planning import front_figure, program_of, tried
 from ks100.steps.sensitivity import StudyFiles, load_study, map_figures, measure_map
 from models.sensitivity.map import SensitivityMap
@@ -23,7 +23,7 @@ def map_network(network: Path, captures: Path, out: Path, progress: Progress) ->
     """Measure what INT8 costs each group of layers of ``network``, and write the map."""
     study = load_study(StudyFiles(network, captures, _POOLS, limit=_FRAMES), progress)
     from models.sensitivity.sweep import SweepSettings
-    from models.sensitivity.work import LocalExecutor
+    from models.sensitivity.tasks import LocalExecutor
 
     settings = SweepSettings(leaders=_LEADERS, accuracy=False)
     measure_map(study, LocalExecutor(), settings, progress).save(out)
@@ -45,10 +45,10 @@ def choose_plan(
         progress: told of the trials.
     """
     study = load_study(StudyFiles(network, captures, _POOLS, limit=_FRAMES), progress)
-    from firmware_bridge.target.profile import BoardProfile
-    from models.planning.plan import best, cheaper_greedy
-    from models.planning.plan import front as pareto
-    from models.planning.program import Budget
+    from firmware_bridge.device.profile import BoardProfile
+    from models.planning.choose import best, cheaper_greedy
+    from models.planning.choose import front as pareto
+    from models.planning.milp import Budget
     from models.quant.plan import Precision
 
     profile = BoardProfile.load("ks100")

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ks100.errors import UsageError
-from ks100.steps.judging import read_graph
+from ks100.steps.evaluating import read_graph
 
 if TYPE_CHECKING:
-    from firmware_bridge.target.cost import GraphCost
-    from firmware_bridge.target.graph import Graph
-    from firmware_bridge.target.profile import BoardProfile
+    from firmware_bridge.device.cost import GraphCost
+    from firmware_bridge.device.graph import Graph
+    from firmware_bridge.device.profile import BoardProfile
 
 __all__ = ["draw_roofline", "graph_of", "planned_graph", "untrained"]
 
@@ -22,7 +22,7 @@ def graph_of(model: Path) -> bytes:
     Raises:
         UsageError: it is none of these.
     """
-    from ks100.steps.networks import FLOAT_GRAPH
+    from ks100.steps.training import FLOAT_GRAPH
 
     if model.is_dir():
         return read_graph(model / FLOAT_GRAPH)
@@ -56,9 +56,9 @@ def planned_graph(graph: Graph, plan: str | Path, runtime: str = "litert") -> Gr
         RecipeError: the plan is wrong or names no layer.
         QuantizationError: an operation cannot have the type that the plan asks for.
     """
-    from firmware_bridge.target.retype import retyped
-    from ks100.steps.graphs import load_plan
+    from ks100.steps.quantizing import load_plan
     from models.quant.produce import precisions
+    from models.quant.retype import retyped
 
     if any(op.dtype.startswith("INT") for op in graph.ops if op.macs):
         raise UsageError("the graph is quantized already; --plan takes a float graph")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from firmware_bridge.errors import InputError
 from firmware_bridge.package.signing import PemSigner
-from firmware_bridge.package.store import ProgramKey, TrustStore, build_store
+from firmware_bridge.package.trust_store import ProgramKey, TrustStore, build_store
 
 __all__ = ["LOG", "PROGRAM", "ROOTS", "Keyring", "read_passphrase"]
 

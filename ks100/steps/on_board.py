@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from firmware_bridge.errors import InputError
-from ks100.run import Progress
+from ks100.run_folder import Progress
 from ks100.steps.packaging import Origin, Release, sign_graph
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def measure_on_board(
         RejectedError: it refuses what was signed; the key is not its program's, for instance.
         BridgeError: a fault of the board or the link.
     """
-    from hil.bench import open_board
+    from hil.boards import open_board
 
     pool = next(iter(study.pools))
     size = len(study.pools[pool])
@@ -89,9 +89,9 @@ def _each(
     study: Study, pool: str, chosen: Sequence[GroupFigures], board: Board, signer: Signer, folder: Path,
     progress: Progress,
 ) -> tuple[OnBoard, ...]:  # fmt: skip
-    from firmware_bridge.target.graph import Graph
-    from firmware_bridge.target.runtime import LiteRt
-    from hil.board_session import BoardSession
+    from firmware_bridge.device.graph import Graph
+    from firmware_bridge.device.runtime import LiteRt
+    from hil.checks.board_session import BoardSession
     from models.planning.trial import run_graph
     from models.quant.plan import Precision, PrecisionPlan, Rule
     from models.quant.produce import produce

@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from firmware_bridge.device.cost import cost
+from firmware_bridge.device.graph import Graph
+from firmware_bridge.device.profile import BoardProfile
 from firmware_bridge.package.container import PackageFile, prepare, write, write_atomically
 from firmware_bridge.package.detached import unsigned_package
 from firmware_bridge.package.ecdsa import PublicKey
 from firmware_bridge.package.manifest import Evidence, Manifest, TensorSpec
 from firmware_bridge.package.signing import Signer
 from firmware_bridge.package.trust import BoardContext, TrustStore, VerifiedPackage, verify_package
-from firmware_bridge.target.cost import cost
-from firmware_bridge.target.graph import Graph
-from firmware_bridge.target.profile import BoardProfile
 from ks100.errors import UsageError
-from ks100.steps.judging import read_graph
+from ks100.steps.evaluating import read_graph
 from models.evaluation.gate import GateResult
 
 __all__ = ["Origin", "Release", "await_signature", "read_trust", "sign_graph", "verify_file"]

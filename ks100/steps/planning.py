@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ks100.errors import UsageError
-from ks100.run import Progress
+from ks100.run_folder import Progress
 
 if TYPE_CHECKING:
     from hil.report.figures import Figure
-    from models.planning.losses import PairTerm
-    from models.planning.plan import PlannedChoice
-    from models.planning.program import Budget, Program
+    from models.planning.choose import PlannedChoice
+    from models.planning.loss_table import PairTerm
+    from models.planning.milp import Budget, PrecisionMilp
     from models.planning.trial import Trial
     from models.sensitivity.map import SensitivityMap
     from models.sensitivity.study import Study
-    from models.sensitivity.work import Executor
+    from models.sensitivity.tasks import Executor
 
 __all__ = ["draw_front", "front_figure", "measured_pairs", "program_of", "tried"]
 
@@ -30,7 +30,7 @@ def program_of(
     pairs: Sequence[PairTerm] = (),
     *,
     allow_float: bool = False,
-) -> Program:
+) -> PrecisionMilp:
     """Return the integer program of a graph, its map and a board.
 
     Raises:
@@ -38,16 +38,16 @@ def program_of(
     """
     import hashlib
 
-    from firmware_bridge.target.graph import Graph
-    from firmware_bridge.target.profile import BoardProfile
-    from models.planning.costs import CostTable
-    from models.planning.losses import LossTable
-    from models.planning.program import Program
+    from firmware_bridge.device.graph import Graph
+    from firmware_bridge.device.profile import BoardProfile
+    from models.planning.cost_table import CostTable
+    from models.planning.loss_table import LossTable
+    from models.planning.milp import PrecisionMilp
 
     if hashlib.sha256(float_tflite).hexdigest() != found.model:
         raise UsageError("the sensitivity map is of another graph than NETWORK; measure it again for this one")
     costs = CostTable.of(Graph.parse(float_tflite), BoardProfile.load(board), runtime, allow_float=allow_float)
-    return Program(costs, LossTable.of(found, pairs))
+    return PrecisionMilp(costs, LossTable.of(found, pairs))
 
 
 def measured_pairs(
@@ -58,7 +58,7 @@ def measured_pairs(
     Raises:
         UsageError: the study is not what the map was measured on.
     """
-    from models.planning.losses import measure_pairs
+    from models.planning.loss_table import measure_pairs
 
     if study.ranges.digest != found.ranges or {n: p.digest for n, p in study.pools.items()} != dict(found.pools):
         raise UsageError("the map was measured on other captures or ranges; give the options that it was measured with")
@@ -91,7 +91,7 @@ def _part(progress: Progress, start: float, part: float, text: str) -> Callable[
 
 
 def draw_front(
-    program: Program, points: Sequence[PlannedChoice], chosen: PlannedChoice, greedy: PlannedChoice,
+    program: PrecisionMilp, points: Sequence[PlannedChoice], chosen: PlannedChoice, greedy: PlannedChoice,
     budget: Budget, path: Path,
 ) -> None:  # fmt: skip
     """Write the Pareto front to an HTML page."""
@@ -102,7 +102,11 @@ def draw_front(
 
 
 def front_figure(
-    program: Program, points: Sequence[PlannedChoice], chosen: PlannedChoice, greedy: PlannedChoice, budget: Budget
+    program: PrecisionMilp,
+    points: Sequence[PlannedChoice],
+    chosen: PlannedChoice,
+    greedy: PlannedChoice,
+    budget: Budget,
 ) -> Figure:
     """Return the Pareto front, with what was chosen on it."""
     from hil.report.charts.pareto import ParetoPoint, pareto_chart

@@ -7,24 +7,24 @@ from pathlib import Path
 from firmware_bridge.package.container import PackageFile
 from ks100.custody.chain import chain_of, verify_chain
 from ks100.custody.log import CustodyLog, verify_log
+from ks100.custody.recorder import ProvenanceRecorder
 from ks100.pipeline import CANDIDATE, GRAPHS
-from ks100.steps.bench import Push
-from ks100.steps.chronicle import Chronicle
+from ks100.steps.demo_boards import Push
 from ks100.steps.keyring import LOG, PROGRAM, Keyring
 from ks100.steps.packaging import Origin, Release, sign_graph
-from ks100.steps.statements import (
-    artefact,
+from ks100.steps.provenance import (
+    artifact,
     data_of,
-    state_gate,
-    state_push,
-    state_quantizing,
-    state_signing,
-    state_training,
+    record_gate,
+    record_push,
+    record_quantizing,
+    record_signing,
+    record_training,
 )
 from models.evaluation.gate import GateResult
 from models.quant.plan import PrecisionPlan
 
-__all__ = ["CUSTODY", "PACKAGE", "release", "state_pushed", "verify_custody"]
+__all__ = ["CUSTODY", "PACKAGE", "record_pushed", "release", "verify_custody"]
 
 PACKAGE = "package.ksm"
 CUSTODY = "custody"
@@ -37,27 +37,27 @@ def release(run: Path, program: str, waiver: str = "") -> PackageFile:
         UsageError: the gate has not passed, and there is no waiver.
     """
     ring = Keyring(run / "keys")
-    chronicle = Chronicle(run / CUSTODY, ring.signer(LOG))
+    recorder = ProvenanceRecorder(run / CUSTODY, ring.signer(LOG))
     parent, graph = run / GRAPHS["FP32"], run / GRAPHS[CANDIDATE]
     plan = PrecisionPlan.load(run / "plan.json")
     sets = {name: data_of(run / "captures" / name) for name in ("train", "calibration", "validation")}
-    state_training(chronicle, parent.parent, [sets["train"], sets["validation"]])
-    state_quantizing(chronicle, graph, parent, plan, [sets["calibration"], sets["train"]], "QAT")
-    state_gate(chronicle, GateResult.load(run / "gate.json"))
+    record_training(recorder, parent.parent, [sets["train"], sets["validation"]])
+    record_quantizing(recorder, graph, parent, plan, [sets["calibration"], sets["train"]], "QAT")
+    record_gate(recorder, GateResult.load(run / "gate.json"))
     origin = Origin(
-        plan.digest, sets["calibration"].sha256, artefact(parent).sha256, run / "gate.json", waiver, CUSTODY
+        plan.digest, sets["calibration"].sha256, artifact(parent).sha256, run / "gate.json", waiver, CUSTODY
     )
     what = Release(program, "fusion-small", "0.1.0", runtimes=("litert",))
     package = sign_graph(graph, what, origin, ring.signer(PROGRAM), run / PACKAGE)
-    state_signing(chronicle, package, PACKAGE)
+    record_signing(recorder, package, PACKAGE)
     return package
 
 
-def state_pushed(run: Path, push: Push) -> None:
+def record_pushed(run: Path, push: Push) -> None:
     """State that the package was pushed to a board and activated there."""
-    chronicle = Chronicle(run / CUSTODY, Keyring(run / "keys").signer(LOG))
+    recorder = ProvenanceRecorder(run / CUSTODY, Keyring(run / "keys").signer(LOG))
     where = {"board": push.board, "slot": push.slot, "link": push.link}
-    state_push(chronicle, artefact(run / PACKAGE), where)
+    record_push(recorder, artifact(run / PACKAGE), where)
 
 
 def verify_custody(run: Path) -> tuple[int, str]:

@@ -8,27 +8,27 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from firmware_bridge.device.cost import cost
+from firmware_bridge.device.graph import Graph
+from firmware_bridge.device.profile import BoardProfile
 from firmware_bridge.package.container import PackageFile
-from firmware_bridge.target.cost import cost
-from firmware_bridge.target.graph import Graph
-from firmware_bridge.target.profile import BoardProfile
-from hil.accuracy import accuracy_record
-from hil.detections import DETECTIONS_FILE, load_detections
+from hil.measurements.accuracy import accuracy_record
+from hil.measurements.results import RESULTS_FILE, HilResults
 from hil.report import Report, write_html, write_json, write_junit
 from hil.report.facts import gate_summary, precision_rows
 from hil.report.figures import Figure
 from hil.report.model import CustodyRow, DetectionPicture, StepRow, StepState
 from hil.report.pictures import detection_picture, varied
-from hil.results import RESULTS_FILE, HilResults
 from ks100.custody.chain import chain_of
 from ks100.custody.log import CustodyLog
 from ks100.errors import CustodyError, UsageError
 from ks100.pipeline import CANDIDATE, FRONT, GRAPHS, POOLS, SENSITIVITY, detections_file, evaluation_file
-from ks100.run import Outcome
-from ks100.steps.bench import read_pushes, read_rejections
+from ks100.run_folder import Outcome
 from ks100.steps.choosing import chosen_figures
+from ks100.steps.demo_boards import read_pushes, read_rejections
 from ks100.steps.release import CUSTODY, PACKAGE, verify_custody
 from models.captures import CaptureSet, stored_length
+from models.evaluation.detections import DETECTIONS_FILE, load_detections
 from models.evaluation.gate import GateResult
 from models.evaluation.metrics import Evaluation
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ks100.errors import UsageError
-from ks100.run import Progress
+from ks100.run_folder import Progress
 from ks100.steps.captures import load_captures
 from ks100.steps.costs import graph_of
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from models.sensitivity.map import SensitivityMap
     from models.sensitivity.study import Study
     from models.sensitivity.sweep import SweepSettings
-    from models.sensitivity.work import Executor
+    from models.sensitivity.tasks import Executor
 
 __all__ = ["StudyFiles", "draw_map", "load_study", "map_figures", "measure_map"]
 

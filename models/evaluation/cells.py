@@ -16,8 +16,8 @@ from typing import Any
 
 from models.captures import CaptureSet, ObjectClass, TruthObject
 from models.errors import RecipeError
+from models.evaluation.evaluation import Evaluation
 from models.evaluation.explain import check_captures
-from models.evaluation.record import Evaluation
 
 __all__ = ["DEFAULT_CELLS", "CellScore", "CriticalCell", "cell_scores", "load_cells"]
 

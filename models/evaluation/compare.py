@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from models.evaluation.average_precision import average_precision
+from models.evaluation.evaluation import Evaluation
 from models.evaluation.flips import FrameFlips, flips
 from models.evaluation.interval import bounds
-from models.evaluation.precision import average_precision
-from models.evaluation.record import Evaluation
 
 __all__ = ["Difference", "compare", "scene_weights"]
 

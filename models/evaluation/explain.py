@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from models.captures import CaptureSet, TruthObject
 from models.errors import DataError
+from models.evaluation.evaluation import Evaluation
 from models.evaluation.flips import FrameFlips, flips
-from models.evaluation.record import Evaluation
 
 __all__ = ["MissedObject", "WorstFrame", "check_captures", "worst_frames"]
 

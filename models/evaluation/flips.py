@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from models.errors import DataError
-from models.evaluation.record import Evaluation
+from models.evaluation.evaluation import Evaluation
 
 __all__ = ["FrameFlips", "check_paired", "flips"]
 

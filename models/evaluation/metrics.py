@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from models.captures import CaptureSet, ObjectClass
 from models.errors import DataError
+from models.evaluation.average_precision import average_precision
 from models.evaluation.coco import CocoFigures, coco_figures_of
+from models.evaluation.evaluation import Evaluation, FrameRecord, Slice
 from models.evaluation.matching import FrameMatch, match_frame
-from models.evaluation.precision import average_precision
-from models.evaluation.record import Evaluation, FrameRecord, Slice
 from models.heads import Detections
 
 __all__ = ["FALSE_ALARMS_PER_FRAME", "Evaluation", "FrameRecord", "Slice", "evaluate", "recalculate"]

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware_bridge.target.graph import Graph, GraphTensor
-from firmware_bridge.target.runtime import Session
+from firmware_bridge.device.graph import Graph, GraphTensor
+from firmware_bridge.device.runtime import Session
 from models.captures import CaptureSet
 from models.errors import DataError
 from models.heads import INPUT_EO, INPUT_LWIR, DecodePolicy, Detections, decode

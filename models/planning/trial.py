@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware_bridge.target.runtime import LiteRt, Session
+from firmware_bridge.device.runtime import LiteRt, Session
+from models.evaluation.evaluation import Evaluation, FrameRecord
 from models.evaluation.matching import match_frame
 from models.evaluation.metrics import recalculate
 from models.evaluation.predict import dequantize_outputs, quantize_inputs
-from models.evaluation.record import Evaluation, FrameRecord
 from models.heads import decode
 from models.quant.plan import PrecisionPlan
 from models.quant.produce import produce

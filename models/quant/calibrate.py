@@ -17,12 +17,12 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
+from firmware_bridge.device.graph import Graph
 from firmware_bridge.errors import InputError
-from firmware_bridge.target.graph import Graph
-from firmware_bridge.target.probe import Probe
 from models.captures import CaptureSet
 from models.errors import DataError
 from models.quant import clipping, editing
+from models.quant.activation_tap import Probe
 from models.quant.feeds import Sample, samples_of
 from models.quant.ranges import FIXED, Ranges, TensorRange
 

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware_bridge.target.graph import Graph, GraphOp
-from firmware_bridge.target.probe import Probe
+from firmware_bridge.device.graph import Graph, GraphOp
 from models.captures import CaptureSet
 from models.quant import editing
+from models.quant.activation_tap import Probe
 from models.quant.feeds import Sample, evenly, samples_of
 from models.quant.plan import Precision
 from models.quant.ranges import Ranges, TensorRange

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware_bridge.target.graph import Graph, GraphOp
+from firmware_bridge.device.graph import Graph, GraphOp
 from models.quant import editing
 
 __all__ = ["equalize"]

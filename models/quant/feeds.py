@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware_bridge.target.graph import Graph
+from firmware_bridge.device.graph import Graph
 from models import preprocess
 from models.captures import CaptureSet
 from models.errors import DataError

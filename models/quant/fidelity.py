@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from firmware_bridge.target.runtime import Kernels, Runtime, default_runtime
+from firmware_bridge.device.runtime import Kernels, Runtime, default_runtime
 from models.captures import CaptureSet
 from models.errors import QuantizationError
 from models.quant.feeds import Sample, dequantized, evenly, quantized, samples_of

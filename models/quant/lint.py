@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from firmware_bridge.target.graph import CONVERSIONS, Graph, GraphOp
-from models.quant.layers import operation_names
+from firmware_bridge.device.graph import CONVERSIONS, Graph, GraphOp
+from models.quant.layer_names import operation_names
 from models.quant.plan import Precision, PrecisionPlan
 
 __all__ = ["Boundary", "LintReport", "lint"]

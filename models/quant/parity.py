@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware_bridge.target.graph import Graph
+from firmware_bridge.device.graph import Graph
 from models.errors import DataError
 
 __all__ = ["OutputParity", "compare_outputs", "parity"]

@@ -1,7 +1,7 @@
 """A precision plan: which layer computes in which type. A small JSON file that can be written by hand.
 
 Owns: the plan as a value, its file, its digest, and which rule applies to a name. Knows no graph;
-`models.quant.layers` says by which names a graph's operations can be called.
+`models.quant.layer_names` says by which names a graph's operations can be called.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Precision(Enum):
 
     @property
     def op_dtype(self) -> str:
-        """The dtype of such an operation in a graph, e.g. ``INT8`` (see `firmware_bridge.target.graph`)."""
+        """The dtype of such an operation in a graph, e.g. ``INT8`` (see `firmware_bridge.device.graph`)."""
         return {Precision.INT8: "INT8", Precision.INT16: "INT16"}.get(self, "FLOAT32")
 
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from firmware_bridge.device.graph import Graph, GraphOp
+from firmware_bridge.device.runtime import op_table
 from firmware_bridge.errors import InputError
-from firmware_bridge.target.graph import Graph, GraphOp
-from firmware_bridge.target.runtime import op_table
 from models.errors import DataError, QuantizationError
 from models.heads import INPUT_EO, INPUT_LWIR
-from models.quant import aeq, bridge, editing
-from models.quant.layers import operation_names
+from models.quant import aeq, editing, runtime_compat
+from models.quant.layer_names import operation_names
 from models.quant.lint import lint
 from models.quant.plan import Precision, PrecisionPlan
 from models.quant.ranges import Ranges
@@ -67,7 +67,7 @@ def produce(
         aeq.Assignment(tuple(graph.tensors[i].name for i in op.outputs), wanted[op.index]) for op in graph.ops
     ]
     produced = aeq.quantize(fitted, assignments, complete, integer_inputs=integer)
-    produced = bridge.bridged(editing.integer_outputs(produced), target_runtime)
+    produced = runtime_compat.bridged(editing.integer_outputs(produced), target_runtime)
     report = lint(Graph.parse(produced), plan, source=graph, allow_float=allow_float)
     if report.problems:
         raise QuantizationError(f"the graph came out otherwise than planned: {report.problems[0]}")

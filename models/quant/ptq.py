@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from firmware_bridge.target.graph import Graph
+from firmware_bridge.device.graph import Graph
 from models.captures import CaptureSet
 from models.quant import editing
 from models.quant.calibrate import CalibrationMethod, Progress, calibrate_each

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from firmware_bridge.target.graph import Graph, GraphOp
+from firmware_bridge.device.graph import Graph, GraphOp
 from models.errors import DataError, QuantizationError
-from models.quant.layers import tensor_names
+from models.quant.layer_names import tensor_names
 
 __all__ = ["FIXED", "Ranges", "TensorRange"]
 
@@ -100,7 +100,7 @@ class Ranges:
 
         Args:
             graph: the float graph that was exported from it.
-            layers: (min, max) of each layer's output; the names are those of `models.quant.layers`, or of tensors.
+            layers: (min, max) of each layer's output; the names are those of `models.quant.layer_names`, or of tensors.
             source: where they come from.
 
         Returns:

@@ -1,4 +1,4 @@
-"""A whole set: scenes by their own random streams, so that frames do not depend on how the work is shared out."""
+"""A whole set of captures, rendered by this process and by workers beside it."""
 
 from __future__ import annotations
 
@@ -11,16 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from models.captures import Capture, CaptureSet
-from models.scenes.backdrop import build_backdrop
-from models.scenes.place import draw_place
-from models.scenes.render import Frame, render
-from models.scenes.sensor import LwirSensor
+from models.scenes.scene import render_scenes
 from models.scenes.spec import FRAMES_PER_SCENE, SceneSpec
+from models.scenes.worker import Worker
 
-__all__ = ["generate", "render_scene", "render_scenes"]
+__all__ = ["generate"]
 
-_CAMERA_STREAM = 1
-_SCENE_STREAM = 2
 # A worker takes about half a second to start: below this many pairs one process is faster.
 _WORTH_A_WORKER = 150
 
@@ -38,7 +34,6 @@ def generate(
     if workers is None:
         workers = min(len(os.sched_getaffinity(0)), spec.count // _WORTH_A_WORKER)
     workers = max(1, min(workers, spec.scenes))
-    from models.scenes.worker import Worker
 
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ks100-scenes-")))
@@ -62,29 +57,6 @@ def generate(
     if progress is not None:
         progress(spec.count, spec.count)
     return merged
-
-
-def render_scenes(spec: SceneSpec, scenes: Sequence[int], report: Callable[[], None] | None = None) -> CaptureSet:
-    """Render some scenes of the set, in the given order; ``report`` is called after each."""
-    frames: list[Frame] = []
-    for scene in scenes:
-        frames += render_scene(spec, scene)
-        if report is not None:
-            report()
-    return CaptureSet.from_arrays(
-        spec.name, [f.capture for f in frames], np.stack([f.eo for f in frames]), np.stack([f.lwir for f in frames])
-    )
-
-
-def render_scene(spec: SceneSpec, scene: int) -> list[Frame]:
-    """Render the frames of one scene of the set."""
-    camera = np.random.default_rng(spec.entropy(_CAMERA_STREAM))
-    sensor = LwirSensor.build(spec.height, spec.width, camera)
-    rng = np.random.default_rng(spec.entropy(_SCENE_STREAM, scene))
-    place = draw_place(spec, scene, rng)
-    backdrop = build_backdrop(place, spec.width * 3 // 2, rng)
-    count = min(FRAMES_PER_SCENE, spec.count - scene * FRAMES_PER_SCENE)
-    return [render(place, backdrop, sensor, f"{place.id}-{k}", rng) for k in range(count)]
 
 
 def _interleave(spec: SceneSpec, parts: Sequence[CaptureSet]) -> CaptureSet:

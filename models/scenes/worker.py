@@ -16,7 +16,7 @@ from pathlib import Path
 
 from models.captures import CaptureSet
 from models.errors import DataError
-from models.scenes.generate import render_scenes
+from models.scenes.scene import render_scenes
 from models.scenes.spec import SceneSpec
 
 __all__ = ["Worker"]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from models.evaluation.compare import compare
+from models.evaluation.evaluation import Evaluation, FrameRecord
 from models.evaluation.matching import match_frame
 from models.evaluation.metrics import recalculate
-from models.evaluation.record import Evaluation, FrameRecord
 from models.sensitivity.intervals import Interval
 from models.sensitivity.race import Measured
 from models.sensitivity.study import PoolData

@@ -12,7 +12,7 @@ from typing import Any
 
 from models.errors import ModelsError
 from models.sensitivity.study import Study
-from models.sensitivity.work import Executor, LocalExecutor, Piece, PieceResult, run_piece
+from models.sensitivity.tasks import Executor, LocalExecutor, Piece, PieceResult, run_piece
 
 __all__ = ["DaskExecutor", "executor_for"]
 

@@ -11,8 +11,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from firmware_bridge.target.graph import Graph, GraphOp
-from models.quant.layers import operation_names
+from firmware_bridge.device.graph import Graph, GraphOp
+from models.quant.layer_names import operation_names
 
 __all__ = ["ATTENTION", "Group", "groups_of"]
 

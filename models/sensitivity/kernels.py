@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from firmware_bridge.target.graph import Graph, GraphOp
+from firmware_bridge.device.graph import Graph, GraphOp
 from models.errors import QuantizationError
 from models.quant import editing
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from models.heads import Detections
 from models.sensitivity.intervals import anytime_margin
 from models.sensitivity.study import PoolData, Study
-from models.sensitivity.work import Executor, Piece, PieceResult, Variant
+from models.sensitivity.tasks import Executor, Piece, PieceResult, Variant
 
 __all__ = ["BATCH", "Measured", "Race", "measure", "race"]
 

@@ -20,7 +20,7 @@ from models.sensitivity.groups import Group
 from models.sensitivity.losses import weighted_outputs
 from models.sensitivity.simulator import Simulator
 from models.sensitivity.study import Study, simulator_of
-from models.sensitivity.work import feed_of
+from models.sensitivity.tasks import feed_of
 
 __all__ = ["attention_entropy", "screen"]
 

@@ -20,7 +20,7 @@ from models.sensitivity.intervals import Interval, scene_draws
 from models.sensitivity.map import BlockShare, Shares
 from models.sensitivity.race import Progress, measure
 from models.sensitivity.study import Study
-from models.sensitivity.work import Executor, Variant
+from models.sensitivity.tasks import Executor, Variant
 
 __all__ = ["shapley_shares"]
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware_bridge.target.graph import Graph
+from firmware_bridge.device.graph import Graph
 from models.captures import Capture, CaptureSet
 from models.errors import DataError
 from models.evaluation.predict import input_size

@@ -17,7 +17,7 @@ from models.sensitivity.map import Figures, GroupFigures, SensitivityMap, Shares
 from models.sensitivity.race import BATCH, Measured, Race, measure, race
 from models.sensitivity.shapley import shapley_shares
 from models.sensitivity.study import PoolData, Study, simulator_of
-from models.sensitivity.work import Executor, Variant
+from models.sensitivity.tasks import Executor, Variant
 
 __all__ = ["SweepSettings", "rank_correlation", "sweep"]
 

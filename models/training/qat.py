@@ -17,12 +17,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from firmware_bridge.target.graph import Graph
+from firmware_bridge.device.graph import Graph
 from models.captures import CaptureSet
 from models.errors import TrainingError
 from models.networks import build, feed, fused_features
 from models.quant.calibrate import CalibrationMethod, calibrate
-from models.quant.layers import tensor_names
+from models.quant.layer_names import tensor_names
 from models.quant.plan import Precision, PrecisionPlan
 from models.quant.qat import Simulation, simulate
 from models.quant.ranges import Ranges

@@ -9,7 +9,7 @@ from pathlib import Path
 import keras
 
 from models.captures import CaptureSet
-from models.evaluation.record import Evaluation
+from models.evaluation.evaluation import Evaluation
 from models.heads import output_strides
 from models.networks import build, feed, frame_size
 from models.training.augment import TrainingBatch

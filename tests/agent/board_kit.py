@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from firmware_bridge.agent.engine import Engine, RuntimeEngine
 from firmware_bridge.agent.identity import BoardIdentity
+from firmware_bridge.agent.inference.engine import Engine, RuntimeEngine
 from firmware_bridge.agent.service import BoardParts, BoardService
-from firmware_bridge.agent.storage import LocalStorage, Storage
+from firmware_bridge.agent.state.storage import LocalStorage, Storage
+from firmware_bridge.device.graph import Graph
+from firmware_bridge.device.runtime import default_runtime
 from firmware_bridge.package.container import PackageFile, build
 from firmware_bridge.package.manifest import Evidence, Manifest, TensorSpec
 from firmware_bridge.package.signing import PemSigner
-from firmware_bridge.package.store import ProgramKey, build_store
+from firmware_bridge.package.trust_store import ProgramKey, build_store
 from firmware_bridge.protocol import messages as m
-from firmware_bridge.target.graph import Graph
-from firmware_bridge.target.runtime import default_runtime
 from hil.virtual.clock import ModelledClock
 
 PROGRAM = "falcon"

@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware_bridge.agent import lifecycle
-from firmware_bridge.agent.audit import AuditLog
-from firmware_bridge.agent.clock import RealClock
-from firmware_bridge.agent.faults import StateError, UsageError
+from firmware_bridge.agent.errors import StateError, UsageError
 from firmware_bridge.agent.identity import device_serial
-from firmware_bridge.agent.ledger import SLOT_NAMES, BoardRecord, SlotRecord, SlotState
+from firmware_bridge.agent.inference.clock import RealClock
+from firmware_bridge.agent.inference.rails import HwmonRails
 from firmware_bridge.agent.notify import Supervisor
-from firmware_bridge.agent.rails import HwmonRails
 from firmware_bridge.agent.sockets import connect_unix, listen_unix
+from firmware_bridge.agent.state import lifecycle
+from firmware_bridge.agent.state.audit import AuditLog
+from firmware_bridge.agent.state.slot_table import SLOT_NAMES, BoardRecord, SlotRecord, SlotState
 from firmware_bridge.protocol import messages as m
 from hil.virtual.clock import ModelledClock
 from tests.agent.board_kit import LocalStorage, SteadyRails, boot, graph_bytes, install
@@ -90,7 +90,7 @@ def test_audit_log_shows_a_changed_line(storage):
 
 
 def test_audit_log_stays_bounded_and_keeps_counting(storage, monkeypatch):
-    monkeypatch.setattr("firmware_bridge.agent.audit._FILE_BYTES", 2000)
+    monkeypatch.setattr("firmware_bridge.agent.state.audit._FILE_BYTES", 2000)
     log = AuditLog(storage, lambda: 5.0)
     for n in range(200):
         log.add("offer", "m", str(n))
@@ -223,7 +223,7 @@ def test_measure_counts_samples_that_cannot_be_read(tmp_path, office, package):
 
 
 def test_a_long_measurement_is_thinned_out_not_cut_off(board, package, monkeypatch):
-    monkeypatch.setattr("firmware_bridge.agent.runner._SAMPLES_LIMIT", 100)
+    monkeypatch.setattr("firmware_bridge.agent.inference.paced_run._SAMPLES_LIMIT", 100)
     install(board, package)
     measured = board.measure(m.Measure(frames=300, warmup=0, rate_hz=100.0, idle_s=0.5))
     times = measured.rails[0].time_s

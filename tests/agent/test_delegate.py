@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from firmware_bridge.agent.engine import RuntimeEngine
+from firmware_bridge.agent.inference.engine import RuntimeEngine
 from firmware_bridge.agent.serve_command import main
+from firmware_bridge.device.runtime import Kernels, LiteRt
 from firmware_bridge.errors import BenchError, RejectedError
 from firmware_bridge.package.reasons import RejectReason
 from firmware_bridge.protocol import messages as m
-from firmware_bridge.target.runtime import Kernels, LiteRt
 from tests.agent.board_kit import Graph, boot, graph_bytes, install, push, random_inputs
 
 _SOURCE = Path(__file__).with_name("tiny_delegate.c")

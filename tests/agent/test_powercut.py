@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from hil.powercut.broken import BROKEN
-from hil.powercut.campaign import run_scenario
-from hil.powercut.parallel import check_broken
-from hil.powercut.scenarios import scenarios
-from hil.powercut.workshop import Workshop
 from hil.virtual.disk import Moment
+from tests.powercut.broken_disks import BROKEN
+from tests.powercut.campaign import run_scenario
+from tests.powercut.parallel import check_broken
+from tests.powercut.scenarios import scenarios
+from tests.powercut.signing_kit import SigningKit
 
 
 @pytest.fixture(scope="module")
 def by_name():
-    return {scenario.name: scenario for scenario in scenarios(Workshop())}
+    return {scenario.name: scenario for scenario in scenarios(SigningKit())}
 
 
 def test_every_act_that_changes_the_storage_is_a_scenario(by_name):
@@ -41,9 +41,9 @@ def test_a_store_that_is_broken_on_purpose_is_caught(fault):
 
 
 def test_a_write_is_torn_at_more_than_one_place(by_name):
-    from hil.powercut.board import boot
-    from hil.powercut.recording import RecordingDisk
     from hil.virtual.disk import SimulatedDisk
+    from tests.powercut.board import boot
+    from tests.powercut.recording import RecordingDisk
 
     disk = RecordingDisk(SimulatedDisk())
     boot(disk)

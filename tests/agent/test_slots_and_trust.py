@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from firmware_bridge.agent.faults import DamagedError, EngineError, StateError, UsageError
+from firmware_bridge.agent.errors import DamagedError, EngineError, StateError, UsageError
 from firmware_bridge.agent.service import BoardService
+from firmware_bridge.device.runtime import Kernels, default_runtime
 from firmware_bridge.errors import RejectedError
 from firmware_bridge.package.container import PackageFile
 from firmware_bridge.package.reasons import RejectReason
 from firmware_bridge.protocol import messages as m
-from firmware_bridge.target.runtime import Kernels, default_runtime
 from tests.agent.board_kit import (
     Graph,
     LocalStorage,

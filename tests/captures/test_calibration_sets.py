@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from models.calibration import compare_activations, coverage, draw_calibration
 from models.captures import Capture, CaptureSet, Conditions, ObjectClass, TruthObject
+from models.curation import compare_activations, coverage, draw_calibration
 from models.errors import DataError
 from models.scenes import SceneSpec, generate
 from tests.target.conftest import Builder

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from models.captures import CaptureSet
+from models.curation import MiningPolicy, MiningRecord, failures, mine
+from models.curation.mining_record import Arm
 from models.errors import DataError
 from models.evaluation.metrics import Evaluation, evaluate
-from models.mining import MiningPolicy, MiningRecord, failures, mine
-from models.mining.record import Arm
 from tests.evaluation.synthetic import captures_of, detections_of
 
 _POLICY = MiningPolicy(count=40, random_share=0.25, per_scene=2, seed=5)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from models.captures import CaptureSet
-from models.pools.similar import NEAR, near_duplicates
+from models.curation.near_duplicates import NEAR, near_duplicates
 from models.scenes import SceneSpec, generate
 
 

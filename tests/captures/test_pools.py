@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from models.curation import POOLS, Pool, check_disjoint, generate_pools, load_pools
 from models.errors import DataError
-from models.pools import POOLS, Pool, check_disjoint, generate_pools, load_pools
 
 _SIZES = {"train": 16, "calibration": 8, "validation": 8, "hard-dev": 4, "hard-holdout": 8}
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from models.captures import CaptureSet, stored_length
+from models.curation import generate_pools
 from models.errors import DataError
-from models.pools import generate_pools
 from models.scenes import SceneSpec, generate
 from models.seal import Event, log_path, read_accesses, seal
 

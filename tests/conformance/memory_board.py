@@ -6,16 +6,16 @@ import threading
 import time
 from pathlib import Path
 
-from firmware_bridge.agent.engine import RuntimeEngine
 from firmware_bridge.agent.identity import BoardIdentity
-from firmware_bridge.agent.rails import HwmonRails
+from firmware_bridge.agent.inference.engine import RuntimeEngine
+from firmware_bridge.agent.inference.rails import HwmonRails
 from firmware_bridge.agent.server import SessionEnd, SessionLock, serve
 from firmware_bridge.agent.service import BoardParts, BoardService
-from firmware_bridge.agent.storage import LocalStorage
+from firmware_bridge.agent.state.storage import LocalStorage
+from firmware_bridge.device.runtime import default_runtime
 from firmware_bridge.links.link import Link
 from firmware_bridge.links.memory import memory_pair
 from firmware_bridge.protocol import messages as m
-from firmware_bridge.target.runtime import default_runtime
 from hil.conformance.runner import Reach
 from hil.virtual.clock import ModelledClock
 

@@ -12,11 +12,10 @@ import pytest
 from firmware_bridge.agent.service import BoardService
 from firmware_bridge.package import cose, trust
 from hil.conformance.catalogue import RULES, chosen
-from hil.conformance.report import render_html
+from hil.conformance.report import render_html, write_conformance_junit
 from hil.conformance.results import ConformanceResults, Status
 from hil.conformance.runner import attack
 from hil.errors import EvidenceError
-from hil.report.junit import write_conformance_junit
 from tests.conformance.memory_board import MemoryBoard
 
 

@@ -5,7 +5,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from firmware_bridge.package.signing import PemSigner
 from ks100.custody.log import CustodyLog
-from ks100.custody.statement import Act, Artefact, Statement
+from ks100.custody.statement import Act, Artifact, Statement
 
 
 @pytest.fixture(scope="session")
@@ -26,6 +26,6 @@ def log(tmp_path, signer):
 @pytest.fixture(scope="session")
 def statement():
     def make(name: str, act: Act = Act.TRAIN) -> Statement:
-        return Statement(act, (Artefact.of(name, name.encode()),), actor="ci", tool="test", time_s=1)
+        return Statement(act, (Artifact.of(name, name.encode()),), actor="ci", tool="test", time_s=1)
 
     return make

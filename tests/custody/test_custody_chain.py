@@ -10,11 +10,11 @@ from ks100.custody.chain import StepPolicy, chain_of, verify_chain
 from ks100.custody.faults import BrokenCustodyError
 from ks100.custody.faults import CustodyFault as F
 from ks100.custody.log import verify_log
-from ks100.custody.statement import Act, Artefact, Statement
+from ks100.custody.statement import Act, Artifact, Statement
 
 
-def thing(name: str) -> Artefact:
-    return Artefact.of(name, name.encode())
+def thing(name: str) -> Artifact:
+    return Artifact.of(name, name.encode())
 
 
 def digest(name: str) -> bytes:

@@ -16,9 +16,9 @@ from ks100.custody.dsse import Envelope, seal
 from ks100.custody.faults import BrokenCustodyError
 from ks100.custody.faults import CustodyFault as F
 from ks100.custody.log import CustodyLog, Inclusion, verify_log
-from ks100.custody.statement import Act, Artefact, Statement
+from ks100.custody.statement import Act, Artifact, Statement
 
-ARTEFACTS = st.builds(Artefact.of, st.text(min_size=1, max_size=20), st.binary(max_size=4))
+ARTEFACTS = st.builds(Artifact.of, st.text(min_size=1, max_size=20), st.binary(max_size=4))
 STATEMENTS = st.builds(
     Statement,
     act=st.sampled_from(Act),
@@ -67,7 +67,7 @@ def test_a_statement_survives_its_encoding(statement):
 def test_a_statement_is_an_in_toto_statement(statement):
     document = json.loads(statement("a").to_json())
     assert document["_type"] == "https://in-toto.io/Statement/v1"
-    assert document["subject"] == [{"name": "a", "digest": {"sha256": Artefact.of("a", b"a").sha256}}]
+    assert document["subject"] == [{"name": "a", "digest": {"sha256": Artifact.of("a", b"a").sha256}}]
     assert set(document) == {"_type", "subject", "predicateType", "predicate"}
 
 
@@ -215,7 +215,7 @@ def test_processes_that_append_at_once_lose_nothing(tmp_path):
         "import sys; from pathlib import Path; from ks100.custody.log import CustodyLog\n"
         "from ks100.custody.statement import *; from firmware_bridge.package.signing import PemSigner\n"
         "folder = Path(sys.argv[1]); log = CustodyLog.open(folder / 'log', PemSigner.load(folder / 'k.pem', 'pw'))\n"
-        "for n in range(15): log.append(Statement(Act.PUSH, (Artefact.of(f'{sys.argv[2]}-{n}', b''),)))\n"
+        "for n in range(15): log.append(Statement(Act.PUSH, (Artifact.of(f'{sys.argv[2]}-{n}', b''),)))\n"
     )
     running = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path), who]) for who in "ab"]
     assert [process.wait(60) for process in running] == [0, 0]

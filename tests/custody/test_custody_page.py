@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from ks100.custody.chain import chain_of
 from ks100.custody.page import page_of
-from ks100.custody.statement import Act, Artefact, Statement
+from ks100.custody.statement import Act, Artifact, Statement
 from tests.custody.test_custody_chain import MANIFEST, PACKAGE, STEPS, write
 
 
@@ -26,7 +26,7 @@ def test_a_waiver_stands_on_the_page_in_red(log):
 
 
 def test_what_people_wrote_is_never_markup(log):
-    hostile = Statement(Act.SIGN, (Artefact("<script>", PACKAGE),), parameters=(("<b>", "<i>"),), actor="<u>")
+    hostile = Statement(Act.SIGN, (Artifact("<script>", PACKAGE),), parameters=(("<b>", "<i>"),), actor="<u>")
     write(log, hostile)
     page = page_of(chain_of(PACKAGE, log), MANIFEST)
     assert not any(mark in page for mark in ("<script>", "<b>", "<i>", "<u>"))

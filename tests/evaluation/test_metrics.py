@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from models.captures import CaptureSet, ObjectClass, TruthObject
 from models.errors import DataError
+from models.evaluation.average_precision import average_precision
 from models.evaluation.coco import coco_annotations, coco_figures, coco_results
 from models.evaluation.metrics import Evaluation, evaluate, recalculate
-from models.evaluation.precision import average_precision
 from models.heads import Detections
 from tests.evaluation.synthetic import captures_of, detections_of
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from firmware_bridge.target.graph import GraphTensor
+from firmware_bridge.device.graph import GraphTensor
 from models.captures import CaptureSet
 from models.errors import DataError
 from models.evaluation.predict import dequantize_outputs, input_size, predict, quantize_inputs

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from firmware_bridge.device.cost import cost
+from firmware_bridge.device.graph import Graph
+from firmware_bridge.device.profile import BoardProfile
 from firmware_bridge.package.container import PackageFile, write
 from firmware_bridge.package.manifest import Evidence, Manifest, TensorSpec
 from firmware_bridge.package.signing import PemSigner
-from firmware_bridge.package.store import ProgramKey, build_store
-from firmware_bridge.target.cost import cost
-from firmware_bridge.target.graph import Graph
-from firmware_bridge.target.profile import BoardProfile
+from firmware_bridge.package.trust_store import ProgramKey, build_store
 from models.scenes import SceneSpec, generate
 
 DETECTOR = Path(__file__).with_name("detector.tflite")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from firmware_bridge.protocol.messages import BoardInfo, Measured, RailTrace, RuntimeInfo, SlotInfo
-from hil.accuracy import AccuracyRecord, ConditionScore
-from hil.measurement import Basis, Limit, Measurement, Source, Verdict
+from firmware_bridge.device.runtime_info import RuntimeInfo
+from firmware_bridge.protocol.messages import BoardInfo, Measured, RailTrace, SlotInfo
+from hil.measurements.accuracy import AccuracyRecord, ConditionScore
+from hil.measurements.measurement import Basis, Limit, Measurement, Source, Verdict
+from hil.measurements.results import Check, HilResults, Outcome, PackageFacts, Rejection, Transfer
 from hil.report.model import (
     CustodyRow,
     GateRow,
@@ -16,7 +18,6 @@ from hil.report.model import (
     StepRow,
     StepState,
 )
-from hil.results import Check, HilResults, Outcome, PackageFacts, Rejection, Transfer
 
 STARTED_S = 1_790_000_000.0
 

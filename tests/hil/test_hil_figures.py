@@ -13,15 +13,16 @@ from hypothesis import strategies as st
 
 import tests.hil.hil_examples as example
 from firmware_bridge.protocol.messages import Measured, RailTrace
-from hil.baseline import Change, Margin, compare, verdict_of
-from hil.board_frames import frames_for_link, spread
-from hil.board_session import Comparison
-from hil.detections import load_detections, save_detections
+from hil.checks.board_frames import frames_for_link, spread
+from hil.checks.board_session import Comparison
+from hil.checks.power import power_figures
+from hil.checks.suite_request import SuiteRequest
 from hil.errors import EvidenceError
-from hil.instruments.power import power_figures
-from hil.measurement import Verdict
-from hil.quantiles import interval, quantile
-from hil.request import SuiteRequest
+from hil.measurements.baseline import Change, Margin, compare, verdict_of
+from hil.measurements.measurement import Verdict
+from hil.measurements.quantiles import interval, quantile
+from models.errors import DataError
+from models.evaluation.detections import load_detections, save_detections
 from models.heads import Detections
 
 
@@ -185,7 +186,7 @@ def test_spread_gives_that_many_distinct_positions(available: int, count: int) -
 
 
 def test_a_serial_line_limits_the_frames_and_says_so() -> None:
-    from firmware_bridge.target.graph import Graph
+    from firmware_bridge.device.graph import Graph
     from tests.hil.hil_bench import DETECTOR
 
     graph = Graph.parse(DETECTOR.read_bytes())
@@ -215,5 +216,5 @@ def test_detections_come_back_from_disk_equal(tmp_path: Any) -> None:
 
 def test_damaged_detections_are_refused(tmp_path: Any) -> None:
     (tmp_path / "d.npz").write_bytes(b"PK\x03\x04 not really")
-    with pytest.raises(EvidenceError):
+    with pytest.raises(DataError):
         load_detections(tmp_path / "d.npz")

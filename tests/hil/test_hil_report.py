@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 
 import tests.hil.hil_examples as example
-from hil.measurement import Limit, Verdict
+from hil.measurements.measurement import Limit, Verdict
+from hil.measurements.results import Check, HilResults, Outcome, SuiteVerdict
 from hil.report import write_html, write_json, write_junit
 from hil.report.charts.latency import latency_chart
 from hil.report.html import render_html
 from hil.report.model import DetectionBox, Report, StepState
 from hil.report.pictures import detection_picture, varied
-from hil.results import Check, HilResults, Outcome, SuiteVerdict
 from models.captures import Capture, CaptureSet, Conditions, ObjectClass, TruthObject
 from models.heads import Detections
 

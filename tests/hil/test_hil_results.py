@@ -11,9 +11,9 @@ import pytest
 
 import tests.hil.hil_examples as example
 from hil.errors import EvidenceError, SuiteError
-from hil.measurement import Basis, Limit, Source
-from hil.recorder import InconclusiveError, LimitError, Recorder
-from hil.results import Check, HilResults, Outcome, SuiteVerdict
+from hil.measurements.measurement import Basis, Limit, Source
+from hil.measurements.recorder import InconclusiveError, LimitError, Recorder
+from hil.measurements.results import Check, HilResults, Outcome, SuiteVerdict
 
 
 def test_results_come_back_from_disk_equal(tmp_path: Path) -> None:

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from firmware_bridge.device.graph import Graph
 from firmware_bridge.package.container import write
-from firmware_bridge.target.graph import Graph
 from hil.errors import SuiteError
-from hil.measurement import Basis, Source
+from hil.measurements.measurement import Basis, Source
+from hil.measurements.results import HilResults, Outcome, SuiteVerdict
 from hil.report import Report, write_html
-from hil.results import HilResults, Outcome, SuiteVerdict
-from hil.run import SuiteEvent, run_suite
+from hil.suite_runner import SuiteEvent, run_suite
 from tests.hil.hil_bench import DETECTOR, Bench, make_bench, manifest, new_key
 from tests.hil.test_hil_plugin import PYTEST_FAILED, run_pytest
 from tests.hil.test_hil_report import check_junit
@@ -126,7 +126,7 @@ def test_a_board_that_cannot_be_reached_is_a_fault(bench: Bench, tmp_path: Path)
 
 
 OWN = """
-from hil.measurement import Limit
+from hil.measurements.measurement import Limit
 from firmware_bridge.errors import TransferError
 
 def test_too_slow(ks_board, ks_record):

@@ -8,6 +8,7 @@ import zlib
 
 import numpy as np
 
+from firmware_bridge.device.runtime_info import RuntimeInfo
 from firmware_bridge.errors import BoardError, RejectedError
 from firmware_bridge.package.reasons import RejectReason
 from firmware_bridge.protocol import messages as m
@@ -45,7 +46,7 @@ class MemoryService:
         self.stall = stall
 
     def info(self) -> m.BoardInfo:
-        runtime = m.RuntimeInfo("litert", "2.3.0", ("ADD:INT8", "CONV_2D:INT8"))
+        runtime = RuntimeInfo("litert", "2.3.0", ("ADD:INT8", "CONV_2D:INT8"))
         slots = (m.SlotInfo("a", "empty"), m.SlotInfo("b", "installed" if self.installed else "empty"))
         return m.BoardInfo("ks100", "M0001", True, "0.1.0", "demo", 1, 0, 1 << 24, runtime, ("npu",), slots, "")
 

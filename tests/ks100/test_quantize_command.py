@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from firmware_bridge.target.graph import Graph
+from firmware_bridge.device.graph import Graph
 
 Said = Callable[..., tuple[int, str, str]]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ks100.errors import UsageError
-from ks100.run import Run, Step, digest_path
+from ks100.run_folder import Run, Step, digest_path
 
 
 def silent(share: float, text: str) -> None:

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from firmware_bridge.links.conformance import LinkConformance
 from firmware_bridge.links.descriptor import DescriptorLink
 from firmware_bridge.links.memory import memory_pair
 from firmware_bridge.links.serial import open_serial
 from firmware_bridge.links.socket import socket_link
 from firmware_bridge.links.ssh import open_ssh
 from firmware_bridge.links.tty import tty_link
-from hil.link_conformance import LinkConformance
 from hil.virtual.line import PacedLine
 from tests.links.own_sshd import SSHD, OwnSshd, bridge_command
 

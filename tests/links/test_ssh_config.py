@@ -14,9 +14,9 @@ import pytest
 from firmware_bridge.errors import BenchError
 from firmware_bridge.host.address import BoardAddress
 from firmware_bridge.host.open import open_link
+from firmware_bridge.links.conformance import read_exactly
 from firmware_bridge.links.ssh import open_ssh
 from firmware_bridge.links.ssh_route import find_route
-from hil.link_conformance import read_exactly
 from tests.links.own_sshd import SSHD, OwnSshd
 
 needs_sshd = pytest.mark.skipif(not Path(SSHD).exists(), reason="no sshd: apt-get install openssh-server")

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from firmware_bridge.errors import BenchError, TransferError
+from firmware_bridge.links.conformance import read_exactly
 from firmware_bridge.links.ssh import open_ssh
-from hil.link_conformance import read_exactly
 from tests.links.own_sshd import SSHD, OwnSshd
 
 pytestmark = pytest.mark.skipif(not Path(SSHD).exists(), reason="no sshd: apt-get install openssh-server")

@@ -1,4 +1,4 @@
-"""Keys and packages of this run: made in memory by the workshop that also makes the published vectors."""
+"""Keys and packages of this run: made in memory by the kit that also makes the published vectors."""
 
 import importlib.util
 import sys
@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from firmware_bridge.device.runtime_info import RuntimeInfo
 from firmware_bridge.package.trust import BoardContext
-from firmware_bridge.protocol.messages import RuntimeInfo
 
 VECTORS = Path(__file__).parent.parent / "vectors"
 
@@ -22,7 +22,7 @@ def _generator():
 
 @pytest.fixture(scope="session")
 def shop():
-    return _generator().Workshop()
+    return _generator().SigningKit()
 
 
 @pytest.fixture(scope="session")

@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 
+from firmware_bridge.device.runtime_info import RuntimeInfo
 from firmware_bridge.errors import RejectedError
 from firmware_bridge.package import container, trust
 from firmware_bridge.package.manifest import Evidence
 from firmware_bridge.package.reasons import RejectReason as R
 from firmware_bridge.package.trust import AcceptedPackage, BoardContext, VerifiedPackage
-from firmware_bridge.protocol.messages import RuntimeInfo
 
 
 def reason(package, store, context) -> R:

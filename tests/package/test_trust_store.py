@@ -7,11 +7,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from firmware_bridge.errors import InputError, RejectedError
 from firmware_bridge.package import cbor, cose
-from firmware_bridge.package import store as stores
+from firmware_bridge.package import trust_store as stores
 from firmware_bridge.package.reasons import RejectReason as R
 from firmware_bridge.package.signing import PemSigner
-from firmware_bridge.package.store import ProgramKey, TrustStore
 from firmware_bridge.package.trust import accept_store
+from firmware_bridge.package.trust_store import ProgramKey, TrustStore
 
 
 def new_key() -> PemSigner:

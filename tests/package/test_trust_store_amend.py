@@ -8,7 +8,7 @@ from firmware_bridge.package import trust
 from firmware_bridge.package.amend import amend
 from firmware_bridge.package.reasons import RejectReason as R
 from firmware_bridge.package.signing import PemSigner
-from firmware_bridge.package.store import ProgramKey
+from firmware_bridge.package.trust_store import ProgramKey
 
 
 def new_key() -> PemSigner:

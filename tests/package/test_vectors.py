@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from firmware_bridge.device.runtime_info import RuntimeInfo
 from firmware_bridge.errors import RejectedError
 from firmware_bridge.package import trust
 from firmware_bridge.package.reasons import RejectReason
 from firmware_bridge.package.trust import BoardContext, TrustStore
-from firmware_bridge.protocol.messages import RuntimeInfo
 
 VECTORS = Path(__file__).parent.parent / "vectors"
 INDEX = json.loads((VECTORS / "index.json").read_text())

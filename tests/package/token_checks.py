@@ -11,7 +11,7 @@ from firmware_bridge.errors import InputError
 from firmware_bridge.package import container, trust
 from firmware_bridge.package.ecdsa import Algorithm
 from firmware_bridge.package.pkcs11 import Pkcs11Signer
-from firmware_bridge.package.store import ProgramKey
+from firmware_bridge.package.trust_store import ProgramKey
 
 LIBRARIES = [Path("/usr/lib/softhsm/libsofthsm2.so"), Path("/usr/lib64/pkcs11/libsofthsm2.so")]
 LIBRARY = next((path for path in LIBRARIES if path.exists()), None)

@@ -8,8 +8,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from firmware_bridge.package.signing import PemSigner
-from firmware_bridge.package.store import ProgramKey, build_store
-from hil.bench import open_board
+from firmware_bridge.package.trust_store import ProgramKey, build_store
+from hil.boards import open_board
 from hil.virtual.emulated import EmulatedBoard
 from ks100.cli.main import main
 from tests.sensitivity.small_study import stored

@@ -8,17 +8,17 @@ from itertools import pairwise, product
 import numpy as np
 import pytest
 
-from firmware_bridge.target.cost import cost
-from firmware_bridge.target.graph import Graph
-from firmware_bridge.target.profile import BoardProfile
-from firmware_bridge.target.retype import retyped
+from firmware_bridge.device.cost import cost
+from firmware_bridge.device.graph import Graph
+from firmware_bridge.device.profile import BoardProfile
 from models.errors import ModelsError
-from models.planning.costs import Boundary, CostTable, Price
-from models.planning.losses import LossTable, PairTerm
-from models.planning.plan import InfeasibleError, best, cheaper_greedy, earned, front
-from models.planning.program import Budget, Program
+from models.planning.choose import InfeasibleError, best, cheaper_greedy, earned, front
+from models.planning.cost_table import Boundary, CostTable, Price
+from models.planning.loss_table import LossTable, PairTerm
+from models.planning.milp import Budget, PrecisionMilp
 from models.quant.plan import STANDARD_PLANS, Precision
 from models.quant.produce import precisions, produce
+from models.quant.retype import retyped
 from tests.sensitivity.small_study import float_graph, study
 
 FP32, INT8, INT16 = Precision.FP32, Precision.INT8, Precision.INT16
@@ -97,7 +97,7 @@ def test_the_optimum_is_that_of_trying_every_plan(seed: int) -> None:
     middle = float(np.median([_energy(costs, c) for c in every]))
     fitting = [c for c in every if _energy(costs, c) <= middle]
     expected = min(losses.worst(c) for c in fitting)
-    program = Program(costs, losses)
+    program = PrecisionMilp(costs, losses)
     chosen = program.solve(Budget(1e9, idle_w + 60 * middle / 1e3 + 1e-9, 60))
     assert chosen is not None
     assert _energy(costs, chosen) <= middle + 1e-6
@@ -110,7 +110,7 @@ def test_the_optimum_is_that_of_trying_every_plan(seed: int) -> None:
 
 def test_a_plan_fits_its_budget_says_what_it_chose_and_is_no_worse_than_greedy_order(costs: CostTable) -> None:
     integer = CostTable.of(costs.graph, PROFILE)
-    program = Program(integer, _losses(integer))
+    program = PrecisionMilp(integer, _losses(integer))
     low, high = (integer.of_plan([p] * len(integer.groups)).watts(60) for p in (INT8, INT16))
     budget = Budget(16.67, (low + high) / 2, 60)
     first, second = best(program, budget, 2)
@@ -127,7 +127,7 @@ def test_a_plan_fits_its_budget_says_what_it_chose_and_is_no_worse_than_greedy_o
 
 
 def test_the_front_falls_with_rising_power(costs: CostTable) -> None:
-    program = Program(CostTable.of(costs.graph, PROFILE), _losses(costs))
+    program = PrecisionMilp(CostTable.of(costs.graph, PROFILE), _losses(costs))
     points = front(program, Budget(16.67, 8.0, 60))
     assert len(points) >= 5
     assert all(a.watts < b.watts and a.upper > b.upper for a, b in pairwise(points))
@@ -141,13 +141,13 @@ def test_a_budget_that_nothing_fits_says_which_limit_binds_and_by_how_much(
     costs: CostTable, latency_ms: float, watts: float, told: str
 ) -> None:
     with pytest.raises(InfeasibleError, match=told + r".* over"):
-        best(Program(costs, _losses(costs)), Budget(latency_ms, watts, 60))
+        best(PrecisionMilp(costs, _losses(costs)), Budget(latency_ms, watts, 60))
 
 
 def test_a_map_of_another_graph_is_refused(costs: CostTable) -> None:
     losses = _losses(costs)
     with pytest.raises(ModelsError, match="another graph"):
-        Program(costs, replace(losses, groups=("x", *losses.groups[1:])))
+        PrecisionMilp(costs, replace(losses, groups=("x", *losses.groups[1:])))
 
 
 def test_fusion_full_takes_the_published_watts_within_two_per_cent() -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import random
 
 from firmware_bridge.links.faults import Faults
-from firmware_bridge.links.virtual_time import VirtualCable
 from firmware_bridge.protocol.connection import Connection
 from firmware_bridge.protocol.messages import Message
 from firmware_bridge.protocol.states import Role
+from firmware_bridge.session.simulated import SimulatedCable
 
 
-class SimulatedLine(VirtualCable):
+class SimulatedLine(SimulatedCable):
     """A cable whose ends are read at once; `run` advances time until a condition holds."""
 
     def __init__(self, seed: int, faults: Faults | None = None, *, reliable=False, rate_bytes_s=92160.0, **connection):

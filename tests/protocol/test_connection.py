@@ -8,12 +8,12 @@ import pytest
 
 from firmware_bridge.errors import ProtocolError, TransferError
 from firmware_bridge.links.faults import Faults
+from firmware_bridge.protocol import cobs
 from firmware_bridge.protocol import messages as m
 from firmware_bridge.protocol.connection import Connection
 from firmware_bridge.protocol.frames import Ack, Close, Open, pack
 from firmware_bridge.protocol.sizes import UNRELIABLE
 from firmware_bridge.protocol.states import TRANSITIONS, Event, Role, State, next_state
-from firmware_bridge.protocol.stuffing import stuff
 from tests.protocol.simulated_line import SimulatedLine
 
 HELLO = m.Hello(1, "lab")
@@ -155,7 +155,7 @@ def test_a_new_host_on_the_same_line_takes_over_and_old_frames_are_not_believed(
     line.board.receive_data(stale, line.now)
     line.run(lambda: False, 1)
     assert line.received[line.board] == [m.Hello(1, "new")]
-    assert line.board.epoch == 2
+    assert line.board.generation == 2
 
 
 def test_a_login_prompt_that_echoes_everything_is_named():
@@ -255,7 +255,7 @@ def test_well_stuffed_rubbish_never_raises():
     line = SimulatedLine(18)
     send_all(line, [HELLO])
     for _ in range(3000):
-        line.board.receive_data(stuff(source.randbytes(source.randrange(1, 60))), line.now)
+        line.board.receive_data(cobs.encode(source.randbytes(source.randrange(1, 60))), line.now)
     line.received[line.board].clear()
     send_all(line, [m.GetInfo()])
 

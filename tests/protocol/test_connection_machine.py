@@ -51,7 +51,7 @@ class TwoEnds(RuleBasedStateMachine):
         self.bauds[HOST] = BAUDS[0]
         self.sent: list[list[m.Message]] = [[], []]
         self.got: list[list[m.Message]] = [[], []]
-        self.epoch = self.board.epoch
+        self.generation = self.board.generation
 
     @property
     def open(self) -> bool:
@@ -102,8 +102,8 @@ class TwoEnds(RuleBasedStateMachine):
         heard = self.bauds[end]
         clean = baud == heard and baud <= self.carries_baud
         self.ends[end].receive_data(piece if clean else garbled(piece, baud, heard), self.now_s)
-        if end == BOARD and self.board.epoch != self.epoch:
-            self.epoch = self.board.epoch
+        if end == BOARD and self.board.generation != self.generation:
+            self.generation = self.board.generation
             self.got[BOARD].clear()
             self.sent[BOARD].clear()
 

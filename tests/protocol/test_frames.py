@@ -7,6 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from firmware_bridge.errors import ProtocolError
+from firmware_bridge.protocol import cobs
+from firmware_bridge.protocol.cobs import FrameReader
 from firmware_bridge.protocol.frames import (
     Ack,
     Close,
@@ -17,7 +19,6 @@ from firmware_bridge.protocol.frames import (
     pack,
     unpack,
 )
-from firmware_bridge.protocol.stuffing import FrameReader, stuff, unstuff
 
 u8, u16, u32 = (st.integers(0, 2**bits - 1) for bits in (8, 16, 32))
 bodies = st.one_of(
@@ -37,10 +38,10 @@ frames = st.one_of(
 
 @given(bodies)
 def test_unstuffing_gives_back_every_body_and_the_zero_byte_only_ends_it(body):
-    stuffed = stuff(body)
+    stuffed = cobs.encode(body)
     assert stuffed.count(0) == 1
     assert stuffed.endswith(b"\0")
-    assert unstuff(stuffed[:-1]) == body
+    assert cobs.decode(stuffed[:-1]) == body
     assert len(stuffed) <= len(body) + len(body) // 254 + 2
 
 
@@ -58,14 +59,14 @@ def test_unstuffing_gives_back_every_body_and_the_zero_byte_only_ends_it(body):
 )
 def test_published_examples_of_the_encoding(body, stuffed):
     if stuffed is not None:
-        assert stuff(body)[:-1].hex() == stuffed
-    assert unstuff(stuff(body)[:-1]) == body
+        assert cobs.encode(body)[:-1].hex() == stuffed
+    assert cobs.decode(cobs.encode(body)[:-1]) == body
 
 
 def test_a_last_full_block_is_accepted_with_and_without_an_empty_one_after_it():
     body = bytes(range(1, 255))
-    assert unstuff(b"\xff" + body) == body
-    assert unstuff(b"\xff" + body + b"\x01") == body
+    assert cobs.decode(b"\xff" + body) == body
+    assert cobs.decode(b"\xff" + body + b"\x01") == body
 
 
 @given(frames, u32, st.booleans())
@@ -90,7 +91,7 @@ def test_no_single_damaged_byte_is_believed(frame, data):
 
 @given(st.lists(bodies, max_size=8), st.integers(1, 50))
 def test_frames_are_found_however_the_bytes_are_cut(many, step):
-    wire = b"".join(map(stuff, many))
+    wire = b"".join(map(cobs.encode, many))
     reader = FrameReader(4000)
     found = [body for at in range(0, len(wire), step) for body in reader.feed(wire[at : at + step])]
     assert found == many
@@ -99,7 +100,7 @@ def test_frames_are_found_however_the_bytes_are_cut(many, step):
 @given(st.binary(max_size=3000).map(lambda b: b.replace(b"\0", b"\x01")), bodies)
 def test_a_frame_after_garbage_and_a_zero_byte_is_found(garbage, body):
     reader = FrameReader(2000)
-    assert reader.feed(garbage + b"\0" + stuff(body))[-1:] == [body]
+    assert reader.feed(garbage + b"\0" + cobs.encode(body))[-1:] == [body]
 
 
 def test_garbage_without_end_does_not_take_memory():
@@ -108,7 +109,7 @@ def test_garbage_without_end_does_not_take_memory():
         reader.feed(b"login: " * 100)
     assert len(reader._partial) <= 1100
     assert reader.garbage_bytes > 600_000
-    assert reader.feed(b"\0" + stuff(b"hello")) == [b"hello"]
+    assert reader.feed(b"\0" + cobs.encode(b"hello")) == [b"hello"]
 
 
 def test_a_frame_with_a_right_sum_and_a_wrong_layout_is_a_protocol_error():

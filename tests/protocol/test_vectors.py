@@ -10,8 +10,8 @@ import pytest
 
 from firmware_bridge.protocol import codec
 from firmware_bridge.protocol import messages as m
+from firmware_bridge.protocol.cobs import FrameReader
 from firmware_bridge.protocol.frames import Ack, Close, Data, Open, Opened, Ping, RateAnswer, RateRequest, pack, unpack
-from firmware_bridge.protocol.stuffing import FrameReader
 
 PAGE = Path(__file__).parents[2] / "docs/protocol.md"
 SESSION = 0x12345678

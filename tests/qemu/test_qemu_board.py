@@ -7,13 +7,13 @@ import time
 import numpy as np
 import pytest
 
+from firmware_bridge.device.cost import cost
+from firmware_bridge.device.graph import Graph
+from firmware_bridge.device.profile import BoardProfile
+from firmware_bridge.device.runtime import Kernels, default_runtime
 from firmware_bridge.errors import BoardError, TransferError
 from firmware_bridge.host.address import BoardAddress
-from firmware_bridge.target.cost import cost
-from firmware_bridge.target.graph import Graph
-from firmware_bridge.target.profile import BoardProfile
-from firmware_bridge.target.runtime import Kernels, default_runtime
-from hil.bench import connect
+from hil.boards import connect
 from hil.virtual.qemu.board import QemuBoard
 from tests.agent.board_kit import Office, graph_bytes, random_inputs
 

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from firmware_bridge.target.graph import Graph
-from firmware_bridge.target.probe import Probe
-from firmware_bridge.target.runtime import Kernels, LiteRt
+from firmware_bridge.device.graph import Graph
+from firmware_bridge.device.runtime import Kernels, LiteRt
 from models.quant import editing
+from models.quant.activation_tap import Probe
 from models.quant.calibrate import CalibrationMethod, calibrate
 from models.quant.correction import correct_biases
 from models.quant.feeds import Sample, dequantized, quantized

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from firmware_bridge.target.runtime import LiteRt
+from firmware_bridge.device.runtime import LiteRt
 from models.quant.equalization import equalize
 from models.quant.feeds import Sample
 from models.quant.fidelity import fidelity

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from firmware_bridge.target.graph import Graph
-from firmware_bridge.target.isolated import IsolatedRuntime
-from firmware_bridge.target.runtime import Kernels, LiteRt, op_table
+from firmware_bridge.device.graph import Graph
+from firmware_bridge.device.isolated import IsolatedRuntime
+from firmware_bridge.device.runtime import Kernels, LiteRt, op_table
 from models.errors import QuantizationError
 from models.quant.aeq import supported_ops
 from models.quant.calibrate import CalibrationMethod, calibrate

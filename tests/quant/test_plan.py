@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from models.errors import DataError, RecipeError
 from models.quant import clipping
-from models.quant.layers import names_of
+from models.quant.layer_names import names_of
 from models.quant.plan import Precision, PrecisionPlan, Rule
 from models.quant.ranges import Ranges, TensorRange
 

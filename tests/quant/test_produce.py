@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from firmware_bridge.target.graph import Graph
-from firmware_bridge.target.isolated import IsolatedRuntime
-from firmware_bridge.target.runtime import Kernels, LiteRt, missing_ops
+from firmware_bridge.device.graph import Graph
+from firmware_bridge.device.isolated import IsolatedRuntime
+from firmware_bridge.device.runtime import Kernels, LiteRt, missing_ops
 from models.errors import DataError, QuantizationError, RecipeError
 from models.quant.calibrate import CalibrationMethod, calibrate
 from models.quant.feeds import Sample, quantized
@@ -209,7 +209,7 @@ def test_ranges_by_layer_name_as_training_gives_them_reach_every_activation(
     """What only moves data inherits; what has a fixed range has it."""
     graph = Graph.parse(float_graph)
     moving = {"RESHAPE", "TRANSPOSE", "AVERAGE_POOL_2D", "SOFTMAX", "TANH", "LOGISTIC", "RESIZE_NEAREST_NEIGHBOR"}
-    from models.quant.layers import operation_names
+    from models.quant.layer_names import operation_names
 
     names = operation_names(graph)
     measured = {name: (span.full_low, span.full_high) for name, span in ranges.tensors.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from firmware_bridge.target.graph import Graph
+from firmware_bridge.device.graph import Graph
 from models.captures import Capture, CaptureSet, Conditions
 from models.errors import DataError
 from models.quant.calibrate import CalibrationMethod, calibrate

@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from models.captures import CaptureSet
-from models.pools import generate_pools
+from models.curation import generate_pools
 from models.quant.calibrate import CalibrationMethod, calibrate
 from models.sensitivity.study import Study
 

@@ -15,7 +15,7 @@ from models.errors import ModelsError
 from models.quant.plan import Precision
 from models.sensitivity.race import measure
 from models.sensitivity.study import simulator_of
-from models.sensitivity.work import LocalExecutor, Variant
+from models.sensitivity.tasks import LocalExecutor, Variant
 from tests.sensitivity.small_study import study
 
 distributed = pytest.importorskip("distributed", reason='needs dask.distributed: pip install "ks100[dask]"')

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from firmware_bridge.target.runtime import LiteRt
+from firmware_bridge.device.runtime import LiteRt
 from models.quant.feeds import dequantized, quantized
 from models.quant.plan import Precision, PrecisionPlan, Rule
 from models.quant.produce import produce
@@ -15,7 +15,7 @@ from models.sensitivity.race import measure
 from models.sensitivity.screen import attention_entropy, screen
 from models.sensitivity.study import simulator_of
 from models.sensitivity.sweep import rank_correlation
-from models.sensitivity.work import LocalExecutor, Variant, feed_of
+from models.sensitivity.tasks import LocalExecutor, Variant, feed_of
 from tests.sensitivity.small_study import study
 
 FP32, INT8, INT16 = Precision.FP32, Precision.INT8, Precision.INT16

@@ -11,14 +11,14 @@ import pytest
 
 from models.errors import DataError
 from models.quant.plan import Precision
+from models.sensitivity.cache import KeptExecutor
 from models.sensitivity.intervals import Interval, anytime_margin, scene_draws, scene_interval
 from models.sensitivity.map import GroupFigures, SensitivityMap
 from models.sensitivity.race import Race, measure, race
 from models.sensitivity.shapley import shapley_shares
-from models.sensitivity.store import KeptExecutor
 from models.sensitivity.study import simulator_of
 from models.sensitivity.sweep import SweepSettings, sweep
-from models.sensitivity.work import LocalExecutor, Piece, PieceResult, Variant
+from models.sensitivity.tasks import LocalExecutor, Piece, PieceResult, Variant
 from tests.sensitivity.small_study import study
 
 FP32, INT8 = Precision.FP32, Precision.INT8

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from firmware_bridge.host.address import BoardAddress
 from firmware_bridge.package.container import PackageFile
-from hil.bench import connect
+from hil.boards import connect
 from hil.virtual.emulated import EmulatedBoard
 from tests.agent.board_kit import Office, graph_bytes
 

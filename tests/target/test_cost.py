@@ -6,10 +6,10 @@ import dataclasses
 
 import pytest
 
+from firmware_bridge.device.cost import cost
+from firmware_bridge.device.graph import Graph, GraphOp, GraphTensor
+from firmware_bridge.device.profile import BoardProfile
 from firmware_bridge.errors import InputError
-from firmware_bridge.target.cost import cost
-from firmware_bridge.target.graph import Graph, GraphOp, GraphTensor
-from firmware_bridge.target.profile import BoardProfile
 
 PROFILE = BoardProfile.load("ks100")
 _BYTES = {"INT8": 1, "INT16": 2, "FLOAT32": 4}
@@ -117,7 +117,7 @@ def test_every_number_of_the_profile_states_its_source() -> None:
 def test_a_wrong_profile_is_refused_by_name(cut: str, told: str) -> None:
     from importlib import resources
 
-    text = resources.files("firmware_bridge.target.profiles").joinpath("ks100.toml").read_text()
+    text = resources.files("firmware_bridge.device.profiles").joinpath("ks100.toml").read_text()
     assert cut in text
     with pytest.raises(InputError, match=r"idle_mw|budget_mw|shares|window_ms"):
         BoardProfile.parse(text.replace(cut, told), "test")

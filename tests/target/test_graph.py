@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from firmware_bridge.device.graph import Graph
 from firmware_bridge.errors import InputError
-from firmware_bridge.target.graph import Graph
 
 
 def test_inputs_and_outputs_carry_the_signatures_names_and_their_quantization(small_graph: bytes) -> None:
@@ -222,7 +222,7 @@ def test_names_are_those_of_the_schema() -> None:
     import tflite
     from ai_edge_litert import schema_py_generated as newer
 
-    from firmware_bridge.target.schema import OPERATORS, TENSOR_TYPES
+    from firmware_bridge.device.schema import OPERATORS, TENSOR_TYPES
 
     for names, enum in ((OPERATORS, "BuiltinOperator"), (TENSOR_TYPES, "TensorType")):
         for schema in (tflite, newer):

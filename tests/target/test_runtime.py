@@ -8,12 +8,9 @@ import sys
 import numpy as np
 import pytest
 
-from firmware_bridge.errors import BenchError, BoardError, InputError
-from firmware_bridge.protocol.messages import RuntimeInfo
-from firmware_bridge.target.graph import Graph
-from firmware_bridge.target.isolated import IsolatedRuntime
-from firmware_bridge.target.probe import Probe
-from firmware_bridge.target.runtime import (
+from firmware_bridge.device.graph import Graph
+from firmware_bridge.device.isolated import IsolatedRuntime
+from firmware_bridge.device.runtime import (
     Kernels,
     LiteRt,
     available,
@@ -21,6 +18,9 @@ from firmware_bridge.target.runtime import (
     missing_ops,
     op_table,
 )
+from firmware_bridge.device.runtime_info import RuntimeInfo
+from firmware_bridge.errors import BenchError, BoardError, InputError
+from models.quant.activation_tap import Probe
 
 
 def _frame(seed: int = 0) -> np.ndarray:
@@ -115,7 +115,7 @@ def test_tflite_runtime_refuses_a_process_that_has_tensorflow() -> None:
     """In a process of its own, with a stand-in module: only its presence counts."""
     code = (
         "import sys, types; sys.modules['tensorflow'] = types.ModuleType('tensorflow')\n"
-        "from firmware_bridge.target.runtime import TfliteRuntime, available\n"
+        "from firmware_bridge.device.runtime import TfliteRuntime, available\n"
         "assert [r.name for r in available()] == ['litert']\n"
         "TfliteRuntime()"
     )
@@ -148,7 +148,7 @@ def test_tflite_runtime_refuses_the_conversion_that_its_table_lacks(small_graph:
 
 
 def test_a_missing_runtime_names_the_extra_to_install() -> None:
-    from firmware_bridge.target.runtime import import_runtime
+    from firmware_bridge.device.runtime import import_runtime
 
     with pytest.raises(BenchError, match=r'pip install "ks100\[board\]"'):
         import_runtime("no_such_runtime", "no-such-runtime", "board")
@@ -165,7 +165,7 @@ def test_a_probe_sees_every_activation_once_in_execution_order(small_graph: byte
 
 def test_importing_the_target_brings_no_heavy_module() -> None:
     code = (
-        "import sys, firmware_bridge.target.runtime, firmware_bridge.target.cost, firmware_bridge.target.probe\n"
+        "import sys, firmware_bridge.device.runtime, firmware_bridge.device.cost, models.quant.activation_tap\n"
         "bad = {'tensorflow', 'paramiko', 'click', 'rich', 'models', 'ai_edge_litert'} & set(sys.modules)\n"
         "assert not bad, bad"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from firmware_bridge.target.graph import Graph
+from firmware_bridge.device.graph import Graph
 from models.errors import RecipeError, TrainingError
 from models.heads import output_strides
 
@@ -117,7 +117,7 @@ def test_the_exported_graph_speaks_the_contract_of_heads(graph):
 
 
 def test_the_exported_graph_holds_only_operations_with_an_int16_kernel(graph):
-    from firmware_bridge.target.runtime import op_table
+    from firmware_bridge.device.runtime import op_table
 
     for runtime in ("litert", "tflite-runtime"):
         runs = set(op_table(runtime))
@@ -131,7 +131,7 @@ def test_a_frame_costs_tens_of_millions_of_macs(graph):
 
 def test_each_operation_of_the_graph_can_be_called_by_the_name_of_its_layer(graph):
     from models.networks import build
-    from models.quant.layers import operation_names
+    from models.quant.layer_names import operation_names
 
     layers = {layer.name for layer in build("fusion-small", folded=True).layers}
     unnamed = [names for names in operation_names(graph).values() if not layers & set(names)]
@@ -182,7 +182,7 @@ def test_the_full_detector_is_the_work_that_the_power_budget_is_stated_for():
 def test_a_depthwise_network_folds_and_its_simulation_is_its_integer_graph(sets):
     import keras
 
-    from firmware_bridge.target.runtime import Kernels, LiteRt
+    from firmware_bridge.device.runtime import Kernels, LiteRt
     from models.evaluation.predict import dequantize_outputs, quantize_inputs
     from models.networks import build, fold
     from models.preprocess import network_frames, to_unit

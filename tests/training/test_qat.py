@@ -16,7 +16,7 @@ from models.quant.fakequant import fake_quant, fake_quant_kernel  # noqa: E402
 
 def integer_outputs(model: bytes, captures) -> dict[str, np.ndarray]:
     """Run the integer graph with the reference kernels; dequantized outputs by name."""
-    from firmware_bridge.target.runtime import Kernels, default_runtime
+    from firmware_bridge.device.runtime import Kernels, default_runtime
     from models.evaluation.predict import dequantize_outputs, quantize_inputs
     from models.preprocess import batch
 
@@ -57,7 +57,7 @@ def test_float_training_qat_and_the_integer_graph_agree(tuned, produced, sets):
 
 
 def test_every_operation_has_the_type_that_the_plan_asked_for(tuned, produced):
-    from firmware_bridge.target.graph import Graph
+    from firmware_bridge.device.graph import Graph
     from models.quant.lint import lint
 
     network, _, _ = tuned
@@ -67,7 +67,7 @@ def test_every_operation_has_the_type_that_the_plan_asked_for(tuned, produced):
 
 
 def test_trained_ranges_reach_the_graph_to_the_last_digit(tuned, produced):
-    from firmware_bridge.target.graph import Graph
+    from firmware_bridge.device.graph import Graph
 
     network, _, _ = tuned
     graph = Graph.parse(produced)

@@ -174,7 +174,7 @@ def test_a_loss_that_is_not_finite_stops_with_epoch_and_step(sets):
 
 
 def test_the_float_graph_computes_what_the_keras_network_does(trained, sets):
-    from firmware_bridge.target.runtime import Kernels, default_runtime
+    from firmware_bridge.device.runtime import Kernels, default_runtime
     from models.preprocess import batch, to_unit
 
     network, _, _ = trained

@@ -18,14 +18,14 @@ import numpy as np
 import tflite
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from firmware_bridge.device.graph import Graph
 from firmware_bridge.package import cbor, container, cose
 from firmware_bridge.package import manifest as manifests
 from firmware_bridge.package.container import CONTENT_TYPE, DOMAIN, Header, chunk_table
 from firmware_bridge.package.ecdsa import Algorithm, PublicKey
 from firmware_bridge.package.manifest import Evidence, Manifest, TensorSpec
 from firmware_bridge.package.signing import PemSigner
-from firmware_bridge.package.store import ProgramKey, TrustStore, build_store
-from firmware_bridge.target.graph import Graph
+from firmware_bridge.package.trust_store import ProgramKey, TrustStore, build_store
 
 FOLDER = Path(__file__).parent
 CONTEXT: dict[str, Any] = {
@@ -122,7 +122,7 @@ class Vector:
     store: str = "trust.store"
 
 
-class Workshop:
+class SigningKit:
     """Fresh keys, a good package, and ways to make bad ones with good signatures."""
 
     def __init__(self) -> None:
@@ -214,7 +214,7 @@ class Workshop:
         return {key: value for key, value in found.items() if value is not ...}
 
 
-def vectors(shop: Workshop) -> Iterator[Vector]:
+def vectors(shop: SigningKit) -> Iterator[Vector]:
     """Yield all vectors, in the order of the checks."""
 
     def make(name: str, data: bytes, expect: str, store: str = "trust.store", **context: Any) -> Vector:
@@ -235,7 +235,7 @@ def vectors(shop: Workshop) -> Iterator[Vector]:
     yield from _payload(shop, good, make)
 
 
-def _container(shop: Workshop, good: bytes, make: Callable[..., Vector]) -> Iterator[Vector]:
+def _container(shop: SigningKit, good: bytes, make: Callable[..., Vector]) -> Iterator[Vector]:
     yield make("empty", b"", "frame")
     yield make("magic", b"\x88" + good[1:], "frame")
     yield make("future-version", good[:11] + b"\x02" + good[12:], "frame")
@@ -250,7 +250,7 @@ def _container(shop: Workshop, good: bytes, make: Callable[..., Vector]) -> Iter
     yield make("payload-length-unsigned", good[:20] + (len(shop.graph) - 1).to_bytes(4, "big") + good[24:-1], "length")
 
 
-def _envelope(shop: Workshop, make: Callable[..., Vector]) -> Iterator[Vector]:
+def _envelope(shop: SigningKit, make: Callable[..., Vector]) -> Iterator[Vector]:
     header = cbor.encode({1: -7, 3: CONTENT_TYPE, 4: shop.good.key_id})
     yield make("no-tag", shop.raw(tag=b""), "envelope")
     yield make("tag-of-cose-mac", shop.raw(tag=b"\xd1"), "envelope")
@@ -271,7 +271,7 @@ def _map(data: bytes) -> dict[Any, Any]:
     return found
 
 
-def _keys(shop: Workshop, good: bytes, make: Callable[..., Vector]) -> Iterator[Vector]:
+def _keys(shop: SigningKit, good: bytes, make: Callable[..., Vector]) -> Iterator[Vector]:
     order = Algorithm.ES256.order
     n, zero = order.to_bytes(32, "big"), bytes(32)
     yield make("no-trust-store", good, "no-trust-store", store="")
@@ -306,7 +306,7 @@ def _other_s(signature: bytes) -> bytes:
     return signature[:32] + max(s, order - s).to_bytes(32, "big")
 
 
-def _schema(shop: Workshop, make: Callable[..., Vector]) -> Iterator[Vector]:
+def _schema(shop: SigningKit, make: Callable[..., Vector]) -> Iterator[Vector]:
     plain = shop.manifest_bytes()
     yield make("manifest-trailing", shop.raw(manifest=plain + b"\0"), "cbor")
     yield make("manifest-indefinite", shop.raw(manifest=b"\xbf" + plain[2:] + b"\xff"), "cbor")
@@ -329,7 +329,7 @@ def _schema(shop: Workshop, make: Callable[..., Vector]) -> Iterator[Vector]:
     yield make("manifest-future-schema", shop.raw(document=shop.document(schema=2)), "schema")
 
 
-def _policy(shop: Workshop, good: bytes, make: Callable[..., Vector]) -> Iterator[Vector]:
+def _policy(shop: SigningKit, good: bytes, make: Callable[..., Vector]) -> Iterator[Vector]:
     now, late = CONTEXT["time_s"], CONTEXT["time_s"] + 1
     yield make("program-of-key", shop.package(shop.other), "program")
     yield make("program-of-board", shop.package(shop.other, program="heron"), "program")
@@ -349,7 +349,7 @@ def _policy(shop: Workshop, good: bytes, make: Callable[..., Vector]) -> Iterato
     yield make("capacity", good, "capacity", capacity_bytes=len(shop.graph) - 1)
 
 
-def _payload(shop: Workshop, good: bytes, make: Callable[..., Vector]) -> Iterator[Vector]:
+def _payload(shop: SigningKit, good: bytes, make: Callable[..., Vector]) -> Iterator[Vector]:
     head = container.head_length(good)
     flipped = bytearray(good)
     flipped[head - 1] ^= 1
@@ -367,7 +367,7 @@ def _payload(shop: Workshop, good: bytes, make: Callable[..., Vector]) -> Iterat
 
 def main() -> None:
     """Write all files."""
-    shop = Workshop()
+    shop = SigningKit()
     for old in FOLDER.glob("*.ksm"):
         old.unlink()
     (FOLDER / "graph.tflite").write_bytes(shop.graph)

@@ -14,15 +14,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from firmware_bridge.device.cost import cost
+from firmware_bridge.device.profile import BoardProfile
+from firmware_bridge.device.runtime import Kernels, default_runtime
 from firmware_bridge.errors import BenchError, BoardBusyError, RejectedError, TransferError
 from firmware_bridge.host.address import BoardAddress
 from firmware_bridge.package.container import PackageFile
 from firmware_bridge.package.manifest import CHUNK_BYTES
 from firmware_bridge.package.reasons import RejectReason
-from firmware_bridge.target.cost import cost
-from firmware_bridge.target.profile import BoardProfile
-from firmware_bridge.target.runtime import Kernels, default_runtime
-from hil.bench import connect, open_board
+from hil.boards import connect, open_board
 from hil.virtual.emulated import EmulatedBoard
 from tests.agent.board_kit import Graph, graph_bytes, random_inputs
 

@@ -13,7 +13,7 @@ import pytest
 _SCRIPT = """
 import os, sys, tempfile
 from pathlib import Path
-from hil.bench import open_board
+from hil.boards import open_board
 assert os.geteuid() != 0
 with tempfile.TemporaryDirectory() as folder:
     for link in ("ssh", "serial"):

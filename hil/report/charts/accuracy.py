@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from hil.accuracy import AccuracyRecord
+from hil.measurements.accuracy import AccuracyRecord
 from hil.report.charts import svg
 from hil.report.charts.svg import Scale
 

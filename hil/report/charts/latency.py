@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from hil.quantiles import quantile
+from hil.measurements.quantiles import quantile
 from hil.report.charts import svg
 from hil.report.charts.svg import Scale
 

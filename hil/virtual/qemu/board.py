@@ -19,9 +19,9 @@ import sys
 import threading
 from pathlib import Path
 
+from firmware_bridge.device.profile import BoardProfile
 from firmware_bridge.errors import BridgeError
 from firmware_bridge.links.tty import make_raw
-from firmware_bridge.target.profile import BoardProfile
 from hil.virtual.handle import ENDPOINTS, LOCK, VirtualBoard, lock_state, say, serial_number
 from hil.virtual.line import PacedLine
 from hil.virtual.qemu.image import build_image

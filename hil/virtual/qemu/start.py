@@ -11,7 +11,7 @@ from pathlib import Path
 
 import firmware_bridge
 import hil
-from firmware_bridge.target.profile import BoardProfile
+from firmware_bridge.device.profile import BoardProfile
 from hil.virtual.ina226 import ADDRESSES, SHUNT_UOHM
 
 __all__ = ["AGENT_TTY", "write_start"]

@@ -1,0 +1,1 @@
+"""Running the active model on the board: engine, pacing, clock and power rails."""

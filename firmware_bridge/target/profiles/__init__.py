@@ -1,1 +1,0 @@
-"""Board profiles, as data: one TOML file a board, read by `firmware_bridge.target.profile`."""

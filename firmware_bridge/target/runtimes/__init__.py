@@ -1,1 +1,0 @@
-"""What each runtime can run, as data: one TOML file a runtime, read by `firmware_bridge.target.runtime.op_table`."""

@@ -1,0 +1,102 @@
+"""Running captures on a board: how many fit the link, and what board and host found in them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from firmware_bridge.device.graph import Graph
+from firmware_bridge.device.runtime import default_runtime
+from firmware_bridge.host.address import (
+    DEFAULT_BAUD,
+    BoardAddress,
+    EmulatedAddress,
+    LinkKind,
+    QemuAddress,
+    SerialAddress,
+)
+from firmware_bridge.host.board import Board
+from hil.checks.board_session import BoardSession
+from hil.checks.suite_request import SuiteRequest
+from hil.measurements.recorder import Recorder
+from models.captures import CaptureSet
+from models.evaluation.detections import DETECTIONS_FILE, save_detections
+from models.evaluation.predict import predict
+from models.heads import Detections
+
+__all__ = ["BoardFrames", "frames_for_link", "run_frames", "spread"]
+
+# A bench's patience: what frames may take on a serial line, so that the whole suite stays under some minutes.
+_SERIAL_BUDGET_S = 45.0
+# 8N1 carries a byte in ten bits; the rest is framing and turnaround.
+_SERIAL_SHARE = 0.85
+
+
+@dataclass(frozen=True)
+class BoardFrames:
+    """What board and host found in the same captures, with the same graph and the runtime's fastest kernels.
+
+    Attributes:
+        captures: the captures that ran.
+        board: detections on the board, one for each capture.
+        host: detections on the host.
+        limited: why fewer than all captures ran, or ``""``.
+    """
+
+    captures: CaptureSet
+    board: tuple[Detections, ...]
+    host: tuple[Detections, ...]
+    limited: str
+
+
+def frames_for_link(request: SuiteRequest, graph: Graph, available: int) -> tuple[int, str]:
+    """Return how many of the ``available`` captures to run, and why not all, or ``""``."""
+    if request.frames is not None:
+        count = min(available, request.frames)
+        return count, "" if count == available else f"{count} of {available} captures, as --ks-frames asks"
+    baud = _baud(request.board)
+    if baud is None:
+        return available, ""
+    frame_bytes = sum(tensor.size_bytes for tensor in (*graph.inputs, *graph.outputs))
+    count = max(2, min(available, int(_SERIAL_BUDGET_S * baud / 10 * _SERIAL_SHARE / frame_bytes)))
+    if count == available:
+        return count, ""
+    return count, f"{count} of {available} captures, what {baud} baud carry in {_SERIAL_BUDGET_S:.0f} s (--ks-frames)"
+
+
+def spread(available: int, count: int) -> list[int]:
+    """Return ``count`` positions spread evenly over ``available``, ascending: neighbours are often of one scene."""
+    return sorted({round((i + 0.5) * available / count - 0.5) for i in range(count)})
+
+
+def run_frames(
+    board: Board, payload: bytes, captures: CaptureSet, request: SuiteRequest, record: Recorder
+) -> BoardFrames:
+    """Run captures on the board and on the host."""
+    graph = Graph.parse(payload)
+    count, limited = frames_for_link(request, graph, len(captures))
+    chosen = captures if count == len(captures) else captures.subset(spread(len(captures), count))
+    finished = 0
+
+    def done() -> None:
+        nonlocal finished
+        finished += 1
+        if finished % 10 == 0 or finished == count:
+            record.say(f"{finished} of {count} captures ran on the board")
+
+    on_board = predict(BoardSession(board, graph, done=done), chosen)
+    on_host = predict(default_runtime(board.info().runtime.name).load(payload), chosen)
+    if record.folder is not None:
+        ids = [capture.id for capture in chosen.captures]
+        save_detections(record.folder / DETECTIONS_FILE, ids, {"board": on_board, "host": on_host})
+    return BoardFrames(chosen, tuple(on_board), tuple(on_host), limited)
+
+
+def _baud(url: str) -> int | None:
+    """Return the baud rate when the board is behind a serial line, else None."""
+    match BoardAddress.parse(url):
+        case SerialAddress(baud=baud):
+            return baud
+        case EmulatedAddress(link=LinkKind.SERIAL) | QemuAddress(link=LinkKind.SERIAL):
+            return DEFAULT_BAUD
+        case _:
+            return None

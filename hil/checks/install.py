@@ -1,0 +1,105 @@
+"""The steps that the suite takes with a board before it judges anything: install, measure.
+
+Every fault of a board, link or bench passes through as it is; only a refusal of the package is a result.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from firmware_bridge.errors import RejectedError
+from firmware_bridge.host.board import Board
+from firmware_bridge.package.container import PackageFile
+from firmware_bridge.protocol.messages import BoardInfo, Measured
+from hil.checks.forgeries import ACCEPTED, FLIPPED_PAYLOAD, attempt
+from hil.checks.suite_request import SuiteRequest
+from hil.measurements.recorder import Recorder
+from hil.measurements.results import PackageFacts, Rejection, Transfer
+
+__all__ = ["Installation", "install", "measure", "package_facts"]
+
+_WARMUP_FRAMES = 20
+
+
+@dataclass(frozen=True)
+class Installation:
+    """What came of pushing the package.
+
+    Attributes:
+        slot: the slot that holds it, or ``""``.
+        digest: SHA-256 of the graph as the board names it, hex, or ``""``.
+        floor: the rollback floor after the confirmation.
+        refusal: why the board refused it, or None.
+        before: what the board held before.
+        flipped: what the board said to the same package with one bit of its payload flipped, tried before; None if
+            the board had every chunk already, so that nothing flipped could cross the link.
+    """
+
+    slot: str
+    digest: str
+    floor: int
+    refusal: RejectedError | None
+    before: BoardInfo
+    flipped: Rejection | None
+
+
+def package_facts(path: Path, package: PackageFile) -> PackageFacts:
+    """Return what a person wants to know of a package."""
+    data = path.read_bytes()
+    manifest = package.manifest_unverified
+    return PackageFacts(
+        file=path.name,
+        file_bytes=len(data),
+        file_sha256=hashlib.sha256(data).hexdigest(),
+        program=manifest.program,
+        model=manifest.model,
+        version=manifest.version,
+        security_version=manifest.security_version,
+        payload_bytes=manifest.payload_bytes,
+        payload_sha256=manifest.payload_sha256.hex(),
+        ops=manifest.ops,
+        npu_ops=manifest.npu_ops,
+        gate=manifest.evidence.verdict,
+    )
+
+
+def install(board: Board, package: PackageFile, record: Recorder) -> Installation:
+    """Push, activate and confirm the package; a refusal is returned, not raised."""
+    before = board.info()
+    flipped = _try_flipped(board, package)
+    record.say("pushing the package")
+    began_s, statistics = time.monotonic(), board.statistics
+    wire_before, retries_before = statistics.wire_bytes_sent, statistics.retransmissions
+    try:
+        installed = board.push(package)
+        seconds, statistics = time.monotonic() - began_s, board.statistics
+        record.say("activating the package")
+        board.activate(installed.slot)
+        confirmed = board.confirm()
+    except RejectedError as error:
+        return Installation("", "", before.floor, error, before, flipped)
+    payload = package.manifest_unverified.payload_bytes
+    wire, retries = statistics.wire_bytes_sent - wire_before, statistics.retransmissions - retries_before
+    record.transfer(Transfer(record.results.link, payload, wire, seconds, retries))
+    record.board(board.info())
+    return Installation(installed.slot, installed.digest, confirmed.floor, None, before, flipped)
+
+
+def _try_flipped(board: Board, package: PackageFile) -> Rejection | None:
+    tried = attempt(board, FLIPPED_PAYLOAD, FLIPPED_PAYLOAD.make(package))
+    # A board that has every chunk from before asks for none: it then holds the genuine graph, and was not fooled.
+    genuine = package.manifest_unverified.payload_sha256.hex()
+    return None if tried.got == ACCEPTED and tried.detail == genuine else tried
+
+
+def measure(board: Board, request: SuiteRequest, record: Recorder) -> Measured:
+    """Run the paced loop with the rails sampled in the same run."""
+    record.say(f"measuring {request.loop_frames} frames at {request.rate_hz:g} Hz")
+    measured = board.measure(
+        frames=request.loop_frames, warmup=_WARMUP_FRAMES, rate_hz=request.rate_hz, idle_s=request.idle_s
+    )
+    record.measured(measured)
+    return measured

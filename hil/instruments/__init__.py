@@ -1,1 +1,0 @@
-"""What a bench reads and switches: power rails, reset."""

@@ -1,0 +1,326 @@
+"""What one run of the HIL suite found, as one value that can be saved, reloaded, compared and reported.
+
+Round-trip law: ``HilResults.from_json(r.to_json()) == r`` for every ``r`` whose figures are finite. Knows nothing of
+pytest: the plugin fills it, the report and the baseline read it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, field, replace
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from firmware_bridge.device.runtime_info import RuntimeInfo
+from firmware_bridge.protocol.messages import BoardInfo, Measured, RailTrace, SlotInfo
+from hil.errors import EvidenceError
+from hil.measurements.accuracy import AccuracyRecord
+from hil.measurements.measurement import Measurement, Source, Verdict
+
+__all__ = [
+    "RESULTS_FILE",
+    "Check",
+    "HilResults",
+    "Outcome",
+    "PackageFacts",
+    "Rejection",
+    "SuiteVerdict",
+    "Transfer",
+]
+
+RESULTS_FILE = "results.json"
+_SCHEMA = 1
+
+
+class Outcome(Enum):
+    """How one check ended. A limit that fails and a bench that breaks are different things."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    """A limit, or a promise of the board, does not hold."""
+    INCONCLUSIVE = "inconclusive"
+    """There are too few samples to say."""
+    REJECTED = "rejected"
+    """The board refuses the very package under test."""
+    ERROR = "error"
+    """The bench, the link or the board broke: nothing is known about the limit."""
+    SKIPPED = "skipped"
+
+
+class SuiteVerdict(Enum):
+    """What the whole run says."""
+
+    PASS = "pass"  # noqa: S105 - a verdict, not a password
+    LIMIT_FAILED = "limit failed"
+    REJECTED = "rejected by trust"
+    FAULT = "board or bench fault"
+    INCONCLUSIVE = "inconclusive"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One test of the suite.
+
+    Attributes:
+        name: file and function, e.g. ``test_latency::test_latency_stays_within_the_decision_window``.
+        title: the promise in words.
+        outcome: how it ended.
+        seconds: setup, call and teardown together.
+        message: one line that says what failed, or why it was skipped; ``""`` when it passed.
+        detail: the longer text behind an unexpected error, or ``""``.
+    """
+
+    name: str
+    title: str
+    outcome: Outcome
+    seconds: float
+    message: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """One thing that the board had to refuse.
+
+    Attributes:
+        case: short name, e.g. ``flipped-payload-bit``.
+        title: what was done, in words.
+        expected: codes of the reasons that are right.
+        got: code of the reason that the board gave, ``"accepted"`` if it accepted.
+        detail: what the board said it found.
+        slot_unchanged: whether the active slot is the same model as before.
+        wire_bytes: bytes put on the link until the refusal, everything included.
+    """
+
+    case: str
+    title: str
+    expected: tuple[str, ...]
+    got: str
+    detail: str
+    slot_unchanged: bool
+    wire_bytes: int
+
+    @property
+    def holds(self) -> bool:
+        """Whether the refusal came for the right reason and left the active slot alone."""
+        return self.got in self.expected and self.slot_unchanged
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """One push of the package: over which link, how many payload and wire bytes, how long, how many retries."""
+
+    link: str
+    payload_bytes: int
+    wire_bytes: int
+    seconds: float
+    retries: int = 0
+
+    @property
+    def rate_bytes_s(self) -> float:
+        """Payload bytes per second."""
+        return self.payload_bytes / self.seconds if self.seconds > 0 else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class PackageFacts:
+    """What a person wants to know of a package; digests are hex.
+
+    Attributes:
+        file: its file name.
+        file_bytes: length of the file.
+        file_sha256: digest of the file.
+        program: the program it belongs to.
+        model: the model's name.
+        version: the model's version.
+        security_version: rollback index.
+        payload_bytes: length of the graph.
+        payload_sha256: digest of the graph.
+        key_id: id of the signing key, hex, or ``""``.
+        ops: (op, dtype) pairs that it needs.
+        npu_ops: how many ops the NPU is expected to take.
+        gate: the gate's verdict that it carries.
+    """
+
+    file: str
+    file_bytes: int
+    file_sha256: str
+    program: str
+    model: str
+    version: str
+    security_version: int
+    payload_bytes: int
+    payload_sha256: str
+    key_id: str = ""
+    ops: tuple[str, ...] = ()
+    npu_ops: int = 0
+    gate: str = ""
+
+
+@dataclass(frozen=True)
+class HilResults:
+    """One run of the suite on one board.
+
+    Attributes:
+        url: the board's address, as given.
+        link: what carried it, ``ssh`` or ``serial``.
+        started_s: when it began, seconds since 1970.
+        seconds: how long it took.
+        board: what the board says it is, None if it could not be opened.
+        package: the package under test, None if it could not be read.
+        checks: every test, in the order in which they ran.
+        measurements: every figure.
+        measured: the paced run behind latency and power, with its traces.
+        rejections: what the board had to refuse.
+        transfers: pushes of the package.
+        accuracy: accuracy on the board and of the same graph on the host.
+        options: how the suite was asked to run, for the reader.
+        exit_status: pytest's own exit code; -1 while the run is going on.
+    """
+
+    url: str
+    link: str
+    started_s: float
+    seconds: float = 0.0
+    board: BoardInfo | None = None
+    package: PackageFacts | None = None
+    checks: tuple[Check, ...] = ()
+    measurements: tuple[Measurement, ...] = ()
+    measured: Measured | None = None
+    rejections: tuple[Rejection, ...] = ()
+    transfers: tuple[Transfer, ...] = ()
+    accuracy: tuple[AccuracyRecord, ...] = ()
+    options: tuple[tuple[str, str], ...] = field(default=())
+    exit_status: int = -1
+
+    @property
+    def source(self) -> Source | None:
+        """Where its figures come from; None if no board was reached."""
+        if self.board is None:
+            return None
+        return Source.EMULATED if self.board.emulated else Source.HARDWARE
+
+    @property
+    def verdict(self) -> SuiteVerdict:
+        """The worst that happened: a fault hides a failed limit, which hides an inconclusive one."""
+        outcomes = {check.outcome for check in self.checks}
+        verdicts = {measurement.verdict for measurement in self.measurements}
+        if Outcome.ERROR in outcomes or self.board is None:
+            return SuiteVerdict.FAULT
+        if Outcome.REJECTED in outcomes:
+            return SuiteVerdict.REJECTED
+        if Outcome.FAILED in outcomes or Verdict.FAIL in verdicts or not all(r.holds for r in self.rejections):
+            return SuiteVerdict.LIMIT_FAILED
+        if Outcome.INCONCLUSIVE in outcomes or Verdict.INCONCLUSIVE in verdicts or Outcome.PASSED not in outcomes:
+            return SuiteVerdict.INCONCLUSIVE
+        # pytest's own exit code is the last word on what the checks do not show (interrupted, internal error).
+        return SuiteVerdict.PASS if self.exit_status in (0, -1) else SuiteVerdict.FAULT
+
+    def measurement(self, name: str) -> Measurement | None:
+        """Return the figure called ``name``, or None."""
+        return next((item for item in self.measurements if item.name == name), None)
+
+    def with_exit_status(self, exit_status: int) -> HilResults:
+        """Return the same results with pytest's exit code."""
+        return replace(self, exit_status=exit_status)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values; `from_json` restores an equal value."""
+        return {
+            "schema": _SCHEMA,
+            "url": self.url,
+            "link": self.link,
+            "source": None if self.source is None else self.source.value,
+            "verdict": self.verdict.value,
+            "started_s": self.started_s,
+            "seconds": self.seconds,
+            "exit_status": self.exit_status,
+            "options": dict(self.options),
+            "board": None if self.board is None else asdict(self.board),
+            "package": None if self.package is None else asdict(self.package),
+            "checks": [{**asdict(check), "outcome": check.outcome.value} for check in self.checks],
+            "measurements": [item.to_json() for item in self.measurements],
+            "rejections": [{**asdict(item), "holds": item.holds} for item in self.rejections],
+            "transfers": [asdict(item) for item in self.transfers],
+            "accuracy": [item.to_json() for item in self.accuracy],
+            "measured": None if self.measured is None else asdict(self.measured),
+        }
+
+    @classmethod
+    def from_json(cls, item: dict[str, Any]) -> HilResults:
+        """Restore what `to_json` gave.
+
+        Raises:
+            EvidenceError: the record is not a run's results.
+        """
+        try:
+            if item["schema"] != _SCHEMA:
+                raise EvidenceError(f"results of schema {item['schema']}, this release reads {_SCHEMA}; run again")
+            return cls(
+                url=item["url"],
+                link=item["link"],
+                started_s=item["started_s"],
+                seconds=item["seconds"],
+                board=_board(item["board"]),
+                package=_package(item["package"]),
+                checks=tuple(Check(**{**c, "outcome": Outcome(c["outcome"])}) for c in item["checks"]),
+                measurements=tuple(Measurement.from_json(m) for m in item["measurements"]),
+                measured=_measured(item["measured"]),
+                rejections=tuple(_rejection(r) for r in item["rejections"]),
+                transfers=tuple(Transfer(**t) for t in item["transfers"]),
+                accuracy=tuple(AccuracyRecord.from_json(a) for a in item["accuracy"]),
+                options=tuple((str(k), str(v)) for k, v in item["options"].items()),
+                exit_status=item["exit_status"],
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise EvidenceError(f"not the results of a HIL run: {type(error).__name__} {error}") from error
+
+    def save(self, folder: Path) -> Path:
+        """Write ``results.json`` into ``folder``, the old file or the whole new one, and return its path."""
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / RESULTS_FILE
+        fresh = path.with_suffix(f".{os.getpid()}.tmp")
+        fresh.write_text(json.dumps(self.to_json(), separators=(",", ":")) + "\n")
+        fresh.replace(path)
+        return path
+
+    @classmethod
+    def load(cls, path: Path) -> HilResults:
+        """Read ``results.json``, or the folder that holds it.
+
+        Raises:
+            EvidenceError: there is none, or it is damaged.
+        """
+        path = path / RESULTS_FILE if path.is_dir() else path
+        try:
+            item = json.loads(path.read_text())
+        except (OSError, ValueError) as error:
+            raise EvidenceError(f"{path} cannot be read as the results of a HIL run: {error}") from error
+        return cls.from_json(item)
+
+
+def _board(item: dict[str, Any] | None) -> BoardInfo | None:
+    if item is None:
+        return None
+    runtime = RuntimeInfo(**{**item["runtime"], "ops": tuple(item["runtime"]["ops"])})
+    slots = tuple(SlotInfo(**slot) for slot in item["slots"])
+    return BoardInfo(**{**item, "runtime": runtime, "slots": slots, "rails": tuple(item["rails"])})
+
+
+def _package(item: dict[str, Any] | None) -> PackageFacts | None:
+    return None if item is None else PackageFacts(**{**item, "ops": tuple(item["ops"])})
+
+
+def _rejection(item: dict[str, Any]) -> Rejection:
+    fields = {key: value for key, value in item.items() if key != "holds"}
+    return Rejection(**{**fields, "expected": tuple(item["expected"])})
+
+
+def _measured(item: dict[str, Any] | None) -> Measured | None:
+    if item is None:
+        return None
+    rails = tuple(RailTrace(r["rail"], tuple(r["time_s"]), tuple(r["power_mw"])) for r in item["rails"])
+    series = {name: tuple(item[name]) for name in ("start_s", "latency_ms")}
+    return Measured(**{**item, **series, "rails": rails})

@@ -1,0 +1,125 @@
+# ruff: noqa: ARG001 - a fixture asks for others for what they have done to the board
+"""Fixtures for tests against a board; they do the work of the bench, so that a test only judges.
+
+A board, link or bench that breaks in a fixture is an error of pytest, a limit that fails in a test is a failure. All of
+them skip, with a reason that says what to give, when what they need was not given. Heavy modules are imported inside:
+pytest loads this file in every run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hil.plugin.stash import RECORDER, REQUEST
+
+if TYPE_CHECKING:
+    from firmware_bridge.host.board import Board
+    from firmware_bridge.package.container import PackageFile
+    from firmware_bridge.protocol.messages import Measured
+    from hil.checks.board_frames import BoardFrames
+    from hil.checks.install import Installation
+    from hil.checks.suite_request import SuiteRequest
+    from hil.measurements.recorder import Recorder
+    from models.captures import CaptureSet
+
+__all__ = [
+    "ks_board",
+    "ks_board_frames",
+    "ks_captures",
+    "ks_installation",
+    "ks_installed",
+    "ks_measured",
+    "ks_package",
+    "ks_record",
+    "ks_request",
+]
+
+
+@pytest.fixture(scope="session")
+def ks_request(pytestconfig: pytest.Config) -> SuiteRequest:
+    """What the suite was asked to do."""
+    if REQUEST not in pytestconfig.stash:
+        pytest.skip("no board: give one with --ks-board emu: (or ssh://user@host, serial:///dev/ks100/SERIAL)")
+    return pytestconfig.stash[REQUEST]
+
+
+@pytest.fixture(scope="session")
+def ks_record(pytestconfig: pytest.Config, ks_request: SuiteRequest) -> Recorder:
+    """Where figures are recorded and judged."""
+    return pytestconfig.stash[RECORDER]
+
+
+@pytest.fixture(scope="session")
+def ks_board(ks_request: SuiteRequest, ks_record: Recorder) -> Iterator[Board]:
+    """The board, open for the whole run; only a virtual one is provisioned with the trust store."""
+    from hil.boards import open_board
+
+    trust = None if ks_request.trust is None else ks_request.trust.read_bytes()
+    with open_board(ks_request.board, trust=trust) as board:
+        ks_record.board(board.info())
+        yield board
+
+
+@pytest.fixture(scope="session")
+def ks_package(ks_request: SuiteRequest, ks_record: Recorder) -> PackageFile:
+    """The package under test."""
+    from firmware_bridge.package.container import PackageFile
+    from hil.checks.install import package_facts
+
+    if ks_request.package is None:
+        pytest.skip("no package: give one with --ks-package P.ksm")
+    package = PackageFile.open(ks_request.package)
+    ks_record.package(package_facts(ks_request.package, package))
+    return package
+
+
+@pytest.fixture(scope="session")
+def ks_installation(ks_board: Board, ks_package: PackageFile, ks_record: Recorder) -> Installation:
+    """What came of pushing, activating and confirming the package: installed, or refused for a reason."""
+    from hil.checks.install import install
+
+    return install(ks_board, ks_package, ks_record)
+
+
+@pytest.fixture(scope="session")
+def ks_installed(ks_installation: Installation) -> Installation:
+    """The package, installed, active and confirmed; skips when the board refused it (its own test fails then)."""
+    if ks_installation.refusal is not None:
+        pytest.skip(f"the package is not installed: {ks_installation.refusal}")
+    return ks_installation
+
+
+@pytest.fixture(scope="session")
+def ks_measured(ks_board: Board, ks_installed: Installation, ks_request: SuiteRequest, ks_record: Recorder) -> Measured:
+    """One paced run of the active model: latencies and rails on one clock."""
+    from hil.checks.install import measure
+
+    return measure(ks_board, ks_request, ks_record)
+
+
+@pytest.fixture(scope="session")
+def ks_captures(ks_request: SuiteRequest) -> CaptureSet:
+    """The hard-case captures."""
+    from models.captures import CaptureSet
+
+    if ks_request.captures is None:
+        pytest.skip("no captures: give a folder of hard cases with --ks-captures (ks100 scenes makes one)")
+    return CaptureSet.load(ks_request.captures, "hardware-in-the-loop suite")
+
+
+@pytest.fixture(scope="session")
+def ks_board_frames(
+    ks_board: Board,
+    ks_package: PackageFile,
+    ks_installed: Installation,
+    ks_captures: CaptureSet,
+    ks_request: SuiteRequest,
+    ks_record: Recorder,
+) -> BoardFrames:
+    """The hard-case captures run on the board and on the host: outputs decoded to detections."""
+    from hil.checks.board_frames import run_frames
+
+    return run_frames(ks_board, ks_package.payload(), ks_captures, ks_request, ks_record)

@@ -1,0 +1,162 @@
+"""The pytest plugin of the hardware-in-the-loop suite: options, markers, and how each test's end is recorded.
+
+Without ``--ks-board`` it changes nothing of a test run. With it, results go to ``results.json`` in ``--ks-results``
+after every test, and the figures are shown at the end. Pytest's own exit codes stay. The fixtures are in
+`hil.plugin.fixtures`; they may be used by tests of one's own::
+
+    def test_my_limit(ks_installed, ks_board, ks_record):
+        ks_record.require(ks_record.figure("my_figure", 1.0, "ms", limit=Limit(high=2.0)))
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from hil.plugin.stash import RECORDER, REQUEST
+
+if TYPE_CHECKING:
+    from hil.checks.suite_request import SuiteRequest
+    from hil.measurements.recorder import Recorder
+    from hil.measurements.results import Outcome
+
+pytest_plugins = ("hil.plugin.fixtures",)
+
+_PATHS = {
+    "package": "the signed package (.ksm) to install and measure",
+    "trust": "the signed trust store; trust.ksr beside the package if not given",
+    "captures": "folder of hard-case captures; without it accuracy and parity on real frames are skipped",
+    "results": "folder for results.json",
+}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the ``--ks-*`` options and the ini values of the same names."""
+    group = parser.getgroup("ks100", "KS-100 boards")
+    group.addoption("--ks-board", metavar="URL", help="the board: emu:, ssh://user@host, serial:///dev/..?baud=921600")
+    for name, text in _PATHS.items():
+        group.addoption(f"--ks-{name}", metavar="PATH", help=text)
+    group.addoption(
+        "--ks-frames", type=int, metavar="N", help="most captures to run on the board; by the link's speed if not given"
+    )
+    group.addoption("--ks-loop", type=int, default=600, metavar="N", help="counted frames of the paced loop (600)")
+    group.addoption(
+        "--ks-refuse", action="append", default=[], metavar="REASON=FILE",
+        help="a package that the board must refuse for this reason, e.g. rollback=old.ksm; repeatable",
+    )  # fmt: skip
+    for name in ("board", *_PATHS):
+        parser.addini(f"ks_{name}", f"default of --ks-{name}")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the markers; with a board given, check the request and start recording."""
+    config.addinivalue_line(
+        "markers", "ks_needs(*what): needs 'package', 'captures' or 'refuse' to be given; else skipped"
+    )
+    board = _option(config, "board")
+    if board is None:
+        return
+    request = _request(config, board)
+    recorder = _recorder(request)
+    config.stash[REQUEST] = request
+    config.stash[RECORDER] = recorder
+    config.pluginmanager.register(_Recording(recorder), "ks100-recording")
+
+
+def _option(config: pytest.Config, name: str) -> str | None:
+    value = config.getoption(f"--ks-{name}")
+    if value:
+        return str(value)
+    default = str(config.getini(f"ks_{name}"))
+    if not default:
+        return None
+    # A path in an ini file is meant from that file, not from where pytest was started.
+    return default if name == "board" else str((config.inipath or config.rootpath).parent / default)
+
+
+def _request(config: pytest.Config, board: str) -> SuiteRequest:
+    from hil.checks.suite_request import SuiteRequest, parse_refuse
+    from hil.errors import SuiteError
+
+    if config.getoption("numprocesses", None) or hasattr(config, "workerinput"):
+        raise pytest.UsageError("--ks-board runs in one process, since a board has one writer; leave out -n")
+    paths = {name: None if (text := _option(config, name)) is None else Path(text) for name in _PATHS}
+    try:
+        refuse = tuple(parse_refuse(text) for text in config.getoption("--ks-refuse"))
+        frames, loop = config.getoption("--ks-frames"), config.getoption("--ks-loop")
+        return SuiteRequest(
+            board, paths["package"], paths["trust"], paths["captures"], paths["results"], frames, loop, refuse=refuse
+        ).checked()
+    except SuiteError as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+def _recorder(request: SuiteRequest) -> Recorder:
+    from hil.measurements.recorder import Recorder, event_writer
+    from hil.measurements.results import HilResults
+
+    link = "serial" if request.serial else "ssh"
+    results = HilResults(request.board, link, started_s=time.time(), options=request.described())
+    return Recorder(results, request.results, event_writer())
+
+
+class _Recording:
+    """The hooks of a run with a board."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._seconds: dict[str, float] = {}
+        self._worst: dict[str, tuple[Outcome, str, str]] = {}
+        self._titles: dict[str, str] = {}
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self._recorder.total = len(session.items)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[Any]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        from hil.plugin.outcomes import is_named, outcome_of
+
+        report = yield
+        self._titles[item.nodeid] = _title(item)
+        self._seconds[item.nodeid] = self._seconds.get(item.nodeid, 0.0) + report.duration
+        found = outcome_of(report, call.excinfo)
+        if found is not None and (item.nodeid not in self._worst or report.when == "teardown"):
+            self._worst[item.nodeid] = found
+        if found is not None and report.failed and is_named(call.excinfo):
+            # The line says it all: figure and limit, or whose fault it is and what to do. A traceback would bury it.
+            report.longrepr = found[1]
+        return report
+
+    def pytest_runtest_logfinish(self, nodeid: str) -> None:
+        from hil.measurements.results import Check, Outcome
+
+        outcome, message, detail = self._worst.get(nodeid, (Outcome.PASSED, "", ""))
+        name = nodeid.rpartition("/")[2].replace(".py::", "::")
+        title = self._titles.get(nodeid, name)
+        self._recorder.check(Check(name, title, outcome, self._seconds.get(nodeid, 0.0), message, detail))
+
+    def pytest_sessionfinish(self, exitstatus: int) -> None:
+        self._recorder.finish(int(exitstatus))
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        from hil.plugin.outcomes import figure_lines
+
+        results = self._recorder.results
+        source = "no board" if results.source is None else results.source.value
+        terminalreporter.section(f"KS-100 {results.url} ({source}): {results.verdict.value}")
+        for line in figure_lines(results):
+            terminalreporter.write_line(line)
+
+
+def _title(item: pytest.Item) -> str:
+    """Return the promise in words: the function's name, and what it was tried with."""
+    name = getattr(item, "originalname", None) or item.name
+    words = str(name).removeprefix("test_").replace("_", " ")
+    tried = getattr(getattr(item, "callspec", None), "id", "")
+    return f"{words}: {tried}" if tried else words

@@ -1,1 +1,0 @@
-"""Power cuts at every moment of everything that changes a board's storage: `hil.powercut.campaign`."""

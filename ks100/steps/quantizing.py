@@ -1,0 +1,153 @@
+"""Producing quantized graphs, and proving that every operation has the type that the plan asks for."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ks100.run_folder import Progress
+from ks100.steps.captures import load_captures
+from ks100.steps.evaluating import read_graph
+from ks100.steps.training import FLOAT_GRAPH
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from models.captures import CaptureSet
+    from models.quant.feeds import Sample
+    from models.quant.fidelity import OutputFidelity
+    from models.quant.plan import PrecisionPlan
+
+__all__ = ["GraphSummary", "load_plan", "post_training", "trained"]
+
+
+@dataclass(frozen=True, slots=True)
+class GraphSummary:
+    """What is known of a produced graph.
+
+    Attributes:
+        op_counts: operations by type.
+        boundaries: conversions between types.
+        outputs: each output against the float graph's.
+        ranges: how the ranges of its activations were found.
+    """
+
+    op_counts: dict[str, int]
+    boundaries: tuple[str, ...]
+    outputs: tuple[OutputFidelity, ...]
+    ranges: str
+
+    def lines(self) -> tuple[str, ...]:
+        """Return what a person wants to know, one line each."""
+        counts = ", ".join(f"{name} {count}" for name, count in self.op_counts.items())
+        wide = max((len(output.name) for output in self.outputs), default=0)
+        return (
+            f"operations: {counts}",
+            f"conversions at boundaries: {len(self.boundaries)}",
+            f"ranges: {self.ranges}",
+            *(
+                f"{output.name:<{wide}}  SQNR {output.sqnr_db:5.1f} dB, cosine {output.cosine:.4f} against float"
+                for output in self.outputs
+            ),
+        )
+
+
+def load_plan(plan: str | Path) -> PrecisionPlan:
+    """Return a standard plan by its name, or the plan in a file."""
+    from models.quant.plan import STANDARD_PLANS, PrecisionPlan
+
+    return PrecisionPlan.named(str(plan)) if str(plan) in STANDARD_PLANS else PrecisionPlan.load(Path(plan))
+
+
+def post_training(
+    source: Path,
+    plan: str | Path,
+    calibration: Path,
+    out: Path,
+    progress: Progress,
+    *,
+    runtime: str = "litert",
+    method: str = "auto",
+    allow_float: bool = False,
+    allow_collapse: bool = False,
+) -> GraphSummary:
+    """Quantize the float graph ``source`` after training (PTQ) and write the graph ``out``.
+
+    Raises:
+        QuantizationError: an operation cannot be quantized, an output collapses, or the lint finds another type.
+    """
+    from models.quant.calibrate import CalibrationMethod
+    from models.quant.ptq import quantize_ptq
+
+    chosen = load_plan(plan)
+    made = quantize_ptq(
+        read_graph(source),
+        chosen,
+        _samples(calibration),
+        method=None if method == "auto" else CalibrationMethod(method),
+        target_runtime=runtime,
+        allow_float=allow_float,
+        allow_collapse=allow_collapse,
+        progress=lambda done, total: progress(done / total, f"calibrating {done}/{total}"),
+    )
+    return _finish(read_graph(source), made.model, chosen, out, made.outputs, made.ranges_text, allow_float=allow_float)
+
+
+def _samples(calibration: Path) -> CaptureSet | Sequence[Sample]:
+    from models.quant.sample_files import holds_samples, read_samples
+
+    return read_samples(calibration) if holds_samples(calibration) else load_captures(calibration)[0]
+
+
+def trained(network: Path, plan: str | Path, calibration: Path, out: Path, *, runtime: str = "litert") -> GraphSummary:
+    """Write the graph ``out`` of the fine-tuned network in ``network``: its ranges as they were trained.
+
+    Raises:
+        QuantizationError: as for `post_training`.
+    """
+    from models.quant.fidelity import fidelity, refuse_collapse
+    from models.quant.produce import produce
+    from models.training.qat import load_ranges
+
+    captures, _ = load_captures(calibration)
+    chosen = load_plan(plan)
+    source = read_graph(network / FLOAT_GRAPH)
+    model = produce(source, chosen, load_ranges(network, source), runtime)
+    outputs = fidelity(source, model, captures)
+    refuse_collapse(outputs)
+    return _finish(source, model, chosen, out, outputs, "as fine-tuned")
+
+
+def _finish(
+    source: bytes,
+    model: bytes,
+    plan: PrecisionPlan,
+    out: Path,
+    outputs: Sequence[OutputFidelity],
+    ranges: str,
+    *,
+    allow_float: bool = False,
+) -> GraphSummary:
+    from firmware_bridge.device.graph import Graph
+    from models.errors import QuantizationError
+    from models.quant.lint import lint
+
+    report = lint(Graph.parse(model), plan, source=Graph.parse(source), allow_float=allow_float)
+    if not report.clean:
+        raise QuantizationError(
+            f"the graph is not what the plan asks for: {report.problems[0]} ({len(report.problems)})"
+        )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    temporary = out.with_suffix(".part")
+    temporary.write_bytes(model)
+    temporary.replace(out)
+    summary = GraphSummary(
+        dict(report.op_counts),
+        tuple(f"{b.kind} {b.source} -> {', '.join(b.targets)}" for b in report.boundaries),
+        tuple(outputs),
+        ranges,
+    )
+    out.with_suffix(".lint.json").write_text(json.dumps(asdict(summary), indent=1) + "\n")
+    return summary

@@ -1,0 +1,84 @@
+"""Training a float network, and fine-tuning it with simulated quantization. Imports TensorFlow when called."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ks100.run_folder import Progress
+from ks100.steps.captures import load_captures
+
+if TYPE_CHECKING:
+    from models.training.events import TrainingEvent
+
+__all__ = ["FLOAT_GRAPH", "finetune", "train_float"]
+
+FLOAT_GRAPH = "float.tflite"
+
+
+def train_float(captures: Path, recipe: str | Path, out: Path, progress: Progress, *, resume: bool = True) -> str:
+    """Train on ``captures/train``, watch ``captures/validation``, and leave the network and its float graph in ``out``.
+
+    Returns:
+        One line on the result.
+    """
+    from models.training.recipe import Recipe
+    from models.training.train import train
+
+    train_set, _ = load_captures(captures / "train")
+    validation, _ = load_captures(captures / "validation")
+    trained = train(Recipe.load(recipe), train_set, validation, out, _events(progress), resume=resume)
+    (out / FLOAT_GRAPH).write_bytes(trained.export())
+    return _summary(trained.ap50)
+
+
+def finetune(
+    network: Path,
+    captures: Path,
+    plan: Path,
+    out: Path,
+    progress: Progress,
+    *,
+    hard: Path | None = None,
+    resume: bool = True,
+) -> str:
+    """Fine-tune the network in ``network`` under ``plan``; leave weights, ranges and float graph in ``out``.
+
+    ``hard`` holds hard cases to learn from beside ``captures/train``.
+
+    Returns:
+        One line on the result.
+    """
+    from models.quant.plan import PrecisionPlan
+    from models.training.network import TrainedNetwork
+    from models.training.qat import finetune_qat
+
+    trained = TrainedNetwork.load(network)
+    train_set, validation, calibration = (
+        load_captures(captures / name)[0] for name in ("train", "validation", "calibration")
+    )
+    tuned = finetune_qat(
+        trained, trained.recipe, PrecisionPlan.load(plan), train_set, validation, calibration, out,
+        _events(progress), resume, hard_set=None if hard is None else load_captures(hard)[0],
+    )  # fmt: skip
+    (out / FLOAT_GRAPH).write_bytes(tuned.export())
+    return _summary(tuned.ap50)
+
+
+def _summary(ap50: float | None) -> str:
+    return "finished" if ap50 is None else f"AP50 {100 * ap50:.1f} points on the validation set"
+
+
+def _events(progress: Progress) -> _Adapter:
+    return _Adapter(progress)
+
+
+class _Adapter:
+    """Shows training's events as a share and a text."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def __call__(self, event: TrainingEvent) -> None:
+        left = "" if event.seconds_left is None else f", {event.seconds_left:.0f} s left"
+        self._progress(event.share, event.text + left)
