@@ -8,29 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from ks100.layout import CANDIDATE, CAPTURES, FRONT, GRAPHS, POOLS, SENSITIVITY, detections_file, evaluation_file
 from ks100.run_folder import Progress, Step
 
-__all__ = [
-    "BOARDS", "CANDIDATE", "CAPTURES", "FRONT", "GRAPHS", "POOLS", "SENSITIVITY", "DemoOptions", "build_steps",
-    "detections_file", "evaluation_file",
-]  # fmt: skip
-
-GRAPHS = {
-    "FP32": "network/float.tflite",
-    "INT8 PTQ": "graphs/int8-ptq.tflite",
-    "mixed QAT": "graphs/mixed-qat.tflite",
-}
-"""The graphs that are compared, by the name that tables and reports give them."""
-CANDIDATE = "mixed QAT"
-CAPTURES = ("train", "calibration", "validation", "hard-dev", "hard-holdout")
-"""The pools that are generated (`models.curation.Pool`)."""
-POOLS = ("validation", "hard-holdout")
-"""The pools that every graph is evaluated on: conditions in the first, the verdict on the sealed second."""
-BOARDS = {"ssh": "board-1", "serial": "board-2"}
-"""The demo's boards, by the link that the package is pushed over: two, since a board takes the same bytes only once."""
-
-SENSITIVITY, FRONT = "sensitivity.json", "plan-front.json"
-"""What each layer costs in INT8, and the picture of the plan's Pareto front."""
+__all__ = ["DemoOptions", "build_steps"]
 
 _STUDIED = ("captures/validation", "captures/hard-dev", "captures/calibration")
 _DATA_CODE = ("models/scenes", "models/curation", "models/captures.py")
@@ -63,16 +44,6 @@ class DemoOptions:
     policy: Path | None = None
     headroom: float = 1.12
     waiver: str = ""
-
-
-def evaluation_file(model: str, pool: str) -> str:
-    """Return the file of one evaluation in the run folder."""
-    return f"evaluation/{Path(GRAPHS[model]).stem}-{pool}.json"
-
-
-def detections_file(model: str, pool: str) -> str:
-    """Return the file of what one model found in one pool, in the run folder."""
-    return f"evaluation/{Path(GRAPHS[model]).stem}-{pool}.npz"
 
 
 def build_steps(options: DemoOptions) -> tuple[Step, ...]:

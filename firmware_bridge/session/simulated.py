@@ -1,7 +1,7 @@
 """Two ends of a session joined in virtual time: pace, delay and seeded faults, without threads, clocks or sleeping.
 
-`SimulatedCable` joins two `Connection`s; a `SimulatedSession` is one end of it, as a `ThreadedSession` is of a real link. A
-transfer that takes ten minutes of stalls and timeouts takes milliseconds here, and is the same in every run.
+`SimulatedCable` joins two `Connection`s; a `SimulatedSession` is one end of it, as a `ThreadedSession` is of a real
+link. A transfer that takes ten minutes of stalls and timeouts takes milliseconds here, and is the same in every run.
 """
 
 from __future__ import annotations

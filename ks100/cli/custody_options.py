@@ -17,7 +17,7 @@ __all__ = ["custody_options"]
 
 
 def custody_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add ``--log`` and ``--log-key``; the command gets ``recorder``, a `ks100.custody.recorder.ProvenanceRecorder` or None.
+    """Add ``--log`` and ``--log-key``; the command gets ``recorder``, a `ProvenanceRecorder` or None.
 
     The key opens before the command begins, so that long work does not end without its statement.
     """

@@ -15,7 +15,8 @@ from ks100.cli.demo_table import print_demo_table
 from ks100.cli.gate import GATE_CODES, print_gate
 from ks100.cli.progress import progress_bar
 from ks100.errors import ExitCode, UsageError
-from ks100.pipeline import BOARDS, CAPTURES, DemoOptions, build_steps
+from ks100.layout import BOARDS, CAPTURES
+from ks100.pipeline import DemoOptions, build_steps
 from ks100.run_folder import Outcome, Progress, Run, Step
 
 if TYPE_CHECKING:

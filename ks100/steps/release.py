@@ -8,7 +8,7 @@ from firmware_bridge.package.container import PackageFile
 from ks100.custody.chain import chain_of, verify_chain
 from ks100.custody.log import CustodyLog, verify_log
 from ks100.custody.recorder import ProvenanceRecorder
-from ks100.pipeline import CANDIDATE, GRAPHS
+from ks100.layout import CANDIDATE, GRAPHS
 from ks100.steps.demo_boards import Push
 from ks100.steps.keyring import LOG, PROGRAM, Keyring
 from ks100.steps.packaging import Origin, Release, sign_graph

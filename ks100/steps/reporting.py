@@ -22,7 +22,7 @@ from hil.report.pictures import detection_picture, varied
 from ks100.custody.chain import chain_of
 from ks100.custody.log import CustodyLog
 from ks100.errors import CustodyError, UsageError
-from ks100.pipeline import CANDIDATE, FRONT, GRAPHS, POOLS, SENSITIVITY, detections_file, evaluation_file
+from ks100.layout import CANDIDATE, FRONT, GRAPHS, POOLS, SENSITIVITY, detections_file, evaluation_file
 from ks100.run_folder import Outcome
 from ks100.steps.choosing import chosen_figures
 from ks100.steps.demo_boards import read_pushes, read_rejections
