@@ -7,7 +7,7 @@ RUN    ?= runs/demo
 INTEROP := $(VENV)/interop/.installed
 MINUTES ?= 5
 
-.PHONY: help setup debian check test properties fuzz mutation powercut conformance soak qemu demo clean
+.PHONY: help setup debian check test properties fuzz mutation powercut conformance soak qemu demo docs docs-check clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -16,6 +16,9 @@ help:  ## list the targets
 setup: $(STAMP)  ## create .venv with everything, at the pinned versions
 
 $(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	    echo "make: Python 3.11 with its venv module is needed, as $(PYTHON): sudo apt-get install python3.11 python3.11-venv," \
+	         "or name another with make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@sh .ci/debian openssh-server:sshd
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt \
@@ -73,6 +76,13 @@ debian:  # what the tests use of Debian; without the right to install, the tests
 bench-%: setup  ## run one benchmark, e.g. make bench-link; the rows go to runs/bench-NAME.json
 	@sh .ci/debian lrzsz:sz
 	$(BIN)/python -m benchmarks.$* --json runs/bench-$*.json
+
+docs:  setup  ## build the documentation site into runs/site, offline, with strict links
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
+docs-check: setup  ## run every command block of README and the guides, in order, in a fresh folder; needs runs/demo
+	$(BIN)/python -m tests.docs.run_blocks
 
 clean:  ## remove the virtual environment, runs and caches
 	rm -rf $(VENV) runs build *.egg-info .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,1 +1,39 @@
-"""The top floor: what a person or a CI job does. Knows everything, is imported by nothing."""
+"""KS-100: bring neural networks safely onto embedded perception boards.
+
+The names below are the Python API (`ks100.api`); they are loaded when they are first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ks100.api import (
+        compare,
+        evaluate,
+        flash,
+        judge,
+        load_captures,
+        open_board,
+        quantize,
+        read_package,
+        run_suite,
+        verify,
+    )
+
+__all__ = [
+    "compare", "evaluate", "flash", "judge", "load_captures", "open_board", "quantize", "read_package", "run_suite",
+    "verify",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'ks100' has no attribute {name!r}")
+    from ks100 import api
+
+    return getattr(api, name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,212 @@
+"""The Python API: the ten names that `ks100` exports, for scripts and notebooks.
+
+Each does what the command of the same name does, on plain files, and raises the same errors that a command turns into
+an exit code (`ks100.cli.main.code_of`). Nothing here prints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hil.boards import open_board
+
+if TYPE_CHECKING:
+    from firmware_bridge.host.fleet import FlashEvent, FlashResult
+    from firmware_bridge.package.container import PackageFile
+    from firmware_bridge.package.trust import VerifiedPackage
+    from hil.measurements.baseline import Comparison
+    from hil.measurements.results import HilResults
+    from ks100.steps.quantizing import GraphSummary
+    from models.captures import CaptureSet
+    from models.evaluation.gate import GatePolicy, GateResult
+    from models.evaluation.metrics import Evaluation
+
+__all__ = [
+    "compare", "evaluate", "flash", "judge", "load_captures", "open_board", "quantize", "read_package", "run_suite",
+    "verify",
+]  # fmt: skip
+
+Progress = Callable[[float, str], None]
+"""Called with the finished fraction (0 to 1) and a short text."""
+
+
+def _silent(fraction: float, text: str) -> None:
+    """Report nothing."""
+
+
+def load_captures(path: str | Path) -> CaptureSet:
+    """Read a stored capture set, or a dataset by its annotations.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    from ks100.steps.captures import load_captures as load
+
+    return load(Path(path))[0]
+
+
+def quantize(
+    graph: str | Path,
+    calibration: str | Path,
+    out: str | Path,
+    *,
+    plan: str | Path = "int8",
+    runtime: str = "litert",
+    progress: Progress = _silent,
+) -> GraphSummary:
+    """Quantize a float ``.tflite`` after training, and check every operation against the plan.
+
+    Args:
+        graph: the float graph.
+        calibration: a capture set, a dataset, or a folder of ``.npz`` samples.
+        out: the graph to write.
+        plan: ``int8``, ``int16``, ``mixed``, or a plan file.
+        runtime: ``litert`` or ``tflite-runtime``.
+        progress: called with (fraction, text).
+
+    Raises:
+        QuantizationError: an operation cannot be quantized, or an output collapses.
+    """
+    from ks100.steps.quantizing import post_training
+
+    return post_training(Path(graph), plan, Path(calibration), Path(out), progress, runtime=runtime)
+
+
+def evaluate(
+    graph: str | Path, captures: CaptureSet | str | Path, *, runtime: str | None = None, progress: Progress = _silent
+) -> Evaluation:
+    """Run a graph (``.tflite`` or ``.ksm``) over captures on this host: AP50, recall, errors, by condition.
+
+    Raises:
+        DataError: the captures cannot be read.
+        InputError: the file is no graph that the runtime can load.
+    """
+    from ks100.steps.evaluating import evaluate_graph
+
+    chosen = load_captures(captures) if isinstance(captures, (str, Path)) else captures
+    return evaluate_graph(Path(graph), chosen, progress, runtime=runtime)
+
+
+def judge(parent: Evaluation, candidate: Evaluation, policy: GatePolicy | None = None) -> GateResult:
+    """Judge a candidate against its float parent on the same hard cases: pass, fail or inconclusive.
+
+    Raises:
+        DataError: the two evaluations are not of the same frames.
+    """
+    from models.evaluation.gate import GatePolicy, PairedEvaluations
+    from models.evaluation.gate import judge as judge_pairs
+
+    return judge_pairs(PairedEvaluations(parent, candidate), None, policy or GatePolicy())
+
+
+def read_package(path: str | Path) -> PackageFile:
+    """Read a package's head. Nothing in it is verified: see `verify`.
+
+    Raises:
+        InputError: the file cannot be read.
+        RejectedError: it is not a whole package.
+    """
+    from firmware_bridge.package.container import PackageFile
+
+    return PackageFile.open(Path(path))
+
+
+def verify(package: str | Path, trust: str | Path) -> VerifiedPackage:
+    """Check a package by every rule that needs no board.
+
+    Raises:
+        RejectedError: the first rule that refuses it.
+    """
+    from ks100.steps.packaging import read_trust, verify_file
+
+    return verify_file(Path(package), read_trust(Path(trust)))
+
+
+def flash(
+    package: str | Path,
+    boards: Sequence[str],
+    *,
+    trust: str | Path | None = None,
+    activate: bool = True,
+    confirm: bool = True,
+    events: Callable[[FlashEvent], None] | None = None,
+) -> tuple[FlashResult, ...]:
+    """Push a package to boards in parallel, run its trial on each, and keep it.
+
+    Args:
+        package: the ``.ksm`` file.
+        boards: addresses, such as ``ssh://lab@board17`` or ``emu:DIR``.
+        trust: the trust store that provisions a new virtual board; ``trust.ksr`` beside the package if None.
+        activate: switch to it after the push.
+        confirm: keep it after the trial.
+        events: called with each board's progress, by one thread at a time.
+
+    Returns:
+        One result for each board, in order; one board's failure is in its result and ends no other.
+
+    Raises:
+        RejectedError: a rule that needs no board refuses the package.
+    """
+    from firmware_bridge.host.fleet import FlashTarget
+    from firmware_bridge.host.fleet import flash as flash_targets
+    from ks100.steps.packaging import read_trust, verify_file
+
+    file = Path(package)
+    store = read_trust(file.parent / "trust.ksr" if trust is None else Path(trust))
+    verify_file(file, store)
+
+    def target(url: str) -> FlashTarget:
+        return FlashTarget(url, lambda: open_board(url, trust=store.raw))
+
+    return flash_targets(
+        [target(url) for url in boards], read_package(file), activate=activate, confirm=confirm, events=events
+    )
+
+
+def run_suite(
+    package: str | Path,
+    board: str = "emu:",
+    *,
+    trust: str | Path | None = None,
+    captures: str | Path | None = None,
+    results: str | Path | None = None,
+    progress: Progress = _silent,
+) -> HilResults:
+    """Run the hardware-in-the-loop suite on a board: identity, latency, power, parity, accuracy, rejections.
+
+    Args:
+        package: what to install and measure.
+        board: its address.
+        trust: the trust store; ``trust.ksr`` beside the package if None.
+        captures: the hard cases; without them accuracy is not measured.
+        results: folder for ``results.json`` and ``junit.xml``; a temporary one if None.
+        progress: called with (fraction, text).
+
+    Raises:
+        SuiteError: the suite could not be run as asked.
+    """
+    from hil.suite_runner import run_suite as run
+
+    return run(
+        board,
+        Path(package),
+        None if trust is None else Path(trust),
+        None if captures is None else Path(captures),
+        None if results is None else Path(results),
+        progress=lambda event: progress(event.share, event.text),
+    )
+
+
+def compare(before: HilResults | str | Path, after: HilResults | str | Path) -> tuple[Comparison, ...]:
+    """Compare two runs figure by figure, each with the interval of its difference and its margin.
+
+    Raises:
+        EvidenceError: the two cannot be compared.
+    """
+    from hil.measurements.baseline import compare as compare_runs
+    from hil.measurements.results import HilResults
+
+    first, second = (item if isinstance(item, HilResults) else HilResults.load(Path(item)) for item in (before, after))
+    return tuple(compare_runs(first, second))
