@@ -2,6 +2,7 @@
 
 emu:          a factory-new emulated board, for the duration
 emu:DIR       the emulated board whose state is in DIR: the running one, or one that runs for the duration
+              ?board=NAME or ?board=FILE.toml says of which kind a factory-new one is
 qemu:         the same for the QEMU board, also with a folder
 ssh:, serial: a board that is there
 """
@@ -17,15 +18,17 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from firmware_bridge.errors import BenchError, TransferError
-from firmware_bridge.host.address import BoardAddress, EmulatedAddress, LinkKind, QemuAddress
+from firmware_bridge.device.profile import BoardProfile
+from firmware_bridge.errors import BenchError, InputError, TransferError
+from firmware_bridge.host.address import BoardAddress, EmulatedAddress, QemuAddress, VirtualAddress
 from firmware_bridge.host.board import Board
 from firmware_bridge.host.open import open_link
+from hil.errors import SuiteError
 from hil.virtual.emulated import EmulatedBoard
-from hil.virtual.handle import VirtualBoard
+from hil.virtual.handle import PROFILE, VirtualBoard, check_kind
 from hil.virtual.qemu.board import QemuBoard
 
-__all__ = ["connect", "host_name", "open_board", "reachable"]
+__all__ = ["connect", "host_name", "open_board", "profile_of", "reachable", "virtual_board"]
 
 
 @contextmanager
@@ -45,7 +48,7 @@ def open_board(url: str | BoardAddress, *, trust: bytes | None = None, host: str
     """
     address = BoardAddress.parse(url) if isinstance(url, str) else url
     with reachable(address) as real, connect(real, host=host) as board:
-        if trust is not None and isinstance(address, (EmulatedAddress, QemuAddress)) and not board.trust():
+        if trust is not None and isinstance(address, VirtualAddress) and not board.trust():
             board.provision(trust)
         yield board
 
@@ -60,18 +63,11 @@ def reachable(address: BoardAddress | str) -> Iterator[BoardAddress]:
     if isinstance(address, str):
         address = BoardAddress.parse(address)
     match address:
-        case EmulatedAddress(path=None):
-            with _fresh_folder() as folder, _start(folder, address.link) as board:
-                yield _endpoint(board, address.link)
-        case EmulatedAddress():
-            assert address.path is not None
-            with _running_or_started(address.path, address.link) as board:
-                yield _endpoint(board, address.link)
-        case QemuAddress():
+        case VirtualAddress():
             with ExitStack() as stack:
                 folder = address.path or stack.enter_context(_fresh_folder())
-                machine = QemuBoard.find(folder) or stack.enter_context(QemuBoard.start(folder))
-                yield _endpoint(machine, address.link)
+                board = stack.enter_context(virtual_board(address, folder))
+                yield BoardAddress.parse(board.serial_url if address.is_serial else board.ssh_url)
         case _:
             yield address
 
@@ -106,25 +102,54 @@ def host_name() -> str:
     return f"{user}@{socket.gethostname()}"
 
 
-def _running_or_started(folder: Path, link: LinkKind) -> EmulatedBoard:
-    running = EmulatedBoard.find(folder)
+def profile_of(kind: str, url: str, given: str | None = None) -> BoardProfile:
+    """Return what a board that calls itself ``kind`` has to satisfy.
+
+    Args:
+        kind: the kind of board, as it says.
+        url: its address; a virtual board's folder holds the profile that it was made with.
+        given: a profile's name or TOML file; by default the profile of this kind that ships.
+
+    Raises:
+        SuiteError: there is no such profile, or it is one of another kind.
+        InputError: the profile is wrong.
+    """
+    address = BoardAddress.parse(url)
+    if given is None and isinstance(address, VirtualAddress):
+        kept = None if address.path is None else address.path / PROFILE
+        given = str(kept) if kept is not None and kept.exists() else address.board
+    try:
+        profile = BoardProfile.load(given or kind)
+    except InputError as error:
+        if given is not None:
+            raise
+        raise SuiteError(f"no profile of the board's kind {kind!r} ships; give it with --profile FILE.toml") from error
+    if profile.name != kind:
+        raise SuiteError(f"the board is a {kind!r}, and the profile {given} is that of a {profile.name!r}")
+    return profile
+
+
+def virtual_board(address: VirtualAddress, folder: Path) -> VirtualBoard:
+    """Return the virtual board that runs in ``folder``, or start it; as a context manager, one that was started stops.
+
+    Raises:
+        BenchError: it does not start, or is of another kind than the address names.
+    """
+    kind = QemuBoard if isinstance(address, QemuAddress) else EmulatedBoard
+    running = kind.find(folder)
     if running is not None:
+        if address.board is not None:
+            check_kind(folder, address.board)
         return running
     try:
-        return _start(folder, link)
+        if isinstance(address, EmulatedAddress):
+            return EmulatedBoard.start(folder, ssh=not address.is_serial, profile=address.board)
+        return QemuBoard.start(folder, profile=address.board)
     except BenchError:
-        running = EmulatedBoard.find(folder)  # another program was faster
+        running = kind.find(folder)  # another program was faster
         if running is None:
             raise
         return running
-
-
-def _start(folder: Path, link: LinkKind) -> EmulatedBoard:
-    return EmulatedBoard.start(folder, ssh=link is LinkKind.SSH)
-
-
-def _endpoint(board: VirtualBoard, link: LinkKind) -> BoardAddress:
-    return BoardAddress.parse(board.ssh_url if link is LinkKind.SSH else board.serial_url)
 
 
 @contextmanager

@@ -54,6 +54,7 @@ def run_suite(
     captures: Path | None = None,
     results_dir: Path | None = None,
     *,
+    profile: str | None = None,
     frames: int | None = None,
     loop_frames: int | None = None,
     refuse: Mapping[str, Path] | None = None,
@@ -70,6 +71,7 @@ def run_suite(
         trust: the signed trust store; ``trust.ksr`` beside the package if None.
         captures: folder of hard-case captures; without it the accuracy checks are skipped.
         results_dir: where ``results.json``, ``junit.xml`` and ``pytest.log`` go; a temporary folder if None.
+        profile: the board's profile, a name or a TOML file; by default that of the kind that the board names.
         frames: most captures to run on the board; chosen by the link's speed if None.
         loop_frames: counted inferences of the paced loop; the suite's default if None.
         refuse: further packages that the board must refuse, by the code of the reason, e.g. ``{"rollback": old}``.
@@ -91,6 +93,7 @@ def run_suite(
     suite = Path(hil.suite.__file__).parent
     command = [sys.executable, "-m", "pytest", str(suite), "--ks-board", board_url]
     command += [f"{name}={Path(value).resolve()}" for name, value in options.items() if value is not None]
+    command += [f"--ks-profile={_profile(profile)}"] if profile is not None else []
     command += [f"--ks-frames={frames}"] if frames is not None else []
     command += [f"--ks-loop={loop_frames}"] if loop_frames is not None else []
     command += [f"--ks-refuse={reason}={path.resolve()}" for reason, path in (refuse or {}).items()]
@@ -100,6 +103,10 @@ def run_suite(
     command += arguments
     status = _run(command, results_dir, progress, timeout_s)
     return _collect(results_dir, status)
+
+
+def _profile(profile: str) -> str:
+    return str(Path(profile).resolve()) if profile.endswith(".toml") else profile
 
 
 def _run(command: list[str], folder: Path, progress: Callable[[SuiteEvent], None] | None, timeout_s: float) -> int:

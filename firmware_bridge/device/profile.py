@@ -15,7 +15,21 @@ from typing import Any
 
 from firmware_bridge.errors import InputError
 
-__all__ = ["BoardProfile", "Constant", "EngineCost", "Rail", "ReferenceWorkload"]
+__all__ = [
+    "DEFAULT_BOARD",
+    "BoardProfile",
+    "Constant",
+    "EngineCost",
+    "Published",
+    "PublishedAccuracy",
+    "PublishedFigure",
+    "Rail",
+    "ReferenceWorkload",
+    "profile_text",
+]
+
+DEFAULT_BOARD = "ks100"
+"""The kind of board where none is named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +90,53 @@ class ReferenceWorkload:
 
 
 @dataclass(frozen=True, slots=True)
+class PublishedFigure:
+    """One figure that the board's maker published.
+
+    Attributes:
+        what: what it is, in words.
+        text: as it was published, with its unit.
+        measurement: name of the measurement that belongs beside it, or ``""``.
+        value: the figure in that measurement's unit, or None where it is no single number.
+    """
+
+    what: str
+    text: str
+    measurement: str = ""
+    value: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedAccuracy:
+    """What was published of a quantized model's accuracy against its float parent.
+
+    Attributes:
+        models: parts of a model's name that it belongs to, e.g. ``PTQ``.
+        text: as it was published.
+        hard: whether it holds on the hard cases, or on the others.
+    """
+
+    models: tuple[str, ...]
+    text: str
+    hard: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """The figures that a board's maker published; to report against, never to print as one's own.
+
+    Attributes:
+        context: one sentence on what network and board they were published for.
+        figures: of the board.
+        accuracy: of its models; the first that fits a model counts.
+    """
+
+    context: str
+    figures: tuple[PublishedFigure, ...] = ()
+    accuracy: tuple[PublishedAccuracy, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class BoardProfile:
     """One kind of board.
 
@@ -100,6 +161,7 @@ class BoardProfile:
         rails: its power rails.
         reference: the workload of the published watts by part, ``backbone`` and ``attention``; may be empty.
         published_w: the published watts by plan; may be empty.
+        published: the figures that its maker published; None if there are none.
         constants: every number with its source.
     """
 
@@ -123,6 +185,7 @@ class BoardProfile:
     rails: tuple[Rail, ...]
     reference: Mapping[str, ReferenceWorkload]
     published_w: Mapping[str, float]
+    published: Published | None
     constants: tuple[Constant, ...]
 
     @classmethod
@@ -132,11 +195,7 @@ class BoardProfile:
         Raises:
             InputError: there is none, or it is wrong.
         """
-        path = Path(name) if name.endswith(".toml") else _shipped(name)
-        try:
-            return cls.parse(path.read_text(), str(name))
-        except OSError as error:
-            raise InputError(f"cannot read the board profile {name}: {error.strerror or error}") from error
+        return cls.parse(profile_text(name), name)
 
     @classmethod
     def parse(cls, text: str, where: str) -> BoardProfile:
@@ -153,6 +212,20 @@ class BoardProfile:
     def rail_mw(self, active_mw: float) -> dict[str, float]:
         """Return the power of each rail when inference takes ``active_mw`` on top of the idle power."""
         return {rail.label: rail.idle_share * self.idle_mw + rail.share * active_mw for rail in self.rails}
+
+
+def profile_text(name: str) -> str:
+    """Return the TOML of the profile that `BoardProfile.load` reads under ``name``.
+
+    Raises:
+        InputError: there is none, or it cannot be read.
+    """
+    path = Path(name) if name.endswith(".toml") else _shipped(name)
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"cannot read the board profile {name}: {reason}") from error
 
 
 def _shipped(name: str) -> Path:
@@ -196,6 +269,7 @@ class _Reader:
             rails=self._rails(),
             reference=self._reference(),
             published_w=dict(self._data.get("reference", {}).get("published_w", {})),
+            published=self._published(),
             constants=tuple(self._constants),
         )
 
@@ -247,3 +321,19 @@ class _Reader:
             return {name: ReferenceWorkload(**parts[name]) for name in ("backbone", "attention") if name in parts}
         except TypeError as error:
             raise InputError(f"board profile {self._where}: reference: {error}") from error
+
+    def _published(self) -> Published | None:
+        entry = self._data.get("published")
+        if entry is None:
+            return None
+        try:
+            return Published(
+                str(entry["context"]),
+                tuple(PublishedFigure(**row) for row in entry.get("figures", ())),
+                tuple(
+                    PublishedAccuracy(tuple(row["models"]), row["text"], row.get("hard", False))
+                    for row in entry.get("accuracy", ())
+                ),
+            )
+        except (AttributeError, KeyError, TypeError) as error:
+            raise InputError(f"board profile {self._where}: published: {error}") from error

@@ -1,7 +1,7 @@
 """Where a board is, as a URL.
 
     emu:                              a fresh emulated board          emu:DIR?link=serial
-    qemu:                             a board in QEMU                 qemu:DIR
+    qemu:                             a board in QEMU                 qemu:DIR?board=NAME
     ssh://user@host:port?identity=FILE&known_hosts=FILE&config=FILE
     serial:///dev/ks100/SERIAL?baud=921600&fastest=3000000
 
@@ -14,6 +14,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from typing import ClassVar
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
 
 from firmware_bridge.errors import InputError
@@ -27,6 +28,7 @@ __all__ = [
     "QemuAddress",
     "SerialAddress",
     "SshAddress",
+    "VirtualAddress",
 ]
 
 DEFAULT_BAUD = 921600
@@ -42,7 +44,7 @@ class LinkKind(Enum):
 
 
 class BoardAddress(ABC):
-    """Base of the four kinds of address."""
+    """Base of the kinds of address."""
 
     __slots__ = ()
 
@@ -50,6 +52,16 @@ class BoardAddress(ABC):
     @abstractmethod
     def url(self) -> str:
         """The address as text; ``BoardAddress.parse(a.url) == a``."""
+
+    @property
+    def is_ephemeral(self) -> bool:
+        """Whether it means another board each time: a virtual one that lives as long as it is used."""
+        return False
+
+    @property
+    def is_serial(self) -> bool:
+        """Whether it leads over a serial line."""
+        return False
 
     def __str__(self) -> str:
         return self.url
@@ -84,29 +96,52 @@ class BoardAddress(ABC):
 
 
 @dataclass(frozen=True, slots=True)
-class EmulatedAddress(BoardAddress):
-    """An emulated board: with its state in ``path``, or fresh for the duration; reached over ``link``."""
+class VirtualAddress(BoardAddress):
+    """A virtual board of this machine.
+
+    Attributes:
+        path: the folder with its state; None for a fresh board that lives as long as it is used.
+        link: what it is reached over.
+        board: its kind, a profile's name or TOML file; what the folder holds, else the default kind, when None.
+    """
 
     path: Path | None = None
     link: LinkKind = LinkKind.SSH
+    board: str | None = None
+
+    scheme: ClassVar[str]
 
     @property
     def url(self) -> str:
         """The address as text."""
-        return _virtual_url("emu", self.path, self.link)
-
-
-@dataclass(frozen=True, slots=True)
-class QemuAddress(BoardAddress):
-    """A board in QEMU: with its image in ``path``, or fresh for the duration; reached over ``link``."""
-
-    path: Path | None = None
-    link: LinkKind = LinkKind.SSH
+        options = {} if self.link is LinkKind.SSH else {"link": self.link.value}
+        options |= {} if self.board is None else {"board": self.board}
+        path = quote(str(self.path)) if self.path else ""
+        return f"{self.scheme}:{path}" + (f"?{urlencode(options, safe='/')}" if options else "")
 
     @property
-    def url(self) -> str:
-        """The address as text."""
-        return _virtual_url("qemu", self.path, self.link)
+    def is_ephemeral(self) -> bool:
+        """See `BoardAddress.is_ephemeral`."""
+        return self.path is None
+
+    @property
+    def is_serial(self) -> bool:
+        """See `BoardAddress.is_serial`."""
+        return self.link is LinkKind.SERIAL
+
+
+class EmulatedAddress(VirtualAddress):
+    """An emulated board."""
+
+    __slots__ = ()
+    scheme = "emu"
+
+
+class QemuAddress(VirtualAddress):
+    """A board in QEMU."""
+
+    __slots__ = ()
+    scheme = "qemu"
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,15 +190,15 @@ class SerialAddress(BoardAddress):
     fastest: int = FASTEST_BAUD
 
     @property
+    def is_serial(self) -> bool:
+        """See `BoardAddress.is_serial`."""
+        return True
+
+    @property
     def url(self) -> str:
         """The address as text."""
         fastest = "" if self.fastest == FASTEST_BAUD else f"&fastest={self.fastest}"
         return f"serial://{quote(str(self.path))}?baud={self.baud}{fastest}"
-
-
-def _virtual_url(scheme: str, path: Path | None, link: LinkKind) -> str:
-    query = "" if link is LinkKind.SSH else f"?link={link.value}"
-    return f"{scheme}:{quote(str(path)) if path else ''}{query}"
 
 
 def _parse_virtual(url: str, parts: SplitResult, options: dict[str, str]) -> BoardAddress:
@@ -173,7 +208,10 @@ def _parse_virtual(url: str, parts: SplitResult, options: dict[str, str]) -> Boa
         link = LinkKind(wanted)
     except ValueError:
         raise InputError(f"{url!r}: link is 'ssh' or 'serial', not {wanted!r}") from None
-    return EmulatedAddress(path, link) if parts.scheme == "emu" else QemuAddress(path, link)
+    board = options.pop("board", None)
+    if board == "":
+        raise InputError(f"{url!r}: board is a profile's name or a TOML file")
+    return (EmulatedAddress if parts.scheme == "emu" else QemuAddress)(path, link, board)
 
 
 def _parse_ssh(url: str, parts: SplitResult, port: int | None, options: dict[str, str]) -> SshAddress:

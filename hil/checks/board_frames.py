@@ -6,14 +6,7 @@ from dataclasses import dataclass
 
 from firmware_bridge.device.graph import Graph
 from firmware_bridge.device.runtime import default_runtime
-from firmware_bridge.host.address import (
-    DEFAULT_BAUD,
-    BoardAddress,
-    EmulatedAddress,
-    LinkKind,
-    QemuAddress,
-    SerialAddress,
-)
+from firmware_bridge.host.address import DEFAULT_BAUD, BoardAddress, SerialAddress
 from firmware_bridge.host.board import Board
 from hil.checks.board_session import BoardSession
 from hil.checks.suite_request import SuiteRequest
@@ -93,10 +86,7 @@ def run_frames(
 
 def _baud(url: str) -> int | None:
     """Return the baud rate when the board is behind a serial line, else None."""
-    match BoardAddress.parse(url):
-        case SerialAddress(baud=baud):
-            return baud
-        case EmulatedAddress(link=LinkKind.SERIAL) | QemuAddress(link=LinkKind.SERIAL):
-            return DEFAULT_BAUD
-        case _:
-            return None
+    address = BoardAddress.parse(url)
+    if isinstance(address, SerialAddress):
+        return address.baud
+    return DEFAULT_BAUD if address.is_serial else None

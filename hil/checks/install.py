@@ -95,11 +95,9 @@ def _try_flipped(board: Board, package: PackageFile) -> Rejection | None:
     return None if tried.got == ACCEPTED and tried.detail == genuine else tried
 
 
-def measure(board: Board, request: SuiteRequest, record: Recorder) -> Measured:
-    """Run the paced loop with the rails sampled in the same run."""
-    record.say(f"measuring {request.loop_frames} frames at {request.rate_hz:g} Hz")
-    measured = board.measure(
-        frames=request.loop_frames, warmup=_WARMUP_FRAMES, rate_hz=request.rate_hz, idle_s=request.idle_s
-    )
+def measure(board: Board, request: SuiteRequest, rate_hz: float, record: Recorder) -> Measured:
+    """Run the paced loop at ``rate_hz`` frames a second, with the rails sampled in the same run."""
+    record.say(f"measuring {request.loop_frames} frames at {rate_hz:g} Hz")
+    measured = board.measure(frames=request.loop_frames, warmup=_WARMUP_FRAMES, rate_hz=rate_hz, idle_s=request.idle_s)
     record.measured(measured)
     return measured

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from firmware_bridge.errors import InputError
+from firmware_bridge.host.address import BoardAddress
 from firmware_bridge.package.reasons import RejectReason
 from hil.errors import SuiteError
 
@@ -24,9 +26,9 @@ class SuiteRequest:
         trust: the signed trust store, or None.
         captures: folder of hard-case captures, or None.
         results: where results.json goes, or None.
+        profile: the board's profile, a name or a TOML file; by default that of the kind that the board names.
         frames: most captures to run on the board; None lets the link's speed decide.
         loop_frames: counted inferences of the paced loop.
-        rate_hz: frame rate of the paced loop.
         idle_s: how long the rails are sampled idle before the loop.
         refuse: packages that the board must refuse, with the reason.
     """
@@ -36,9 +38,9 @@ class SuiteRequest:
     trust: Path | None = None
     captures: Path | None = None
     results: Path | None = None
+    profile: str | None = None
     frames: int | None = None
     loop_frames: int = 600
-    rate_hz: float = 60.0
     idle_s: float = 1.0
     refuse: tuple[tuple[RejectReason, Path], ...] = ()
 
@@ -46,8 +48,12 @@ class SuiteRequest:
         """Return the request with the trust store found beside the package when none was given.
 
         Raises:
-            SuiteError: a file or folder that was given is missing, or a number is out of range.
+            SuiteError: the address is none, a file or folder that was given is missing, or a number is out of range.
         """
+        try:
+            BoardAddress.parse(self.board)
+        except InputError as error:
+            raise SuiteError(f"--ks-board: {error}") from error
         for option, path in (("package", self.package), ("trust", self.trust), ("captures", self.captures)):
             if path is not None and not path.exists():
                 raise SuiteError(f"--ks-{option} {path}: there is no such file")
@@ -62,16 +68,16 @@ class SuiteRequest:
         return self
 
     @property
-    def serial(self) -> bool:
-        """Whether the address leads over a serial line."""
-        return self.board.startswith("serial:") or "link=serial" in self.board
+    def link(self) -> str:
+        """What carries the session, ``ssh`` or ``serial``."""
+        return "serial" if BoardAddress.parse(self.board).is_serial else "ssh"
 
     def described(self) -> tuple[tuple[str, str], ...]:
         """Return the options as a reader wants to see them."""
         names = {"package": self.package, "trust": self.trust, "captures": self.captures}
         files = tuple((key, value.name) for key, value in names.items() if value is not None)
         frames = "by the link's speed" if self.frames is None else str(self.frames)
-        return (*files, ("frames", frames), ("loop", f"{self.loop_frames} frames at {self.rate_hz:g} Hz"))
+        return (*files, ("frames", frames), ("loop", f"{self.loop_frames} frames"))
 
 
 def parse_refuse(text: str) -> tuple[RejectReason, Path]:

@@ -198,7 +198,7 @@ def _rates(shop: SigningKit) -> Iterator[Case]:
 
 def _flood(shop: SigningKit) -> Iterator[Case]:
     package = shop.package()
-    heads = {"frames": b"\x89KSM" + bytes(200), "signatures": package.head[:-1] + b"\0", "large": bytes(8000)}
+    heads = {"frames": b"\x89KSM" + bytes(200), "signatures": package.head[:-1] + b"\0", "large": bytes(8 << 10)}
     for label, head in heads.items():
 
         def act(target: Target, head: bytes = head) -> str:

@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 
 from firmware_bridge.errors import BenchError, BridgeError, TransferError
-from firmware_bridge.host.address import BoardAddress, EmulatedAddress, LinkKind, SerialAddress
+from firmware_bridge.host.address import BoardAddress, EmulatedAddress, SerialAddress
 from firmware_bridge.host.board import Board
 from firmware_bridge.host.open import open_link
 from firmware_bridge.links.link import Link
 from firmware_bridge.protocol.messages import AuditEntry, SlotInfo
-from hil.boards import reachable
+from hil.boards import reachable, virtual_board
 from hil.conformance.results import CaseResult, ConformanceResults, RuleFacts, Status
 from hil.conformance.rules import (
     ACCEPTED,
@@ -37,7 +37,6 @@ from hil.conformance.rules import (
     observed,
 )
 from hil.conformance.signing_kit import SigningKit
-from hil.virtual.emulated import EmulatedBoard
 
 __all__ = ["Progress", "Reach", "attack", "run_conformance"]
 
@@ -127,9 +126,8 @@ def _board_at(address: BoardAddress) -> Iterator[tuple[BoardAddress, Path | None
         return
     with ExitStack() as stack:
         folder = address.path or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ks100-board-")))
-        over_ssh = address.link is LinkKind.SSH
-        board = EmulatedBoard.find(folder) or stack.enter_context(EmulatedBoard.start(folder, ssh=over_ssh))
-        yield BoardAddress.parse(board.ssh_url if over_ssh else board.serial_url), board.state / "board"
+        board = stack.enter_context(virtual_board(address, folder))
+        yield BoardAddress.parse(board.serial_url if address.is_serial else board.ssh_url), board.state / "board"
 
 
 class _Run:

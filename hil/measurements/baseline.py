@@ -1,14 +1,15 @@
 """Compare a run with an earlier one: better, the same within a margin, worse, or the data do not decide.
 
-Latencies are compared by their quantiles: both runs are resampled (percentile bootstrap), and the whole interval of the
-difference has to lie on one side of the margin. Figures that have no samples behind them in the results are compared by
-their value against the margin. The two runs came one after the other, not interleaved: what drifted between them
-(temperature, load) is in the difference, which is one more reason for a margin.
+Each measurement says which way it improves, by how much it may differ, and of which samples it is a quantile; nothing
+here knows a measurement's name. A quantile is compared by resampling both runs (percentile bootstrap): the whole
+interval of the difference has to lie on one side of the margin. A figure whose samples are not in the results is
+compared by its value against the margin. The two runs came one after the other, not interleaved: what drifted between
+them (temperature, load) is in the difference, which is one more reason for a margin.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -16,15 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hil.errors import EvidenceError
-from hil.measurements.measurement import Measurement, Verdict
+from hil.measurements.measurement import Better, Margin, Measurement, Verdict
 from hil.measurements.quantiles import LEAST_SAMPLES
 from hil.measurements.results import HilResults
 
-__all__ = ["Change", "Comparison", "Margin", "compare", "verdict_of"]
+__all__ = ["Change", "Comparison", "compare", "verdict_of"]
 
 _RESAMPLES = 2000
 _SEED = 1
-_QUANTILES = {"latency_p50": 0.50, "latency_p90": 0.90, "latency_p99": 0.99}
 
 
 class Change(Enum):
@@ -36,23 +36,6 @@ class Change(Enum):
     WORSE = "worse"
     INCONCLUSIVE = "inconclusive"
     """The interval of the difference crosses the margin: it may be worse."""
-
-
-@dataclass(frozen=True, slots=True)
-class Margin:
-    """How much of a difference does not matter.
-
-    Attributes:
-        relative: as a share of the baseline's value.
-        absolute: in the figure's unit; the larger of the two counts.
-    """
-
-    relative: float = 0.05
-    absolute: float = 0.0
-
-    def of(self, value: float) -> float:
-        """Return the margin around ``value``, in its unit."""
-        return max(self.absolute, self.relative * abs(value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,20 +63,13 @@ class Comparison:
     change: Change
 
 
-# Figures in which more is better, and those in which less is; others are not compared.
-_MORE_IS_BETTER = frozenset({"frame_rate", "hard_ap50_board", "npu_ops", "push_rate"})
-_LESS_IS_BETTER_PREFIXES = ("latency_", "power_rail_", "power_total", "power_idle", "energy_")
-# A push over a shared link varies far more than a loop on a board.
-_MARGINS = {"push_rate": Margin(0.5), "hard_ap50_board": Margin(0.0, 1.0), "npu_ops": Margin(0.0, 0.0)}
-
-
 def compare(before: HilResults, after: HilResults, margin: Margin | None = None) -> tuple[Comparison, ...]:
     """Compare every figure that both runs have.
 
     Args:
         before: the baseline.
         after: the run to judge.
-        margin: of latency, power and energy; 5 % if None.
+        margin: of the figures that have none of their own; 5 % if None.
 
     Raises:
         EvidenceError: the runs are of different sources, boards or links, or have no figure in common.
@@ -131,20 +107,22 @@ def _check_comparable(before: HilResults, after: HilResults) -> None:
 def _rows(before: HilResults, after: HilResults, margin: Margin) -> Iterable[Comparison]:
     for new in after.measurements:
         old = before.measurement(new.name)
-        if old is None or not _comparable(new.name):
+        if old is None or new.better is Better.NEITHER:
             continue
-        if (old.unit, old.source, old.basis) != (new.unit, new.source, new.basis):
-            raise EvidenceError(f"{new.name}: unit, source or basis differ between the runs; measure both the same way")
-        own = _MARGINS.get(new.name, margin).of(old.value)
-        if new.name in _QUANTILES:
-            low, high = _interval(before, after, _QUANTILES[new.name])
-        else:
+        kinds = [(m.unit, m.source, m.basis, m.better, m.quantile) for m in (old, new)]
+        if kinds[0] != kinds[1]:
+            raise EvidenceError(
+                f"{new.name}: unit, source, basis, direction or quantile differ; measure both runs the same way"
+            )
+        if new.quantile is None:
             low = high = new.value - old.value
-        yield _row(old, new, low, high, own)
+        else:
+            low, high = _interval(before.series(old.series), after.series(new.series), new.quantile)
+        yield _row(old, new, low, high, (new.margin or margin).of(old.value))
 
 
 def _row(old: Measurement, new: Measurement, low: float, high: float, margin: float) -> Comparison:
-    worse_low, worse_high = (-high, -low) if new.name in _MORE_IS_BETTER else (low, high)
+    worse_low, worse_high = (-high, -low) if new.better is Better.HIGHER else (low, high)
     return Comparison(
         new.name, new.unit, old.value, new.value, low, high, margin, _change(worse_low, worse_high, margin)
     )
@@ -163,17 +141,12 @@ def _change(low: float, high: float, margin: float) -> Change:
     return Change.INCONCLUSIVE
 
 
-def _comparable(name: str) -> bool:
-    return name in _MORE_IS_BETTER or name.startswith(_LESS_IS_BETTER_PREFIXES)
-
-
-def _interval(before: HilResults, after: HilResults, share: float) -> tuple[float, float]:
-    """Return the 95 % bootstrap interval of the difference of a latency quantile; NaN with too few samples."""
-    series = [() if run.measured is None else run.measured.latency_ms for run in (before, after)]
-    if min(len(samples) for samples in series) < LEAST_SAMPLES:
+def _interval(before: Sequence[float], after: Sequence[float], share: float) -> tuple[float, float]:
+    """Return the 95 % bootstrap interval of the difference of a quantile; NaN with too few samples."""
+    if min(len(before), len(after)) < LEAST_SAMPLES:
         return float("nan"), float("nan")
     random = np.random.default_rng(_SEED)
-    one, other = (_resampled(np.asarray(samples, np.float64), share, random) for samples in series)
+    one, other = (_resampled(np.asarray(samples, np.float64), share, random) for samples in (before, after))
     low, high = np.quantile(other - one, (0.025, 0.975))
     return float(low), float(high)
 

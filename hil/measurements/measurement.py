@@ -1,4 +1,4 @@
-"""One measured figure: its value, unit, limit and origin; its verdict follows from them."""
+"""One measured figure: its value, unit, limit, direction and origin; verdict and comparison follow from them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-__all__ = ["Basis", "Limit", "Measurement", "Source", "Verdict"]
+__all__ = ["Basis", "Better", "Limit", "Margin", "Measurement", "Source", "Verdict"]
 
 
 class Source(Enum):
@@ -31,6 +31,31 @@ class Verdict(Enum):
     FAIL = "fail"
     INCONCLUSIVE = "inconclusive"
     INFO = "info"
+
+
+class Better(Enum):
+    """Which way a figure improves; one that improves neither way is information, and not compared with a baseline."""
+
+    HIGHER = "higher"
+    LOWER = "lower"
+    NEITHER = "neither"
+
+
+@dataclass(frozen=True, slots=True)
+class Margin:
+    """How much of a difference does not matter.
+
+    Attributes:
+        relative: as a fraction of the baseline's value.
+        absolute: in the figure's unit; the larger of the two counts.
+    """
+
+    relative: float = 0.05
+    absolute: float = 0.0
+
+    def of(self, value: float) -> float:
+        """Return the margin around ``value``, in its unit."""
+        return max(self.absolute, self.relative * abs(value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +102,10 @@ class Measurement:
         n: how many samples stand behind it.
         reference: the published figure beside it, or None.
         note: one clause on how it was obtained.
+        better: which way it improves; decides whether and how it is compared with a baseline.
+        margin: the difference that does not matter, or None for the margin of the comparison.
+        quantile: which quantile of ``series`` the value is, 0 to 1, or None if it is none.
+        series: name of the samples behind it, as `HilResults.series` gives them; ``""`` if none are saved.
     """
 
     name: str
@@ -88,6 +117,15 @@ class Measurement:
     n: int = 1
     reference: float | None = None
     note: str = ""
+    better: Better = Better.NEITHER
+    margin: Margin | None = None
+    quantile: float | None = None
+    series: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse a quantile without its samples, which no comparison could judge."""
+        if self.quantile is not None and not (0.0 < self.quantile < 1.0 and self.series):
+            raise ValueError(f"{self.name}: a quantile lies between 0 and 1, and names the series that it is of")
 
     @property
     def verdict(self) -> Verdict:
@@ -113,6 +151,12 @@ class Measurement:
             "n": self.n,
             "reference": self.reference,
             "note": self.note,
+            "better": self.better.value,
+            "margin": None
+            if self.margin is None
+            else {"relative": self.margin.relative, "absolute": self.margin.absolute},
+            "quantile": self.quantile,
+            "series": self.series,
         }
 
     @classmethod
@@ -122,7 +166,7 @@ class Measurement:
         Raises:
             KeyError, ValueError: the record is not a measurement.
         """
-        limit = item["limit"]
+        limit, margin = item["limit"], item["margin"]
         return cls(
             name=item["name"],
             value=math.nan if item["value"] is None else float(item["value"]),
@@ -133,4 +177,8 @@ class Measurement:
             n=int(item["n"]),
             reference=item["reference"],
             note=item["note"],
+            better=Better(item["better"]),
+            margin=None if margin is None else Margin(margin["relative"], margin["absolute"]),
+            quantile=item["quantile"],
+            series=item["series"],
         )

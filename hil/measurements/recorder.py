@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
@@ -17,7 +17,8 @@ from typing import NoReturn
 from firmware_bridge.protocol.messages import BoardInfo, Measured
 from hil.errors import SuiteError
 from hil.measurements.accuracy import AccuracyRecord
-from hil.measurements.measurement import Basis, Limit, Measurement, Source, Verdict
+from hil.measurements.measurement import Basis, Better, Limit, Margin, Measurement, Source, Verdict
+from hil.measurements.requirements import Requirements
 from hil.measurements.results import Check, HilResults, PackageFacts, Rejection, Transfer
 
 __all__ = ["EVENTS_VARIABLE", "InconclusiveError", "LimitError", "Recorder", "event_writer", "failure_line"]
@@ -80,9 +81,21 @@ class Recorder:
         n: int = 1,
         reference: float | None = None,
         note: str = "",
+        better: Better = Better.NEITHER,
+        margin: Margin | None = None,
+        quantile: float | None = None,
+        series: str = "",
     ) -> Measurement:
-        """Record one figure and return it; a later one of the same name replaces it. See `Measurement`."""
-        item = Measurement(name, float(value), unit, self.source, basis, limit, n, reference, note)
+        """Record one figure and return it; a later one of the same name replaces it. See `Measurement`.
+
+        Without a ``reference``, the figure that the board's maker published under this name stands beside it.
+        """
+        requirements = self._results.requirements
+        if reference is None and requirements is not None:
+            reference = requirements.published_value(name)
+        item = Measurement(
+            name, float(value), unit, self.source, basis, limit, n, reference, note, better, margin, quantile, series
+        )
         kept = tuple(m for m in self._results.measurements if m.name != name)
         self._results = replace(self._results, measurements=(*kept, item))
         return item
@@ -108,6 +121,16 @@ class Recorder:
     def package(self, facts: PackageFacts) -> None:
         """Record the package under test."""
         self._results = replace(self._results, package=facts)
+
+    def requirements(self, requirements: Requirements) -> None:
+        """Record what the board has to satisfy."""
+        self._results = replace(self._results, requirements=requirements)
+
+    def samples(self, name: str, values: Iterable[float]) -> str:
+        """Record the samples behind figures, and return ``name`` as `figure` takes it; a later series replaces it."""
+        kept = tuple(item for item in self._results.samples if item[0] != name)
+        self._results = replace(self._results, samples=(*kept, (name, tuple(map(float, values)))))
+        return name
 
     def measured(self, measured: Measured) -> None:
         """Record the paced run with its traces."""

@@ -18,8 +18,10 @@ from firmware_bridge.protocol.messages import BoardInfo, Measured, RailTrace, Sl
 from hil.errors import EvidenceError
 from hil.measurements.accuracy import AccuracyRecord
 from hil.measurements.measurement import Measurement, Source, Verdict
+from hil.measurements.requirements import Requirements
 
 __all__ = [
+    "LATENCY",
     "RESULTS_FILE",
     "Check",
     "HilResults",
@@ -31,7 +33,10 @@ __all__ = [
 ]
 
 RESULTS_FILE = "results.json"
-_SCHEMA = 1
+LATENCY = "latency_ms"
+"""The series of the paced run's latencies, which `HilResults.measured` holds."""
+
+_SCHEMA = 2
 
 
 class Outcome(Enum):
@@ -169,9 +174,11 @@ class HilResults:
         started_s: when it began, seconds since 1970.
         seconds: how long it took.
         board: what the board says it is, None if it could not be opened.
+        requirements: what a board of this kind has to satisfy, None if no profile was read.
         package: the package under test, None if it could not be read.
         checks: every test, in the order in which they ran.
         measurements: every figure.
+        samples: further series behind figures, by name; see `series`.
         measured: the paced run behind latency and power, with its traces.
         rejections: what the board had to refuse.
         transfers: pushes of the package.
@@ -185,9 +192,11 @@ class HilResults:
     started_s: float
     seconds: float = 0.0
     board: BoardInfo | None = None
+    requirements: Requirements | None = None
     package: PackageFacts | None = None
     checks: tuple[Check, ...] = ()
     measurements: tuple[Measurement, ...] = ()
+    samples: tuple[tuple[str, tuple[float, ...]], ...] = ()
     measured: Measured | None = None
     rejections: tuple[Rejection, ...] = ()
     transfers: tuple[Transfer, ...] = ()
@@ -222,6 +231,12 @@ class HilResults:
         """Return the figure called ``name``, or None."""
         return next((item for item in self.measurements if item.name == name), None)
 
+    def series(self, name: str) -> tuple[float, ...]:
+        """Return the samples of the series ``name``, in the unit of its figures; may be empty."""
+        if name == LATENCY and self.measured is not None:
+            return self.measured.latency_ms
+        return dict(self.samples).get(name, ())
+
     def with_exit_status(self, exit_status: int) -> HilResults:
         """Return the same results with pytest's exit code."""
         return replace(self, exit_status=exit_status)
@@ -239,9 +254,11 @@ class HilResults:
             "exit_status": self.exit_status,
             "options": dict(self.options),
             "board": None if self.board is None else asdict(self.board),
+            "requirements": None if self.requirements is None else asdict(self.requirements),
             "package": None if self.package is None else asdict(self.package),
             "checks": [{**asdict(check), "outcome": check.outcome.value} for check in self.checks],
             "measurements": [item.to_json() for item in self.measurements],
+            "samples": {name: list(values) for name, values in self.samples},
             "rejections": [{**asdict(item), "holds": item.holds} for item in self.rejections],
             "transfers": [asdict(item) for item in self.transfers],
             "accuracy": [item.to_json() for item in self.accuracy],
@@ -264,9 +281,11 @@ class HilResults:
                 started_s=item["started_s"],
                 seconds=item["seconds"],
                 board=_board(item["board"]),
+                requirements=None if item["requirements"] is None else Requirements.from_json(item["requirements"]),
                 package=_package(item["package"]),
                 checks=tuple(Check(**{**c, "outcome": Outcome(c["outcome"])}) for c in item["checks"]),
                 measurements=tuple(Measurement.from_json(m) for m in item["measurements"]),
+                samples=tuple((str(name), tuple(map(float, v))) for name, v in item["samples"].items()),
                 measured=_measured(item["measured"]),
                 rejections=tuple(_rejection(r) for r in item["rejections"]),
                 transfers=tuple(Transfer(**t) for t in item["transfers"]),

@@ -16,6 +16,7 @@ import pytest
 from hil.plugin.stash import RECORDER, REQUEST
 
 if TYPE_CHECKING:
+    from firmware_bridge.device.profile import BoardProfile
     from firmware_bridge.host.board import Board
     from firmware_bridge.package.container import PackageFile
     from firmware_bridge.protocol.messages import Measured
@@ -33,6 +34,7 @@ __all__ = [
     "ks_installed",
     "ks_measured",
     "ks_package",
+    "ks_profile",
     "ks_record",
     "ks_request",
 ]
@@ -61,6 +63,17 @@ def ks_board(ks_request: SuiteRequest, ks_record: Recorder) -> Iterator[Board]:
     with open_board(ks_request.board, trust=trust) as board:
         ks_record.board(board.info())
         yield board
+
+
+@pytest.fixture(scope="session")
+def ks_profile(ks_board: Board, ks_request: SuiteRequest, ks_record: Recorder) -> BoardProfile:
+    """What a board of this kind has to satisfy: the profile of the kind that the board names, unless one was given."""
+    from hil.boards import profile_of
+    from hil.measurements.requirements import Requirements
+
+    profile = profile_of(ks_board.info().board, ks_request.board, ks_request.profile)
+    ks_record.requirements(Requirements.of(profile))
+    return profile
 
 
 @pytest.fixture(scope="session")
@@ -93,11 +106,17 @@ def ks_installed(ks_installation: Installation) -> Installation:
 
 
 @pytest.fixture(scope="session")
-def ks_measured(ks_board: Board, ks_installed: Installation, ks_request: SuiteRequest, ks_record: Recorder) -> Measured:
+def ks_measured(
+    ks_board: Board,
+    ks_installed: Installation,
+    ks_profile: BoardProfile,
+    ks_request: SuiteRequest,
+    ks_record: Recorder,
+) -> Measured:
     """One paced run of the active model: latencies and rails on one clock."""
     from hil.checks.install import measure
 
-    return measure(ks_board, ks_request, ks_record)
+    return measure(ks_board, ks_request, ks_profile.frame_rate_hz, ks_record)
 
 
 @pytest.fixture(scope="session")

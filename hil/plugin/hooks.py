@@ -41,6 +41,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     for name, text in _PATHS.items():
         group.addoption(f"--ks-{name}", metavar="PATH", help=text)
     group.addoption(
+        "--ks-profile", metavar="NAME|FILE.toml", help="the board's profile; by default that of the kind it names"
+    )
+    group.addoption(
         "--ks-frames", type=int, metavar="N", help="most captures to run on the board; by the link's speed if not given"
     )
     group.addoption("--ks-loop", type=int, default=600, metavar="N", help="counted frames of the paced loop (600)")
@@ -48,7 +51,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--ks-refuse", action="append", default=[], metavar="REASON=FILE",
         help="a package that the board must refuse for this reason, e.g. rollback=old.ksm; repeatable",
     )  # fmt: skip
-    for name in ("board", *_PATHS):
+    for name in ("board", "profile", *_PATHS):
         parser.addini(f"ks_{name}", f"default of --ks-{name}")
 
 
@@ -75,7 +78,8 @@ def _option(config: pytest.Config, name: str) -> str | None:
     if not default:
         return None
     # A path in an ini file is meant from that file, not from where pytest was started.
-    return default if name == "board" else str((config.inipath or config.rootpath).parent / default)
+    is_path = name in _PATHS or (name == "profile" and default.endswith(".toml"))
+    return str((config.inipath or config.rootpath).parent / default) if is_path else default
 
 
 def _request(config: pytest.Config, board: str) -> SuiteRequest:
@@ -89,7 +93,15 @@ def _request(config: pytest.Config, board: str) -> SuiteRequest:
         refuse = tuple(parse_refuse(text) for text in config.getoption("--ks-refuse"))
         frames, loop = config.getoption("--ks-frames"), config.getoption("--ks-loop")
         return SuiteRequest(
-            board, paths["package"], paths["trust"], paths["captures"], paths["results"], frames, loop, refuse=refuse
+            board,
+            paths["package"],
+            paths["trust"],
+            paths["captures"],
+            paths["results"],
+            _option(config, "profile"),
+            frames,
+            loop,
+            refuse=refuse,
         ).checked()
     except SuiteError as error:
         raise pytest.UsageError(str(error)) from error
@@ -99,8 +111,7 @@ def _recorder(request: SuiteRequest) -> Recorder:
     from hil.measurements.recorder import Recorder, event_writer
     from hil.measurements.results import HilResults
 
-    link = "serial" if request.serial else "ssh"
-    results = HilResults(request.board, link, started_s=time.time(), options=request.described())
+    results = HilResults(request.board, request.link, started_s=time.time(), options=request.described())
     return Recorder(results, request.results, event_writer())
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from hil.errors import SuiteError
 from hil.report import view
 from hil.report.model import Report
-from hil.report.published import CONTEXT, published_rows
+from hil.report.published import published_rows
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -51,9 +51,11 @@ def render_html(report: Report) -> str:
     """
     environment = environment_of("hil.report")
     environment.filters |= {name: getattr(view, name) for name in _FILTERS}
-    environment.globals |= {name: getattr(view, name) for name in _FUNCTIONS}
+    environment.globals |= {name: getattr(view, name) for name in _FUNCTIONS} | {"published_rows": published_rows}
     template = environment.get_template("page.html.j2")
-    return template.render(report=report, style=style(), published=published_rows(report), published_context=CONTEXT)
+    requirements = report.requirements
+    published = None if requirements is None else requirements.published
+    return template.render(report=report, style=style(), published=published)
 
 
 def write_html(report: Report, path: Path) -> None:

@@ -31,6 +31,7 @@ def report_json(report: Report) -> dict[str, Any]:
         "failures": list(report.failures),
         "facts": dict(report.facts),
         "notes": list(report.notes),
+        "requirements": None if report.requirements is None else asdict(report.requirements),
         "package": None if package is None else asdict(package),
         "steps": [_plain(asdict(step)) for step in report.steps],
         "measurements": [item.to_json() for item in report.measurements],

@@ -10,6 +10,7 @@ from enum import Enum
 
 from hil.measurements.accuracy import AccuracyRecord
 from hil.measurements.measurement import Measurement, Verdict
+from hil.measurements.requirements import Requirements
 from hil.measurements.results import HilResults, Outcome, PackageFacts, SuiteVerdict
 from hil.report.figures import Figure
 
@@ -167,6 +168,7 @@ class Report:
         custody: who did what.
         custody_verified: whether the chain and the log verified; None if nobody checked.
         package: facts of the package; those of ``results`` if None.
+        board: what the board has to satisfy; as ``results`` says if None.
         notes: sentences that a reader should know.
         facts: further pairs of a name and a value (seed, host, versions).
     """
@@ -186,6 +188,7 @@ class Report:
     custody: tuple[CustodyRow, ...] = ()
     custody_verified: bool | None = None
     package: PackageFacts | None = None
+    board: Requirements | None = None
     notes: tuple[str, ...] = ()
     facts: tuple[tuple[str, str], ...] = field(default=())
 
@@ -198,6 +201,11 @@ class Report:
     def package_facts(self) -> PackageFacts | None:
         """Facts of the package, given or from the run."""
         return self.package or (None if self.results is None else self.results.package)
+
+    @property
+    def requirements(self) -> Requirements | None:
+        """What the board has to satisfy, given or from the run."""
+        return self.board or (None if self.results is None else self.results.requirements)
 
     @property
     def all_accuracy(self) -> tuple[AccuracyRecord, ...]:

@@ -1,7 +1,7 @@
-"""The figures published for a module of this kind, and what a report has to show beside each.
+"""The figures that a board's maker published, and what a report has to show beside each.
 
 They are a reference to report against, never numbers that are printed as one's own: a row shows what was measured, or
-that nothing was.
+that nothing was. They come from the board's profile; a board without them has no such table.
 """
 
 from __future__ import annotations
@@ -9,15 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from hil.measurements.accuracy import AccuracyRecord
+from firmware_bridge.device.profile import Published, PublishedFigure
 from hil.report.model import Report
 
-__all__ = ["CONTEXT", "PublishedRow", "published_rows"]
+__all__ = ["WORK", "PublishedRow", "published_rows"]
 
-CONTEXT = (
-    "Published for a fusion transformer of about 3.4 G multiply-accumulates a frame at 60 frames/s; "
-    "a smaller network draws less, and its accuracy is that of other captures."
-)
+WORK = "work_macs"
+"""The name under which a profile publishes the multiply-accumulates of a frame, which are counted and not measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,34 +28,29 @@ class PublishedRow:
     origin: str = ""
 
 
-def published_rows(report: Report) -> tuple[PublishedRow, ...]:
+def published_rows(report: Report, published: Published) -> tuple[PublishedRow, ...]:
     """Return the published figures with this report's beside them."""
-    return (
-        _work(report),
-        _figure(report, "power at 60 frames/s", "6.1 W mixed, 5.6 W INT8", "power_total_60fps", 0.001, "W"),
-        _figure(report, "answer within the decision window", "80 ms", "latency_p99", 1.0, "ms (p99)"),
-        _figure(report, "frame rate", "60 frames/s", "frame_rate", 1.0, "frames/s"),
-        *_accuracy_rows(report.all_accuracy),
-    )
+    figures = (_work(report, item) if item.measurement == WORK else _figure(report, item) for item in published.figures)
+    return (*figures, *_accuracy_rows(report, published))
 
 
-def _work(report: Report) -> PublishedRow:
+def _work(report: Report, item: PublishedFigure) -> PublishedRow:
     macs = sum(row.macs for row in report.precision)
-    return PublishedRow("work a frame", "about 3.4 G MAC", f"{_giga(macs)} MAC" if macs else "", "counted")
+    return PublishedRow(item.what, item.text, f"{_giga(macs)} MAC" if macs else "", "counted")
 
 
-def _figure(report: Report, what: str, published: str, name: str, scale: float, unit: str) -> PublishedRow:
+def _figure(report: Report, item: PublishedFigure) -> PublishedRow:
     run = report.results
-    item = None if run is None else run.measurement(name)
-    if item is None or item.value != item.value:
-        return PublishedRow(what, published, "")
-    return PublishedRow(
-        what, published, f"{item.value * scale:.3g} {unit}", f"{item.source.value}, {item.basis.value}, n {item.n}"
-    )
+    found = None if run is None else run.measurement(item.measurement)
+    if found is None or found.value != found.value:
+        return PublishedRow(item.what, item.text, "")
+    value, unit = (found.value / 1e3, "W") if found.unit == "mW" else (found.value, found.unit)
+    origin = f"{found.source.value}, {found.basis.value}, n {found.n}"
+    return PublishedRow(item.what, item.text, f"{value:.3g} {unit}", origin)
 
 
-def _accuracy_rows(records: Iterable[AccuracyRecord]) -> Iterable[PublishedRow]:
-    records = tuple(records)
+def _accuracy_rows(report: Report, published: Published) -> Iterable[PublishedRow]:
+    records = report.all_accuracy
     for pool in dict.fromkeys(record.pool for record in records):
         of_pool = {record.model: record for record in records if record.pool == pool}
         parent = next((of_pool[m] for m in of_pool if m.upper().startswith(("FP32", "FLOAT"))), None)
@@ -65,20 +58,16 @@ def _accuracy_rows(records: Iterable[AccuracyRecord]) -> Iterable[PublishedRow]:
             continue
         hard = "hard" in pool.lower()
         for model, record in of_pool.items():
-            if record is not parent:
-                published = _published_gap(model, hard=hard)
-                if published:
-                    gap = f"{100 * (record.ap50 - parent.ap50):+.1f} points AP50".replace("-", "\u2212")
-                    yield PublishedRow(f"{model} against FP32, {pool}", published, gap, f"measured, n {record.frames}")
+            text = _published_gap(published, model, hard=hard)
+            if record is not parent and text:
+                gap = f"{100 * (record.ap50 - parent.ap50):+.1f} points AP50".replace("-", "\u2212")
+                yield PublishedRow(f"{model} against FP32, {pool}", text, gap, f"measured, n {record.frames}")
 
 
-def _published_gap(model: str, *, hard: bool) -> str:
+def _published_gap(published: Published, model: str, *, hard: bool) -> str:
     name = model.upper()
-    if "PTQ" in name:
-        return "4 to 7 points down out of distribution" if hard else "within 1.5 points"
-    if "QAT" in name or "MIXED" in name:
-        return "at most 5 points down" if hard else "under 1.8 points in every condition"
-    return ""
+    fitting = (row.text for row in published.accuracy if row.hard is hard and any(m in name for m in row.models))
+    return next(fitting, "")
 
 
 def _giga(macs: int) -> str:

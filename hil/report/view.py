@@ -17,9 +17,6 @@ from hil.report.charts.rails import rails_chart
 from hil.report.model import Report
 
 __all__ = [
-    "BUDGET_MW",
-    "PERIOD_MS",
-    "WINDOW_MS",
     "Chart",
     "PrecisionShare",
     "Tile",
@@ -37,10 +34,6 @@ __all__ = [
     "tiles",
     "when",
 ]
-
-WINDOW_MS = 80.0
-PERIOD_MS = 1000.0 / 60.0
-BUDGET_MW = 8000.0
 
 _HEADLINES = {
     SuiteVerdict.PASS: "Every limit holds",
@@ -97,7 +90,7 @@ def tiles(report: Report) -> list[Tile]:
     if run is not None:
         found += [
             _tile(run, "latency_p99", "Latency, p99", 1.0, "ms"),
-            _tile(run, "power_total_60fps", "Power at 60 frames/s", 0.001, "W"),
+            _tile(run, "power_total", "Power at full frame rate", 0.001, "W"),
             _tile(run, "energy_per_frame", "Energy a frame", 1.0, "mJ"),
             _tile(run, "hard_ap50_board", "Hard cases on the board", 1.0, "AP50"),
             _parity_tile(run),
@@ -173,16 +166,19 @@ def _gate_tile(report: Report) -> Tile | None:
 
 def latency_of(run: HilResults) -> str:
     """Return the latency chart's markup, or ``""`` when nothing was measured."""
-    if run.measured is None or not run.measured.latency_ms:
+    if run.requirements is None or run.measured is None or not run.measured.latency_ms:
         return ""
-    return latency_chart(run.measured.latency_ms, WINDOW_MS, PERIOD_MS)
+    return latency_chart(run.measured.latency_ms, run.requirements.window_ms, run.requirements.period_ms)
 
 
 def rails_of(run: HilResults) -> str:
     """Return the rail trace's markup, or ``""`` when there is none."""
-    if run.measured is None or not run.measured.rails or any(len(t.time_s) < 2 for t in run.measured.rails):
+    measured, requirements = run.measured, run.requirements
+    if requirements is None or measured is None or not measured.rails:
         return ""
-    return rails_chart(run.measured, BUDGET_MW)
+    if any(len(trace.time_s) < 2 for trace in measured.rails):
+        return ""
+    return rails_chart(measured, requirements.budget_mw)
 
 
 def accuracy_charts(records: Sequence[AccuracyRecord]) -> list[Chart]:

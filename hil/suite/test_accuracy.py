@@ -7,7 +7,7 @@ import numpy as np
 
 from hil.checks.board_frames import BoardFrames
 from hil.measurements.accuracy import accuracy_record
-from hil.measurements.measurement import Limit
+from hil.measurements.measurement import Better, Limit, Margin
 from hil.measurements.recorder import Recorder
 from models.evaluation.metrics import evaluate
 from models.heads import Detections
@@ -24,7 +24,9 @@ def test_hard_case_accuracy_on_the_board_is_the_hosts(ks_board_frames: BoardFram
     pool = f"{captures.name}, {n} frames" if note else captures.name
     for evaluation in (board, host):
         ks_record.accuracy(accuracy_record(evaluation, pool=pool))
-    ks_record.figure("hard_ap50_board", 100 * board.ap50, "points", n=n, note=note)
+    ks_record.figure(
+        "hard_ap50_board", 100 * board.ap50, "points", n=n, note=note, better=Better.HIGHER, margin=Margin(0.0, 1.0)
+    )
     ks_record.figure("hard_ap50_host", 100 * host.ap50, "points", n=n, note=note)
     same = sum(_equal(one, other) for one, other in zip(ks_board_frames.board, ks_board_frames.host, strict=True))
     ks_record.figure("hard_frames_identical", same / n, "1", n=n, note="share of frames with the very same detections")

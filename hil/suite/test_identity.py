@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pytest
 
+from firmware_bridge.device.profile import BoardProfile
 from firmware_bridge.device.runtime import missing_ops
 from firmware_bridge.device.runtime_info import RuntimeInfo
 from firmware_bridge.host.board import Board
@@ -13,12 +14,17 @@ from hil.checks.suite_request import SuiteRequest
 from hil.measurements.recorder import Recorder
 
 
-def test_board_names_itself_its_runtime_and_its_rails(ks_board: Board) -> None:
+def test_board_names_itself_and_its_runtime(ks_board: Board) -> None:
     info = ks_board.info()
     assert info.board, "the board does not say what kind it is"
     assert info.serial, "the board has no serial number"
     assert info.runtime.ops, f"the board's runtime {info.runtime.name} lists no operation"
-    assert info.rails, "the board reports no power rail"
+
+
+def test_board_has_the_power_rails_of_its_profile(ks_board: Board, ks_profile: BoardProfile) -> None:
+    rails = ks_board.info().rails
+    missing = [rail.label for rail in ks_profile.rails if rail.label not in rails]
+    assert not missing, f"the board reports {', '.join(rails) or 'no rail'}; its profile also has {', '.join(missing)}"
 
 
 def test_board_holds_the_trust_store_of_this_bench(ks_board: Board, ks_request: SuiteRequest) -> None:

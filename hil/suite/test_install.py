@@ -6,6 +6,7 @@ from __future__ import annotations
 from firmware_bridge.host.board import Board
 from firmware_bridge.package.container import PackageFile
 from hil.checks.install import Installation
+from hil.measurements.measurement import Better, Margin
 from hil.measurements.recorder import Recorder
 
 
@@ -38,5 +39,8 @@ def test_active_slot_is_confirmed_and_the_floor_follows(
 def test_push_of_the_package_has_a_rate(ks_installed: Installation, ks_record: Recorder) -> None:
     transfer = ks_record.results.transfers[-1]
     note = f"over {transfer.link}, {transfer.wire_bytes} bytes on the wire for {transfer.payload_bytes} of payload"
-    ks_record.figure("push_rate", transfer.rate_bytes_s / 1000, "kB/s", note=note)
+    # A push over a shared link varies far more than a loop on a board.
+    ks_record.figure(
+        "push_rate", transfer.rate_bytes_s / 1000, "kB/s", note=note, better=Better.HIGHER, margin=Margin(0.5)
+    )
     ks_record.figure("push_retries", transfer.retries, "1")

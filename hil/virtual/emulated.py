@@ -27,7 +27,7 @@ class EmulatedBoard(VirtualBoard):
         state: Path,
         *,
         ssh: bool = True,
-        profile: str = "ks100",
+        profile: str | None = None,
         runtime: str | None = None,
         serial_number: str | None = None,
         byte_error_rate: float = 0.0,
@@ -38,7 +38,7 @@ class EmulatedBoard(VirtualBoard):
         Args:
             state: its folder: empty or missing makes a factory-new board.
             ssh: whether it has an SSH server.
-            profile: kind of board.
+            profile: kind of a factory-new board, a profile's name or TOML file; the default kind if None.
             runtime: ``litert`` or ``tflite-runtime``; by default what the profile ships.
             serial_number: of a factory-new board; by default a random one.
             byte_error_rate: how many bytes of the serial line lose a bit.
@@ -47,7 +47,7 @@ class EmulatedBoard(VirtualBoard):
         Raises:
             BenchError: it does not start: no OpenSSH server, no runtime, or the folder's board runs already.
         """
-        options = ["--profile", profile]
+        options = ["--profile", profile] if profile else []
         options += [] if ssh else ["--no-ssh"]
         options += ["--runtime", runtime] if runtime else []
         options += ["--serial-number", serial_number] if serial_number else []

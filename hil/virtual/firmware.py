@@ -22,7 +22,7 @@ from firmware_bridge.agent.inference.rails import HwmonRails
 from firmware_bridge.agent.serve_command import serve_until_stopped
 from firmware_bridge.agent.service import BoardParts, BoardService
 from firmware_bridge.agent.state.storage import LocalStorage
-from firmware_bridge.device.profile import BoardProfile
+from firmware_bridge.device.profile import DEFAULT_BOARD, BoardProfile
 from firmware_bridge.device.runtime import default_runtime
 from firmware_bridge.errors import BridgeError
 from firmware_bridge.links.tty import FASTEST_BAUD
@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     options.add_argument("--tty")
     options.add_argument("--baud", type=int, default=921600)
     options.add_argument("--fastest-baud", type=int, default=FASTEST_BAUD)
-    options.add_argument("--profile", default="ks100")
+    options.add_argument("--profile", default=DEFAULT_BOARD)
     options.add_argument("--runtime")
     options.add_argument("--i2c", type=Path, help="bus of INA226 chips that a kernel driver reads; else files stand in")
     options.add_argument("--serial-number", required=True)

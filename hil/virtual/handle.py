@@ -17,15 +17,29 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from firmware_bridge.device.profile import DEFAULT_BOARD, BoardProfile, profile_text
 from firmware_bridge.errors import BenchError
 
-__all__ = ["ENDPOINTS", "LOCK", "VirtualBoard", "lock_state", "say", "serial_number"]
+__all__ = [
+    "ENDPOINTS",
+    "LOCK",
+    "PROFILE",
+    "VirtualBoard",
+    "check_kind",
+    "factory_profile",
+    "lock_state",
+    "say",
+    "serial_number",
+]
 
 ENDPOINTS = "running.json"
 """Where a running board says how it is reached, in its state's folder."""
 
 LOCK = "lock"
 """The file whose lock a running board holds, in its state's folder."""
+
+PROFILE = "profile.toml"
+"""The profile of the kind of board that it is, in its state's folder."""
 
 _STOP_S = 10.0
 _LOG = "log"
@@ -151,6 +165,38 @@ def serial_number(path: Path, wanted: str) -> str:
     if not path.exists():
         path.write_text(wanted + "\n")
     return path.read_text().strip()
+
+
+def factory_profile(state: Path, wanted: str | None) -> Path:
+    """Return a board's profile, given to it in its factory: at its first start.
+
+    Args:
+        state: the board's folder.
+        wanted: a profile's name or TOML file; by default the kind that the board is, else `DEFAULT_BOARD`.
+
+    Raises:
+        InputError: there is no such profile, or it is wrong.
+        BenchError: the board is of another kind.
+    """
+    path = state / PROFILE
+    if wanted is not None or not path.exists():
+        text = profile_text(wanted or DEFAULT_BOARD)
+        BoardProfile.parse(text, wanted or DEFAULT_BOARD)
+        if path.exists() and wanted is not None:
+            check_kind(state, wanted)
+        path.write_text(text)
+    return path
+
+
+def check_kind(state: Path, wanted: str) -> None:
+    """Check that the board in ``state`` is of the kind of the profile ``wanted``.
+
+    Raises:
+        BenchError: it is not.
+    """
+    found, other = BoardProfile.load(str(state / PROFILE)).name, BoardProfile.load(wanted).name
+    if found != other:
+        raise BenchError(f"the virtual board in {state} is a {found!r}, not a {other!r}; use another folder")
 
 
 def say(item: dict[str, object]) -> None:

@@ -15,8 +15,8 @@ from firmware_bridge.device.profile import BoardProfile, Rail
 
 __all__ = ["ADDRESSES", "SHUNT_UOHM", "Ina226", "ina226_chips"]
 
-ADDRESSES = (0x40, 0x41, 0x44, 0x45)
-"""The first four addresses that the chip's two pins choose, one a rail in the profile's order."""
+ADDRESSES = tuple(range(0x40, 0x4A))
+"""Addresses that the chip's two pins choose, one a rail in the profile's order; a bus in memory has at most ten."""
 
 SHUNT_UOHM = 20_000
 """Shunt resistor: 20 mOhm, so that 4 A, as much as the budget allows at 0.8 V twice over, are in range."""

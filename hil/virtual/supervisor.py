@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 
 from firmware_bridge.errors import BenchError, BridgeError
-from hil.virtual.handle import ENDPOINTS, LOCK, lock_state, say, serial_number
+from hil.virtual.handle import ENDPOINTS, LOCK, factory_profile, lock_state, say, serial_number
 from hil.virtual.line import PacedLine
 from hil.virtual.sshd import SshServer
 
@@ -56,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(prog="hil.virtual.emulated", description=__doc__)
     options.add_argument("--state", type=Path, required=True)
     options.add_argument("--no-ssh", action="store_true")
-    options.add_argument("--profile", default="ks100")
+    options.add_argument("--profile")
     options.add_argument("--runtime")
     options.add_argument("--serial-number")
     options.add_argument("--byte-error-rate", type=float, default=0.0)
@@ -78,6 +78,7 @@ class _Board:
         self._socket = str(self._work / "agent.sock")
         factory = options.serial_number or f"EMU-{secrets.token_hex(4).upper()}"
         self._serial_number = serial_number(self._state / "serial", factory)
+        self._profile = str(factory_profile(self._state, options.profile))
         self._line = PacedLine(_BAUD, byte_error_rate=options.byte_error_rate, seed=options.seed)
         self._ssh: SshServer | None = None
         self._agent: subprocess.Popen[bytes] | None = None
@@ -148,7 +149,7 @@ class _Board:
     def _start_agent(self) -> None:
         options = self._options
         command = [sys.executable, "-m", "hil.virtual.firmware", "--state", str(self._state), "--socket", self._socket]
-        command += ["--tty", self._line.board_tty, "--baud", str(_BAUD), "--profile", options.profile]
+        command += ["--tty", self._line.board_tty, "--baud", str(_BAUD), "--profile", self._profile]
         command += ["--serial-number", self._serial_number]
         command += ["--runtime", options.runtime] if options.runtime else []
         if self._agent is not None:

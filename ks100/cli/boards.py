@@ -96,10 +96,11 @@ def audit(board: str, since: int) -> None:
 @click.argument("board")
 def reboot(board: str) -> None:
     """Restart BOARD's agent."""
+    from firmware_bridge.host.address import BoardAddress
     from hil.boards import open_board
 
-    if board in ("emu:", "emu:?link=serial"):
-        raise UsageError("emu: is a fresh board each time; give emu:DIR to reboot one that stays")
+    if BoardAddress.parse(board).is_ephemeral:
+        raise UsageError(f"{board} is a fresh board each time; give emu:DIR or qemu:DIR to reboot one that stays")
     with open_board(board) as opened:
         opened.reboot()
     click.echo(f"{board}: restarting")

@@ -14,7 +14,8 @@ __all__ = ["command"]
 @click.command(name="emulate")
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--trust", type=click.Path(path_type=Path, dir_okay=False), help="Provision it with this trust store.")
-def command(folder: Path, trust: Path | None) -> None:
+@click.option("--board", metavar="NAME|FILE.toml", help="Kind of a factory-new board: a profile; ks100 otherwise.")
+def command(folder: Path, trust: Path | None, board: str | None) -> None:
     """Run an emulated board with its state in FOLDER, until interrupted.
 
     It runs the real agent behind a real sshd on a loopback port and a pseudo-terminal. Numerics are real; the NPU's
@@ -27,11 +28,11 @@ def command(folder: Path, trust: Path | None) -> None:
     store = None if trust is None else read_trust(trust)
     ended = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: ended.set())
-    with EmulatedBoard.start(folder) as board:
+    with EmulatedBoard.start(folder, profile=board) as running:
         if store is not None:
-            with open_board(board.ssh_url) as opened:
+            with open_board(running.ssh_url) as opened:
                 opened.provision(store.raw)
-        click.echo(f"ssh     {board.ssh_url}\nserial  {board.serial_url}")
+        click.echo(f"ssh     {running.ssh_url}\nserial  {running.serial_url}")
         click.echo(f"or      emu:{folder}    (press Ctrl-C to end)", err=True)
         try:
             ended.wait()

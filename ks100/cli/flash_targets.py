@@ -97,8 +97,7 @@ def _each_once(chosen: Sequence[tuple[str, BoardAddress]]) -> dict[str, BoardAdd
     boards: dict[str, BoardAddress] = {}
     urls: set[str] = set()
     for name, address in chosen:
-        fresh = address.url in ("emu:", "qemu:", "emu:?link=serial", "qemu:?link=serial")
-        if address.url in urls and not fresh:
+        if address.url in urls and not address.is_ephemeral:
             raise UsageError(f"{name} is given twice; a board can be flashed only once at a time")
         urls.add(address.url)
         free, count = name, 1

@@ -47,7 +47,11 @@ def command() -> None:
 @click.option("--results", type=click.Path(path_type=Path, file_okay=False), default=Path("hil"), show_default=True,
               help="Folder for results.json, junit.xml and pytest.log.")  # fmt: skip
 @click.option("--frames", type=click.IntRange(1), help="Most captures to run on the board.")
-def run(package: Path, board: str, trust: Path | None, captures: Path | None, results: Path, frames: int | None) -> int:
+@click.option("--profile", metavar="NAME|FILE.toml", help="The board's profile; that of the kind it names otherwise.")
+def run(
+    package: Path, board: str, trust: Path | None, captures: Path | None, results: Path, frames: int | None,
+    profile: str | None,
+) -> int:  # fmt: skip
     """Run the suite on a board: identity, install, latency, power, accuracy, parity, rejections.
 
     The same as: pytest --pyargs hil.suite --ks-board BOARD --ks-package PACKAGE
@@ -57,7 +61,7 @@ def run(package: Path, board: str, trust: Path | None, captures: Path | None, re
 
     with progress_bar("hil") as progress:
         found = run_suite(
-            board, package, trust_beside(package, trust), captures, results, frames=frames,
+            board, package, trust_beside(package, trust), captures, results, frames=frames, profile=profile,
             progress=lambda event: progress(event.share, event.text),
         )  # fmt: skip
     print_results(found)

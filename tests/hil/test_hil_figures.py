@@ -18,9 +18,10 @@ from hil.checks.board_session import Comparison
 from hil.checks.power import power_figures
 from hil.checks.suite_request import SuiteRequest
 from hil.errors import EvidenceError
-from hil.measurements.baseline import Change, Margin, compare, verdict_of
-from hil.measurements.measurement import Verdict
+from hil.measurements.baseline import Change, compare, verdict_of
+from hil.measurements.measurement import Better, Margin, Verdict
 from hil.measurements.quantiles import interval, quantile
+from hil.measurements.recorder import Recorder
 from models.errors import DataError
 from models.evaluation.detections import load_detections, save_detections
 from models.heads import Detections
@@ -77,8 +78,7 @@ def test_a_quantile_is_a_sample_that_the_share_does_not_exceed(values: list[floa
 def run(seed: int, median_ms: float, frames: int = 600) -> Any:
     measured = example.measured(seed, frames, median_ms)
     samples = np.array(measured.latency_ms)
-    names = {"latency_p50": 0.5, "latency_p90": 0.9, "latency_p99": 0.99}
-    figures = tuple(example.figure(name, quantile(samples, share), n=frames) for name, share in names.items())
+    figures = tuple(example.latency(share, quantile(samples, share), n=frames) for share in (0.5, 0.9, 0.99))
     return example.results(measured=measured, measurements=figures)
 
 
@@ -124,9 +124,47 @@ def test_the_bootstrap_interval_of_a_median_is_as_wide_as_the_resampled_one() ->
 
 
 def test_fewer_frames_a_second_are_worse_and_more_are_better() -> None:
-    before, slow, fast = (example.results(measurements=(example.figure("frame_rate", v, "1/s"),)) for v in (60, 40, 90))
+    before, slow, fast = (
+        example.results(measurements=(example.figure("frame_rate", v, "1/s", better=Better.HIGHER),))
+        for v in (60, 40, 90)
+    )
     assert changes(before, slow) == {"frame_rate": Change.WORSE}
     assert changes(before, fast) == {"frame_rate": Change.BETTER}
+
+
+def own(median_c: float, seed: int, better: Better = Better.LOWER) -> Any:
+    """Return a run with a measurement of a user's own: the 90 % quantile of a temperature, with its samples."""
+    drawn = median_c + np.random.default_rng(seed).normal(0, 0.5, 200)
+    recorder = Recorder(example.results(measurements=(), samples=()), None)
+    recorder.figure(
+        "case_temperature_p90", quantile(drawn, 0.9), "C", n=200, better=better, margin=Margin(0.0, 1.0),
+        quantile=0.9, series=recorder.samples("case_temperature", drawn),
+    )  # fmt: skip
+    return recorder.results
+
+
+def test_a_measurement_of_ones_own_is_compared_by_its_own_direction_margin_and_samples() -> None:
+    assert changes(own(50, 1), own(50.2, 2)) == {"case_temperature_p90": Change.SAME}
+    assert changes(own(50, 1), own(53, 2)) == {"case_temperature_p90": Change.WORSE}
+    assert changes(own(50, 1, Better.HIGHER), own(53, 2, Better.HIGHER)) == {"case_temperature_p90": Change.BETTER}
+    row = compare(own(50, 1), own(50.2, 2))[0]
+    assert row.low < row.high, "the interval comes from the measurement's own samples"
+    assert row.margin == 1.0
+
+
+def test_a_figure_that_improves_neither_way_is_not_compared() -> None:
+    with pytest.raises(EvidenceError, match="no figure in common"):
+        compare(own(50, 1, Better.NEITHER), own(53, 2, Better.NEITHER))
+
+
+def test_a_figure_whose_direction_changed_between_the_runs_is_not_compared() -> None:
+    with pytest.raises(EvidenceError, match="direction"):
+        compare(own(50, 1), own(50, 2, Better.HIGHER))
+
+
+def test_a_quantile_without_its_samples_is_refused() -> None:
+    with pytest.raises(ValueError, match="series"):
+        example.figure("p99", 1.0, quantile=0.99)
 
 
 def test_a_bootstrap_on_few_samples_is_as_wide_as_the_resampled_one_in_the_tail() -> None:

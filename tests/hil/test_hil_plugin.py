@@ -46,6 +46,7 @@ def test_without_a_board_other_tests_run_as_ever(tmp_path: Path) -> None:
         (("--ks-refuse", "nonsense=x.ksm"), "'nonsense' is not a reason"),
         (("--ks-loop", "0"), "--ks-loop and --ks-frames must be at least 1"),
         (("-n", "2"), "a board has one writer"),
+        (("--ks-board", "tcp://board"), "'tcp://board' is not a board's address"),
     ],
 )
 def test_a_wrong_request_is_one_line_and_a_usage_error(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
@@ -53,11 +54,3 @@ def test_a_wrong_request_is_one_line_and_a_usage_error(tmp_path: Path, arguments
     assert code == PYTEST_USAGE
     assert said in output
     assert "Traceback" not in output
-
-
-def test_a_wrong_address_is_an_error_and_no_failure(tmp_path: Path) -> None:
-    (tmp_path / "test_mine.py").write_text("def test_mine(ks_board):\n    pass\n")
-    code, output = run_pytest(tmp_path, "--ks-board", "tcp://board", "--ks-results", "out", "-q")
-    assert code == PYTEST_FAILED
-    assert "1 error" in output
-    assert "failed" not in output

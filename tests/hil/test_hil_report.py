@@ -86,7 +86,7 @@ def test_page_says_source_and_basis_beside_figures() -> None:
         "EMULATED · modelled · n 600",
         "EMULATED · measured",
         "Every limit holds",
-        "Beside the published module",
+        "Beside the published figures",
     ):
         assert words in text
 
@@ -94,7 +94,15 @@ def test_page_says_source_and_basis_beside_figures() -> None:
 def test_page_of_a_report_with_nothing_in_it_is_whole() -> None:
     page = Page(render_html(Report("Empty", example.STARTED_S)))
     assert page.open == []
+
+
+def test_published_figures_stand_beside_what_was_measured_or_beside_nothing() -> None:
+    requirements = example.results().requirements
+    page = Page(render_html(Report("Empty", example.STARTED_S, board=requirements)))
     assert "not measured" in page.words
+    unpublished = example.results(requirements=replace(requirements, published=None))  # type: ignore[type-var]
+    text = render_html(example.report(results=unpublished))
+    assert "published figures" not in text
 
 
 def test_page_of_a_board_that_could_not_be_opened_says_why() -> None:

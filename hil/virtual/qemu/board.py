@@ -19,10 +19,9 @@ import sys
 import threading
 from pathlib import Path
 
-from firmware_bridge.device.profile import BoardProfile
 from firmware_bridge.errors import BridgeError
 from firmware_bridge.links.tty import make_raw
-from hil.virtual.handle import ENDPOINTS, LOCK, VirtualBoard, lock_state, say, serial_number
+from hil.virtual.handle import ENDPOINTS, LOCK, VirtualBoard, factory_profile, lock_state, say, serial_number
 from hil.virtual.line import PacedLine
 from hil.virtual.qemu.image import build_image
 from hil.virtual.qemu.machine import Disks, Machine, free_port
@@ -47,20 +46,20 @@ class QemuBoard(VirtualBoard):
 
     @classmethod
     def start(
-        cls, state: Path, *, profile: str = "ks100", runtime: str | None = None, serial_number: str | None = None
+        cls, state: Path, *, profile: str | None = None, runtime: str | None = None, serial_number: str | None = None
     ) -> QemuBoard:
         """Start a board; it ends with `stop`, or by itself when this process does.
 
         Args:
             state: its folder: empty or missing makes a factory-new board.
-            profile: kind of board.
+            profile: kind of a factory-new board, a profile's name or TOML file; the default kind if None.
             runtime: ``litert`` or ``tflite-runtime``; by default what the profile ships.
             serial_number: of a factory-new board; by default a random one.
 
         Raises:
             BenchError: it does not start: a tool is missing or failed, or the folder's board runs already.
         """
-        options = ["--profile", profile]
+        options = ["--profile", profile] if profile else []
         options += ["--runtime", runtime] if runtime else []
         options += ["--serial-number", serial_number] if serial_number else []
         return cls.spawn(state, "hil.virtual.qemu.board", options)
@@ -74,7 +73,7 @@ def main(arguments: list[str]) -> int:
     """Run one board; its endpoints, or why there are none, are one JSON line on standard output."""
     options = argparse.ArgumentParser(prog="hil.virtual.qemu.board", description=__doc__)
     options.add_argument("--state", type=Path, required=True)
-    options.add_argument("--profile", default="ks100")
+    options.add_argument("--profile")
     options.add_argument("--runtime")
     options.add_argument("--serial-number")
     try:
@@ -100,6 +99,7 @@ class _Board:
         self._work.mkdir(mode=0o700)
         factory = options.serial_number or f"QEMU-{secrets.token_hex(4).upper()}"
         self._serial_number = serial_number(self._state / "serial", factory)
+        self._profile = factory_profile(self._state, options.profile)
         self._port = free_port()
         self._stop = threading.Event()
         self._cut = threading.Event()
@@ -158,10 +158,10 @@ class _Board:
         options = self._options
         keys = self._state / "ssh"
         url = login_url(keys, "root", self._port)
-        agent = {"profile": options.profile, "serial-number": self._serial_number}
+        agent = {"serial-number": self._serial_number}
         agent |= {"baud": str(_UART_BAUD), "fastest-baud": str(_UART_BAUD)}
         agent |= {"runtime": options.runtime} if options.runtime else {}
-        write_start(self._disks.start, BoardProfile.load(options.profile), agent, keys)
+        write_start(self._disks.start, self._profile, agent, keys)
         return url
 
     def _boot(self) -> None:

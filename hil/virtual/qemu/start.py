@@ -12,6 +12,7 @@ from pathlib import Path
 import firmware_bridge
 import hil
 from firmware_bridge.device.profile import BoardProfile
+from firmware_bridge.errors import InputError
 from hil.virtual.ina226 import ADDRESSES, SHUNT_UOHM
 
 __all__ = ["AGENT_TTY", "write_start"]
@@ -22,19 +23,23 @@ _VIRTUAL = ("__init__", "clock", "engine", "firmware", "ina226", "power")
 _BLOCK_BYTES = 512
 
 
-def write_start(out: Path, profile: BoardProfile, agent: Mapping[str, str], keys: Path) -> None:
+def write_start(out: Path, profile: Path, agent: Mapping[str, str], keys: Path) -> None:
     """Write the tar, padded to whole blocks of a disk.
 
     Args:
         out: where it goes.
-        profile: kind of board.
+        profile: of the kind of board, a TOML file.
         agent: further options of its agent, by name.
         keys: folder with the server's host key and the keys that may log in.
     """
-    options = {"state": "/data", "socket": "/run/ks100/agent.sock", "i2c": "/dev/i2c-0", "tty": AGENT_TTY, **agent}
+    options = {"state": "/data", "socket": "/run/ks100/agent.sock", "i2c": "/dev/i2c-0", "tty": AGENT_TTY}
+    options |= {"profile": f"/run/board/{profile.name}", **agent}
+    rails = len(BoardProfile.load(str(profile)).rails)
+    if rails > len(ADDRESSES):
+        raise InputError(f"the QEMU board has sensors for {len(ADDRESSES)} rails, and the profile has {rails}")
     settings = {
         "NOW_S": str(int(time.time())),
-        "RAIL_ADDRESSES": ",".join(f"0x{a:x}" for a in ADDRESSES[: len(profile.rails)]),
+        "RAIL_ADDRESSES": ",".join(f"0x{a:x}" for a in ADDRESSES[:rails]),
         "SHUNT_UOHM": str(SHUNT_UOHM),
         "AGENT_OPTIONS": " ".join(f"--{name} {value}" for name, value in options.items()),
     }
@@ -43,6 +48,7 @@ def write_start(out: Path, profile: BoardProfile, agent: Mapping[str, str], keys
         _add_text(tar, "settings", "".join(f"{name}='{value}'\n" for name, value in settings.items()))
         metadata = f"Metadata-Version: 2.1\nName: ks100\nVersion: {version}\n"
         _add_text(tar, f"project/ks100-{version}.dist-info/METADATA", metadata)
+        tar.add(profile, profile.name)
         tar.add(_GUEST_FILES / "sshd_config", "sshd_config")
         tar.add(_GUEST_FILES / "attach.sh", "attach")
         for name in ("host_ed25519", "authorized_keys"):
