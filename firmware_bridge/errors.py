@@ -14,6 +14,7 @@ A vendor's exception is translated where it enters (``raise ... from``) and neve
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ __all__ = [
     "BoardBusyError",
     "BoardError",
     "BridgeError",
+    "FaultKind",
     "InputError",
     "ProtocolError",
     "RejectedError",
@@ -53,8 +55,41 @@ class RejectedError(BridgeError):
         super().__init__(f"{reason.code}: {reason.text}" + (f" ({detail})" if detail else ""))
 
 
+class FaultKind(Enum):
+    """Why a board cannot do what was asked, as it crosses the link."""
+
+    STATE = "state"
+    """The request does not fit what the board holds or does now."""
+    USAGE = "usage"
+    """The request itself is wrong."""
+    STORAGE = "storage"
+    """The board's disk is full or damaged, or what it stores is."""
+    RUNTIME = "runtime"
+    """The inference runtime failed."""
+    INTERNAL = "internal"
+    """A defect of the agent; its log has the details."""
+    BUSY = "busy"
+    """Another host holds the board: only in version 1 of the messages, later ones have `Busy`."""
+    OTHER = "other"
+    """A kind that only a newer peer knows."""
+
+    @classmethod
+    def _missing_(cls, _value: object) -> FaultKind:
+        return cls.OTHER
+
+
 class BoardError(BridgeError):
-    """The board answered, and cannot do what was asked."""
+    """The board answered, and cannot do what was asked.
+
+    Attributes:
+        kind: why not.
+    """
+
+    kind = FaultKind.STATE
+
+    def __init__(self, text: str, kind: FaultKind | None = None) -> None:
+        self.kind = kind or self.kind
+        super().__init__(text)
 
 
 class BoardBusyError(BoardError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from firmware_bridge.errors import BoardError
+from firmware_bridge.errors import BoardError, FaultKind
 
 __all__ = ["DamagedError", "EngineError", "StateError", "UsageError"]
 
@@ -10,22 +10,22 @@ __all__ = ["DamagedError", "EngineError", "StateError", "UsageError"]
 class StateError(BoardError):
     """The request does not fit what the board holds or does now."""
 
-    kind = "state"
+    kind = FaultKind.STATE
 
 
 class UsageError(BoardError):
     """The request itself is wrong."""
 
-    kind = "usage"
+    kind = FaultKind.USAGE
 
 
 class DamagedError(BoardError):
     """What the board has stored is damaged."""
 
-    kind = "storage"
+    kind = FaultKind.STORAGE
 
 
 class EngineError(BoardError):
     """The inference runtime failed."""
 
-    kind = "runtime"
+    kind = FaultKind.RUNTIME

@@ -13,13 +13,14 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Protocol
 
-from firmware_bridge.errors import BoardBusyError, BoardError, BridgeError, InputError, RejectedError, TransferError
+from firmware_bridge.errors import BoardBusyError, BoardError, BridgeError, RejectedError, TransferError
 from firmware_bridge.links.link import Link, bauds_of
 from firmware_bridge.protocol import messages as m
-from firmware_bridge.protocol.codec import MAX_TEXT, MESSAGES_VERSION
+from firmware_bridge.protocol.codec import MAX_TEXT
 from firmware_bridge.protocol.connection import Connection
 from firmware_bridge.protocol.deflate import chunk_data
 from firmware_bridge.protocol.states import Role, State
+from firmware_bridge.protocol.versions import MESSAGES_VERSION, OLDEST_VERSION, common_version
 from firmware_bridge.session.base import Session
 from firmware_bridge.session.threaded import ThreadedSession
 
@@ -37,7 +38,7 @@ class BoardOperations(Protocol):
 
     Calls that change or occupy the board come one at a time, from the session that holds the lock. `info`, `trust` and
     `audit` may come from other sessions' threads at any moment. A method refuses by `RejectedError`, and fails by
-    `BoardError`; its attribute ``kind``, if it has one, becomes the kind of the `Fault`.
+    `BoardError`, whose kind becomes that of the `Fault`.
     """
 
     def info(self) -> m.BoardInfo:
@@ -225,16 +226,18 @@ class Server:
         except RejectedError as error:
             answer: m.Message = m.Refusal(error.reason.code, _line(error.detail))
         except BoardBusyError as error:
-            answer = m.Fault("busy", _line(f"{error.since_s:.0f} {error.holder}"))
+            answer = m.Busy(error.since_s, _line(error.holder))
         except BoardError as error:
-            answer = m.Fault(str(getattr(error, "kind", "state")), _line(str(error)))
-        except (InputError, BridgeError) as error:
-            answer = m.Fault("usage", _line(str(error)))
+            answer = m.Fault(error.kind, _line(str(error)))
+        except BridgeError as error:
+            answer = m.Fault(m.FaultKind.USAGE, _line(str(error)))
         except OSError as error:
-            answer = m.Fault("storage", _line(f"{error.strerror or error}: {error.filename or ''}".rstrip(": ")))
+            answer = m.Fault(
+                m.FaultKind.STORAGE, _line(f"{error.strerror or error}: {error.filename or ''}".rstrip(": "))
+            )
         except Exception as error:  # noqa: BLE001  # a fault in one request must not take the board off the line
             _log.exception("request %s failed", type(message).__name__)
-            answer = m.Fault("internal", _line(f"{type(error).__name__}: {error}"))
+            answer = m.Fault(m.FaultKind.INTERNAL, _line(f"{type(error).__name__}: {error}"))
         self._refused = isinstance(message, m.Chunk)
         return answer
 
@@ -242,7 +245,7 @@ class Server:
         if isinstance(message, m.Hello):
             return self._greet(message)
         if not self._host:
-            return m.Fault("usage", "a session begins with Hello")
+            return m.Fault(m.FaultKind.USAGE, "a session begins with Hello")
         match message:
             case m.GetInfo():
                 return self._service.info()
@@ -255,11 +258,17 @@ class Server:
                 return self._write(message)
 
     def _greet(self, hello: m.Hello) -> m.Message:
-        if hello.version < MESSAGES_VERSION:
-            return m.Fault("usage", f"this board speaks version {MESSAGES_VERSION}, the host only {hello.version}")
+        version = common_version(hello.version)
+        if version is None:
+            return m.Fault(
+                m.FaultKind.USAGE,
+                f"this board speaks versions {OLDEST_VERSION} to {MESSAGES_VERSION} of the messages, the host only "
+                f"{hello.version}; update the host's ks100",
+            )
         self._host = hello.host or "an unnamed host"
+        self._conversation.use_version(version, generation=self._generation)
         info = self._service.info()
-        return m.Welcome(MESSAGES_VERSION, info.board, info.serial)
+        return m.Welcome(version, info.board, info.serial)
 
     def _write(self, message: m.Message) -> m.Message | None:
         service = self._service
@@ -284,7 +293,7 @@ class Server:
             case m.Reboot():
                 return service.reboot()
             case _:
-                return m.Fault("usage", f"{type(message).__name__} is not a request")
+                return m.Fault(m.FaultKind.USAGE, f"{type(message).__name__} is not a request")
 
 
 def _line(text: str) -> str:

@@ -29,6 +29,7 @@ from firmware_bridge.agent.state.staging import Staging
 from firmware_bridge.agent.state.storage import Storage
 from firmware_bridge.agent.state.trust_file import TrustFile
 from firmware_bridge.errors import RejectedError
+from firmware_bridge.package.manifest import SCHEMA
 from firmware_bridge.package.reasons import RejectReason
 from firmware_bridge.package.trust import AcceptedPackage, BoardContext, VerifiedPackage, verify_head
 from firmware_bridge.protocol import messages as m
@@ -145,6 +146,7 @@ class BoardService:
             rails=self._parts.rails.labels,
             slots=tuple(_slot_info(name, record.slot(name)) for name in SLOT_NAMES),
             active=record.active,
+            package_schema=SCHEMA,
         )
 
     def trust(self) -> m.TrustState:

@@ -18,9 +18,9 @@ from firmware_bridge.host.transfer import ChunkSource, Compression, TransferProg
 from firmware_bridge.links.link import Link, bauds_of
 from firmware_bridge.package.reasons import RejectReason
 from firmware_bridge.protocol import messages as m
-from firmware_bridge.protocol.codec import MESSAGES_VERSION
 from firmware_bridge.protocol.connection import Connection, Statistics
 from firmware_bridge.protocol.states import Role
+from firmware_bridge.protocol.versions import MESSAGES_VERSION, OLDEST_VERSION
 from firmware_bridge.session.base import Session
 from firmware_bridge.session.threaded import ThreadedSession
 
@@ -68,7 +68,7 @@ class Board:
 
         Raises:
             TransferError: nobody answers as a board does.
-            BoardError: the board speaks another version.
+            BoardError: the board speaks no version of the messages that this host does.
         """
         self._clock = clock
         self._reliable = link.reliable
@@ -80,6 +80,7 @@ class Board:
         self._conversation = converse(link, connection, clock)
         try:
             self.welcome = self._ask(m.Hello(MESSAGES_VERSION, host_name), m.Welcome)
+            self._conversation.use_version(_agreed(self.welcome))
         except BaseException:
             self.close()
             raise
@@ -226,6 +227,21 @@ class Board:
         return answer
 
 
+def _agreed(welcome: m.Welcome) -> int:
+    """Return the version of the messages that the board answers in.
+
+    Raises:
+        BoardError: this host does not speak it.
+    """
+    if OLDEST_VERSION <= welcome.version <= MESSAGES_VERSION:
+        return welcome.version
+    older = "the board's agent" if welcome.version < OLDEST_VERSION else "this host's ks100"
+    raise BoardError(
+        f"{welcome.board} {welcome.serial} speaks version {welcome.version} of the messages, this host "
+        f"{OLDEST_VERSION} to {MESSAGES_VERSION}; update {older}"
+    )
+
+
 def _unexpected(answer: m.Message) -> NoReturn:
     """Raise what an answer means that is not the one asked for."""
     match answer:
@@ -235,11 +251,10 @@ def _unexpected(answer: m.Message) -> NoReturn:
             except ValueError as error:
                 raise BoardError(f"the board refuses: {answer.reason} ({answer.detail}); update this tool") from error
             raise RejectedError(reason, answer.detail)
-        case m.Fault(kind="busy"):
-            since, _, holder = answer.detail.partition(" ")
-            raise BoardBusyError(holder or "another host", float(since) if since.isdecimal() else 0.0)
+        case m.Busy():
+            raise BoardBusyError(answer.holder, answer.since_s)
         case m.Fault():
-            raise BoardError(f"the board cannot do it ({answer.kind}): {answer.detail}")
+            raise BoardError(f"the board cannot do it ({answer.kind.value}): {answer.detail}", answer.kind)
         case _:
             raise ProtocolError(f"the board answers with {type(answer).__name__}, which was not asked for")
 

@@ -14,7 +14,17 @@ from firmware_bridge.errors import InputError, RejectedError
 from firmware_bridge.package import cbor
 from firmware_bridge.package.fields import LABEL, NAME, OP, TEXT, VERSION, Fields, schema_error
 
-__all__ = ["CHUNK_BYTES", "PAYLOAD_LIMIT_BYTES", "VERDICTS", "Evidence", "Manifest", "TensorSpec", "decode", "encode"]
+__all__ = [
+    "CHUNK_BYTES",
+    "PAYLOAD_LIMIT_BYTES",
+    "SCHEMA",
+    "VERDICTS",
+    "Evidence",
+    "Manifest",
+    "TensorSpec",
+    "decode",
+    "encode",
+]
 
 CHUNK_BYTES = 16 * 1024
 """Size of each chunk but the last: 1.4 s of a 115200 baud line, and one flash erase block of common parts."""
@@ -25,7 +35,8 @@ PAYLOAD_LIMIT_BYTES = 512 * 1024 * 1024
 VERDICTS = frozenset({"PASS", "FAIL", "INCONCLUSIVE", "NONE"})
 """Verdicts of the gate; NONE: it was not run."""
 
-_SCHEMA = 1
+SCHEMA = 1
+"""Schema of the manifest that this version writes and reads."""
 _DIGEST_BYTES = 32
 _NO_DIGEST = bytes(_DIGEST_BYTES)
 _RANK_LIMIT = 8
@@ -142,7 +153,7 @@ def encode(manifest: Manifest) -> bytes:
         InputError: a field breaks the schema, so no board would read it.
     """
     document: cbor.Value = {
-        "schema": _SCHEMA,
+        "schema": SCHEMA,
         "id": manifest.package_id,
         "program": manifest.program,
         "model": manifest.model,
@@ -179,7 +190,7 @@ def decode(data: bytes) -> Manifest:
         RejectedError: CBOR, or SCHEMA with the field's name.
     """
     read = Fields(cbor.decode(data), "manifest")
-    read.uint("schema", most=_SCHEMA, least=_SCHEMA)
+    read.uint("schema", most=SCHEMA, least=SCHEMA)
     manifest = Manifest(
         package_id=read.octets("id", 16),
         program=read.text("program", NAME),

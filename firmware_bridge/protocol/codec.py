@@ -5,7 +5,9 @@ The wire form of a field follows from its type; the table `NUMBERS` and the data
 array of [name, value] pairs in ascending order of the names, and floats in a row are one byte string of IEEE 754
 doubles, little-endian. So there is no map, and exactly one encoding of each message; every other is refused.
 
-Round-trip law: ``decode(encode(m)) == m`` for every message, and ``encode(decode(b)) == b`` for every accepted ``b``.
+An array may lack fields at its end that have a default (the peer is older), and may have more than is known (it is
+newer): those are ignored. Round-trip law: ``decode(encode(m)) == m`` for every message, and ``encode(decode(b)) == b``
+for every accepted ``b`` that has all fields and no more.
 """
 
 from __future__ import annotations
@@ -15,17 +17,16 @@ import struct
 import types
 import typing
 from collections.abc import Callable
+from enum import Enum
 
 import cbor2
 
 from firmware_bridge.errors import ProtocolError
 from firmware_bridge.protocol import messages
-from firmware_bridge.protocol.messages import Message
+from firmware_bridge.protocol.messages import SINCE, Message
+from firmware_bridge.protocol.versions import MESSAGES_VERSION, OLDEST_VERSION, current_form, form_for
 
-__all__ = ["MAX_MESSAGE_BYTES", "MAX_TEXT", "MESSAGES_VERSION", "NUMBERS", "decode", "encode"]
-
-MESSAGES_VERSION = 1
-"""Version of the messages, as `messages.Hello` and `messages.Welcome` carry it."""
+__all__ = ["MAX_MESSAGE_BYTES", "MAX_TEXT", "NUMBERS", "decode", "encode"]
 
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 """Longest encoded message: ten minutes of rail samples, or a pair of 16-bit frames of 2 megapixels, fit with room."""
@@ -43,6 +44,7 @@ NUMBERS: dict[type[Message], int] = {
     messages.Welcome: 65, messages.BoardInfo: 66, messages.TrustState: 67, messages.Wanted: 68,
     messages.Installed: 69, messages.Activated: 70, messages.Confirmed: 71, messages.Inferred: 72,
     messages.Measured: 73, messages.Audit: 74, messages.Done: 75, messages.Refusal: 76, messages.Fault: 77,
+    messages.Busy: 78,
 }  # fmt: skip
 """The first item of each message on the wire; requests below 64, answers above. A number is never reused."""
 
@@ -55,21 +57,22 @@ class _MismatchError(Exception):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Form:
-    """How one type goes onto the wire and comes back."""
+    """How one type goes onto the wire, for a peer of a version, and comes back."""
 
-    wire: Callable[[object], object]
+    wire: Callable[[object, int], object]
     value: Callable[[object], object]
 
 
-def encode(message: Message) -> bytes:
-    """Return the wire form of ``message``.
+def encode(message: Message, version: int = MESSAGES_VERSION) -> bytes:
+    """Return the wire form of ``message`` for a peer that speaks ``version``.
 
     Raises:
         ProtocolError: it is larger than `MAX_MESSAGE_BYTES` once encoded, or holds what has no wire form.
     """
+    message = form_for(message, version)
     kind = type(message)
     try:
-        fields = typing.cast(list[object], _record_form(kind).wire(message))
+        fields = typing.cast(list[object], _record_form(kind).wire(message, version))
         data = cbor2.dumps([NUMBERS[kind], *fields])
     except (_MismatchError, KeyError, AttributeError, TypeError, struct.error, cbor2.CBORError) as error:
         raise ProtocolError(f"the message {kind.__name__} cannot be encoded: {error}") from error
@@ -79,7 +82,7 @@ def encode(message: Message) -> bytes:
 
 
 def decode(data: bytes) -> Message:
-    """Return the message whose one encoding is ``data``.
+    """Return the message that ``data`` encodes, in any version that this end speaks.
 
     Raises:
         ProtocolError: anything else.
@@ -94,16 +97,19 @@ def decode(data: bytes) -> Message:
         raise ProtocolError("a message is not an array that starts with its number")
     kind = _BY_NUMBER.get(item[0])
     if kind is None:
-        raise ProtocolError(f"the message number {item[0]} is not known; the peer speaks a newer version")
+        raise ProtocolError(
+            f"the message number {item[0]} is not known here; the peer's version is newer than {MESSAGES_VERSION}, or "
+            f"older than {OLDEST_VERSION}"
+        )
     try:
         message = _record_form(kind).value(item[1:])
     except _MismatchError as error:
         raise ProtocolError(f"the message {kind.__name__} does not have its form: {error}") from error
-    # One encoding only: non-minimal integers, trailing bytes, tags and unsorted names all differ here.
-    assert isinstance(message, Message)
-    if encode(message) != data:
+    # One encoding only: non-minimal integers, shorter floats and trailing bytes all differ here.
+    if cbor2.dumps(item) != data:
         raise ProtocolError(f"the message {kind.__name__} is not in its one encoding")
-    return message
+    assert isinstance(message, Message)
+    return current_form(message)
 
 
 _RECORD_FORMS: dict[type, _Form] = {}
@@ -122,16 +128,16 @@ def _scalar(kind: type, *, limit: int | None = None) -> _Form:
             raise _MismatchError("an integer beyond 64 bits")
         return item
 
-    return _Form(check, check)
+    return _Form(lambda item, _: check(item), check)
 
 
-def _as_float(item: object) -> object:
+def _as_float(item: object, _: int) -> object:
     if not isinstance(item, int | float) or isinstance(item, bool):
         raise _MismatchError(f"float expected, got {type(item).__name__}")
     return float(item)
 
 
-def _pack_floats(items: object) -> object:
+def _pack_floats(items: object, _: int) -> object:
     values = typing.cast(tuple[float, ...], items)
     return struct.pack(f"<{len(values)}d", *values)
 
@@ -142,29 +148,65 @@ def _unpack_floats(item: object) -> object:
     return struct.unpack(f"<{len(item) // 8}d", item)
 
 
-def _array(item: object, length: int | None = None) -> list[object]:
-    if type(item) is not list or len(item) > _MAX_ITEMS or (length is not None and len(item) != length):
-        raise _MismatchError(f"array of {'items' if length is None else length} expected")
+def _array(item: object, shortest: int = 0) -> list[object]:
+    if type(item) is not list or not shortest <= len(item) <= _MAX_ITEMS:
+        raise _MismatchError(f"an array of {shortest} items or more expected")
     return item
+
+
+def _plain(item: object) -> None:
+    """Refuse what no later version would put into a field either: maps, tags, integers beyond 64 bits."""
+    match item:
+        case list():
+            for part in _array(item):
+                _plain(part)
+        case bool() | float() | bytes() | str() | None:
+            return
+        case int() if -(2**63) <= item < 2**64:
+            return
+        case _:
+            raise _MismatchError(f"an unknown field of type {type(item).__name__}")
 
 
 def _tuple_form(item_form: _Form) -> _Form:
     return _Form(
-        lambda values: [item_form.wire(value) for value in typing.cast(tuple[object, ...], values)],
+        lambda values, version: [item_form.wire(value, version) for value in typing.cast(tuple[object, ...], values)],
         lambda items: tuple(item_form.value(item) for item in _array(items)),
     )
+
+
+def _enum_form(kind: type[Enum]) -> _Form:
+    text = _scalar(str, limit=MAX_TEXT)
+
+    def wire(member: object, version: int) -> object:
+        if type(member) is not kind:
+            raise _MismatchError(f"{kind.__name__} expected, got {type(member).__name__}")
+        return text.wire(member.value, version)
+
+    def value(item: object) -> object:
+        try:
+            return kind(text.value(item))
+        except ValueError as error:
+            raise _MismatchError(str(error)) from error
+
+    return _Form(wire, value)
 
 
 def _dict_form(item_form: _Form) -> _Form:
     text = _scalar(str, limit=MAX_TEXT)
 
-    def wire(values: object) -> object:
+    def wire(values: object, version: int) -> object:
         pairs = typing.cast(dict[str, object], values)
-        return [[text.wire(name), item_form.wire(pairs[name])] for name in sorted(pairs)]
+        return [[text.wire(name, version), item_form.wire(pairs[name], version)] for name in sorted(pairs)]
 
     def value(items: object) -> object:
         pairs = [_array(pair, 2) for pair in _array(items)]
-        return {text.value(name): item_form.value(item) for name, item in pairs}
+        if any(len(pair) != 2 for pair in pairs):
+            raise _MismatchError("a pair of name and value expected")
+        named = {typing.cast(str, text.value(name)): item_form.value(item) for name, item in pairs}
+        if list(named) != sorted(named) or len(named) != len(pairs):
+            raise _MismatchError("names are not in ascending order, each once")
+        return named
 
     return _Form(wire, value)
 
@@ -178,17 +220,26 @@ def _record_form(kind: type) -> _Form:
 
 def _new_record_form(kind: type) -> _Form:
     hints = typing.get_type_hints(kind)
-    names = [field.name for field in dataclasses.fields(kind)]
-    forms = [_form(hints[name]) for name in names]
+    fields = dataclasses.fields(kind)
+    forms = [_form(hints[field.name]) for field in fields]
+    shortest = sum(
+        field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING for field in fields
+    )
 
-    def wire(record: object) -> object:
+    def wire(record: object, version: int) -> object:
         if type(record) is not kind:
             raise _MismatchError(f"{kind.__name__} expected, got {type(record).__name__}")
-        return [form.wire(getattr(record, name)) for name, form in zip(names, forms, strict=True)]
+        return [
+            form.wire(getattr(record, field.name), version)
+            for field, form in zip(fields, forms, strict=True)
+            if field.metadata.get(SINCE, OLDEST_VERSION) <= version
+        ]
 
     def value(items: object) -> object:
-        fields = _array(items, len(names))
-        return kind(*(form.value(item) for form, item in zip(forms, fields, strict=True)))
+        given = _array(items, shortest)
+        for unknown in given[len(fields) :]:
+            _plain(unknown)
+        return kind(*(form.value(item) for form, item in zip(forms, given, strict=False)))
 
     return _Form(wire, value)
 
@@ -207,5 +258,7 @@ def _form(hint: object) -> _Form:
         return _scalar(str, limit=MAX_TEXT)
     if hint is float:
         return _Form(_as_float, _scalar(float).value)
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return _enum_form(hint)
     assert hint in (int, bool, bytes), f"no wire form for {hint}"
     return _scalar(typing.cast(type, hint))

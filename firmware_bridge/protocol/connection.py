@@ -33,6 +33,7 @@ from firmware_bridge.protocol.rates import BoardRate, HostRate
 from firmware_bridge.protocol.sizes import RELIABLE, SEGMENT_RANGE, UNRELIABLE, Sizes
 from firmware_bridge.protocol.states import Event, Role, State, next_state
 from firmware_bridge.protocol.stream import MessageReader, with_length
+from firmware_bridge.protocol.versions import OLDEST_VERSION
 from firmware_bridge.protocol.window import Incoming, Outgoing
 
 __all__ = ["FRAMING_VERSION", "RELIABLE", "UNRELIABLE", "Connection", "Sizes", "Statistics"]
@@ -72,6 +73,7 @@ class Connection:
         role: which end.
         session: the session's number; a board has the one of its current or last session.
         generation: how many sessions this end has begun; a board's answers belong to one of them.
+        messages_version: the version of the messages that the peer gets; `OLDEST_VERSION` until both ends have agreed.
     """
 
     def __init__(
@@ -119,6 +121,7 @@ class Connection:
         )
         self._in = Incoming(segment_bytes=segment_bytes, window_segments=self._sizes.window_bytes // segment_bytes)
         self._messages = MessageReader()
+        self.messages_version = OLDEST_VERSION
 
     # --- what the owner asks ---
 
@@ -180,7 +183,7 @@ class Connection:
         """
         if self._state not in (State.OPEN, State.IDLE, State.OPENING):
             raise self._failure or TransferError("the session is closed; open the board again")
-        return self._out.write(with_length(message))
+        return self._out.write(with_length(message, self.messages_version))
 
     def next_message(self) -> Message | None:
         """Return the next message, or None when none has arrived.

@@ -1,7 +1,8 @@
 """The messages that a host and a board exchange, as values.
 
 A request has exactly one answer, except `Chunk`, which has none unless it is refused. Every request may be
-answered by `Refusal` (a rule of trust) or `Fault` (the board cannot). Wire form: `firmware_bridge.protocol.codec`.
+answered by `Refusal` (a rule of trust), `Busy` (another host holds the board) or `Fault` (the board cannot). Wire form:
+`firmware_bridge.protocol.codec`. How a field or a message is added: `docs/protocol.md`.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from firmware_bridge.device.runtime_info import RuntimeInfo
+from firmware_bridge.errors import FaultKind
 
 __all__ = [
     "ANSWERS",
@@ -18,11 +20,13 @@ __all__ = [
     "Audit",
     "AuditEntry",
     "BoardInfo",
+    "Busy",
     "Chunk",
     "Confirm",
     "Confirmed",
     "Done",
     "Fault",
+    "FaultKind",
     "Finish",
     "GetAudit",
     "GetInfo",
@@ -45,6 +49,10 @@ __all__ = [
     "Wanted",
     "Welcome",
 ]
+
+
+SINCE = "since"
+"""Key in the metadata of a field that was added later: the version of the messages that has it first."""
 
 
 class Message:
@@ -117,7 +125,7 @@ class AuditEntry:
 
 @dataclass(frozen=True, slots=True)
 class Hello(Message):
-    """First message of a host: protocol version, who is speaking (shown to others while it holds the board)."""
+    """First message of a host: its newest version of the messages, and its name (seen by others who find it busy)."""
 
     version: int
     host: str
@@ -222,7 +230,7 @@ class Reboot(Message):
 
 @dataclass(frozen=True, slots=True)
 class Welcome(Message):
-    """Answer to `Hello`: the version both speak from now on."""
+    """Answer to `Hello`: the version that both ends use from now on."""
 
     version: int
     board: str
@@ -246,6 +254,7 @@ class BoardInfo(Message):
         rails: labels of its power rails.
         slots: its model slots.
         active: name of the active slot, or ``""``.
+        package_schema: newest schema of a package's manifest that it reads.
     """
 
     board: str
@@ -260,6 +269,7 @@ class BoardInfo(Message):
     rails: tuple[str, ...]
     slots: tuple[SlotInfo, ...]
     active: str
+    package_schema: int = field(default=1, metadata={SINCE: 2})
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,10 +370,18 @@ class Refusal(Message):
 
 @dataclass(frozen=True, slots=True)
 class Fault(Message):
-    """The board cannot do it: ``kind`` is ``busy``, ``state``, ``usage``, ``storage``, ``runtime`` or ``internal``."""
+    """The board cannot do it: why, and what exactly."""
 
-    kind: str
+    kind: FaultKind
     detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Busy(Message):
+    """Another host holds the board: for how many seconds, and who, as that host named itself."""
+
+    since_s: float
+    holder: str
 
 
 REQUESTS: tuple[type[Message], ...] = (
@@ -372,5 +390,5 @@ REQUESTS: tuple[type[Message], ...] = (
 )  # fmt: skip
 ANSWERS: tuple[type[Message], ...] = (
     Welcome, BoardInfo, TrustState, Wanted, Installed, Activated, Confirmed, Inferred, Measured, Audit, Done,
-    Refusal, Fault,
+    Refusal, Fault, Busy,
 )  # fmt: skip

@@ -14,13 +14,13 @@ __all__ = ["MessageReader", "with_length"]
 _LENGTH = struct.Struct("<I")
 
 
-def with_length(message: Message) -> bytes:
-    """Return ``message`` as it goes into the stream.
+def with_length(message: Message, version: int) -> bytes:
+    """Return ``message`` as it goes into the stream to a peer that speaks ``version``.
 
     Raises:
         ProtocolError: it is too large.
     """
-    data = codec.encode(message)
+    data = codec.encode(message, version)
     return _LENGTH.pack(len(data)) + data
 
 

@@ -68,6 +68,12 @@ class Session(ABC):
         """Whether nothing more must be written: the peer has all, or a reliable pipe has taken all."""
         return not (self._connection.unsent_bytes if self._reliable else self._connection.pending_bytes)
 
+    def use_version(self, version: int, *, generation: int | None = None) -> None:
+        """Encode for a peer that speaks this version of the messages; ``generation`` as in `send`."""
+        with self._guard:
+            if generation in (None, self._connection.generation):
+                self._connection.messages_version = version
+
     def send(self, message: Message, *, generation: int | None = None) -> int:
         """Queue ``message`` and write what the peer has credit for.
 

@@ -11,10 +11,10 @@ from firmware_bridge.errors import BoardBusyError, BoardError, RejectedError, Tr
 from firmware_bridge.links.link import Link, RatedLink, bauds_of
 from firmware_bridge.package.reasons import RejectReason
 from firmware_bridge.protocol import messages as m
-from firmware_bridge.protocol.codec import MESSAGES_VERSION
 from firmware_bridge.protocol.connection import Connection
 from firmware_bridge.protocol.frames import Frame, pack
 from firmware_bridge.protocol.states import Role
+from firmware_bridge.protocol.versions import MESSAGES_VERSION
 from firmware_bridge.session.threaded import ThreadedSession
 from hil.conformance.rules import Act, Target
 
@@ -78,7 +78,9 @@ class RawSession:
         bauds = self._link.bauds if raises_rate else ()
         connection = Connection(Role.HOST, reliable=link.reliable, session=self._number, bauds=bauds)
         self._conversation = ThreadedSession(self._link, connection, time.monotonic)
-        self.ask(m.Hello(MESSAGES_VERSION, host))
+        welcome = self.ask(m.Hello(MESSAGES_VERSION, host))
+        if isinstance(welcome, m.Welcome):
+            self._conversation.use_version(min(welcome.version, MESSAGES_VERSION))
 
     def __enter__(self) -> RawSession:
         return self
@@ -110,10 +112,10 @@ class RawSession:
                 raise TransferError(f"no answer within {_PATIENCE_S:.0f} s")
             case m.Refusal():
                 raise RejectedError(RejectReason.from_code(answer.reason), answer.detail)
-            case m.Fault(kind="busy"):
-                raise BoardBusyError(answer.detail.partition(" ")[2], 0.0)
+            case m.Busy():
+                raise BoardBusyError(answer.holder, answer.since_s)
             case m.Fault():
-                raise BoardError(answer.detail)
+                raise BoardError(answer.detail, answer.kind)
         return answer
 
     def insert(self, frame: Frame) -> None:

@@ -40,10 +40,10 @@ def info(board: str) -> None:
     from hil.boards import open_board
 
     with open_board(board) as opened:
-        found = opened.info()
+        found, version = opened.info(), opened.welcome.version
     rows = [
         ("board", f"{found.board} {found.serial}" + (" (EMULATED)" if found.emulated else "")),
-        ("agent", found.agent),
+        ("agent", f"{found.agent}, protocol {version}, package schema {found.package_schema}"),
         ("runtime", f"{found.runtime.name} {found.runtime.version}, {len(found.runtime.ops)} (op, type) pairs"),
         (
             "program",

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from firmware_bridge.agent.server import SessionEnd, SessionLock
-from firmware_bridge.errors import BoardBusyError, BoardError, RejectedError, TransferError
+from firmware_bridge.errors import BoardBusyError, BoardError, FaultKind, RejectedError, TransferError
 from firmware_bridge.host.board import Board
 from firmware_bridge.links.memory import memory_pair
 from firmware_bridge.package.reasons import RejectReason
@@ -222,13 +222,12 @@ def test_a_link_that_nobody_answers_is_closed_with_a_clear_error():
         here.write(b"x")
 
 
-def test_an_unnamed_board_kind_in_a_fault_is_kept():
+def test_the_kind_of_a_fault_crosses_the_link_as_a_value():
     service = MemoryService()
-    error = BoardError("hot")
-    error.kind = "runtime"
-    service.infer = raising(error)
-    with memory_board(service) as (board, _), pytest.raises(BoardError, match=r"\(runtime\): hot"):
+    service.infer = raising(BoardError("hot", FaultKind.RUNTIME))
+    with memory_board(service) as (board, _), pytest.raises(BoardError, match=r"\(runtime\): hot") as caught:
         board.infer({"x": np.zeros(1, np.int8)})
+    assert caught.value.kind is FaultKind.RUNTIME
 
 
 def test_info_survives_a_round_trip_with_odd_text():

@@ -20,6 +20,7 @@ STREAM = struct.pack("<I", len(codec.encode(HELLO))) + codec.encode(HELLO)
 MEANT = {
     'message Hello(1, "bench")': HELLO,
     'message Welcome(1, "ks100", "M0001")': m.Welcome(1, "ks100", "M0001"),
+    'message Busy(12.0, "bench 3")': m.Busy(12.0, "bench 3"),
     "Open(1, session, 128, 512, 4096)": Open(1, SESSION, 128, 512, 4096),
     "Opened(1, session, 128, 512, 4096)": Opened(1, SESSION, 128, 512, 4096),
     "Data(1, 0, length and message Hello)": Data(1, 0, STREAM),
