@@ -2,7 +2,7 @@
 
     emu:                              a fresh emulated board          emu:DIR?link=serial
     qemu:                             a board in QEMU                 qemu:DIR?board=NAME
-    ssh://user@host:port?identity=FILE&known_hosts=FILE&config=FILE
+    ssh://user@host:port?identity=FILE&known_hosts=FILE&config=FILE&client=openssh|paramiko
     serial:///dev/ks100/SERIAL?baud=921600&fastest=3000000
 
 Only parses; `firmware_bridge.host.open` connects.
@@ -18,6 +18,7 @@ from typing import ClassVar
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
 
 from firmware_bridge.errors import InputError
+from firmware_bridge.links.ssh import SshClient, SshServer
 from firmware_bridge.links.tty import FASTEST_BAUD
 
 __all__ = [
@@ -145,24 +146,14 @@ class QemuAddress(VirtualAddress):
 
 
 @dataclass(frozen=True, slots=True)
-class SshAddress(BoardAddress):
-    """A board on the network; what is None comes from ``config``, an OpenSSH client configuration.
+class SshAddress(SshServer, BoardAddress):
+    """A board on the network.
 
     Attributes:
-        host: name or address, or an alias of the configuration.
-        user: login name.
-        port: TCP port.
-        identity: private key file.
-        known_hosts: file of host keys.
-        config: ``~/.ssh/config`` and the system-wide one when None.
+        client: what connects; OpenSSH where it is installed when None.
     """
 
-    host: str
-    user: str | None = None
-    port: int | None = None
-    identity: Path | None = None
-    known_hosts: Path | None = None
-    config: Path | None = None
+    client: SshClient | None = None
 
     @property
     def url(self) -> str:
@@ -171,6 +162,8 @@ class SshAddress(BoardAddress):
         user = f"{quote(self.user, safe='')}@" if self.user else ""
         options = {"identity": self.identity, "known_hosts": self.known_hosts, "config": self.config}
         given = {name: str(value) for name, value in options.items() if value is not None}
+        if self.client is not None:
+            given["client"] = self.client.value
         port = f":{self.port}" if self.port is not None else ""
         return f"ssh://{user}{host}{port}" + (f"?{urlencode(given, safe='/')}" if given else "")
 
@@ -222,7 +215,13 @@ def _parse_ssh(url: str, parts: SplitResult, port: int | None, options: dict[str
     files = [options.pop(name, None) for name in ("identity", "known_hosts", "config")]
     identity, known_hosts, config = (Path(file).expanduser() if file else None for file in files)
     user = unquote(parts.username) if parts.username else None
-    return SshAddress(_host_as_written(parts), user, port, identity, known_hosts, config)
+    host, client = _host_as_written(parts), options.pop("client", None)
+    if host.startswith("-") or (user or "").startswith("-"):
+        raise InputError(f"{url!r} is not a board's address: neither user nor host begins with '-'")
+    try:
+        return SshAddress(host, user, port, identity, known_hosts, config, SshClient(client) if client else None)
+    except ValueError:
+        raise InputError(f"{url!r}: client is 'openssh' or 'paramiko', not {client!r}") from None
 
 
 def _host_as_written(parts: SplitResult) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from firmware_bridge.errors import InputError
 from firmware_bridge.host.address import BoardAddress, SerialAddress, SshAddress
 from firmware_bridge.links.link import Link
+from firmware_bridge.links.ssh import open_server
 
 __all__ = ["open_link"]
 
@@ -20,16 +21,7 @@ def open_link(address: BoardAddress | str) -> Link:
         address = BoardAddress.parse(address)
     match address:
         case SshAddress():
-            from firmware_bridge.links.ssh import open_ssh  # paramiko takes 0.2 s to import
-
-            return open_ssh(
-                address.host,
-                user=address.user,
-                port=address.port,
-                identity=address.identity,
-                known_hosts=address.known_hosts,
-                config=address.config,
-            )
+            return open_server(address, address.client)
         case SerialAddress():
             from firmware_bridge.links.serial import open_serial
 

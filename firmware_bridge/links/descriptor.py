@@ -10,7 +10,7 @@ import os
 import select
 import threading
 
-from firmware_bridge.errors import TransferError
+from firmware_bridge.errors import BridgeError, TransferError
 
 __all__ = ["DescriptorLink"]
 
@@ -63,7 +63,7 @@ class DescriptorLink:
             except OSError as error:
                 raise TransferError(f"{self._name} broke while reading: {error.strerror}") from error
         if not data:
-            raise TransferError(f"{self._name} was closed by the other end")
+            raise self._end_of_file()
         return data
 
     def write(self, data: bytes) -> None:
@@ -76,6 +76,8 @@ class DescriptorLink:
                     left = left[os.write(self._writing, left) :]
                 except BlockingIOError:
                     self._wait(self._writing, select.POLLOUT, _WRITE_POLL_S)
+                except BrokenPipeError as error:
+                    raise self._end_of_file() from error
                 except OSError as error:
                     raise TransferError(f"{self._name} broke while writing: {error.strerror}") from error
 
@@ -102,6 +104,10 @@ class DescriptorLink:
         os.write(self._wake_write, b"\0")
         with self._in_read, self._in_write:
             self._release()
+
+    def _end_of_file(self) -> BridgeError:
+        """Return what it means that the other end is closed; a subclass that knows more overrides it."""
+        return TransferError(f"{self._name} was closed by the other end")
 
     def _release(self) -> None:
         """Give the descriptors back; a subclass that owns an object around them overrides it."""

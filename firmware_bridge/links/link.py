@@ -25,6 +25,7 @@ class Link(Protocol):
 
         Raises:
             TransferError: the pipe is closed or broken.
+            BenchError: it turned out to lead nowhere: nothing has ever come, and trying again would not help.
         """
         ...
 

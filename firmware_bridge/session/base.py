@@ -11,7 +11,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
-from firmware_bridge.errors import TransferError
+from firmware_bridge.errors import BridgeError
 from firmware_bridge.protocol.connection import Connection, Statistics
 from firmware_bridge.protocol.messages import Message
 from firmware_bridge.protocol.states import State
@@ -86,6 +86,7 @@ class Session(ABC):
 
         Raises:
             TransferError: the link or the session is broken.
+            BenchError: the link leads to no board.
         """
         with self._guard:
             self._check()
@@ -115,6 +116,7 @@ class Session(ABC):
 
         Raises:
             TransferError: the link or the session is broken.
+            BenchError: the link leads to no board.
         """
         deadline_s = self._clock() + timeout_s
         with self._guard:
@@ -151,7 +153,7 @@ class Session(ABC):
         """Write what may leave, if that does not happen by itself."""
 
     @abstractmethod
-    def _fault(self) -> TransferError | None:
+    def _fault(self) -> BridgeError | None:
         """Return why the link carries nothing any more, or None; faults of the session are the connection's."""
 
     def _check(self) -> None:

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from firmware_bridge.errors import TransferError
+from firmware_bridge.errors import BenchError, BridgeError, TransferError
 from firmware_bridge.links.link import Link, RatedLink
 from firmware_bridge.protocol.connection import Connection
 from firmware_bridge.protocol.states import State
@@ -42,7 +42,7 @@ class ThreadedSession(Session):
         self._wanted = False  # there may be something to write
         self._sending = threading.Lock()  # keeps the order of what data_to_send returned
         self._stopped = False
-        self._broken: TransferError | None = None
+        self._broken: BridgeError | None = None
         self._threads = [
             threading.Thread(target=self._read_on, name=f"read {link.name}", daemon=True),
             threading.Thread(target=self._write_on, name=f"write {link.name}", daemon=True),
@@ -61,7 +61,7 @@ class ThreadedSession(Session):
         if not already and self._sending.acquire(timeout=_CLOSE_S):
             try:
                 self._write_all()
-            except TransferError:
+            except (TransferError, BenchError):
                 pass  # the peer is gone already, which is what closing is about
             finally:
                 self._sending.release()
@@ -73,7 +73,7 @@ class ThreadedSession(Session):
     def _wait(self, most_s: float) -> None:
         self._changed.wait(min(most_s, _POLL_S))
 
-    def _fault(self) -> TransferError | None:
+    def _fault(self) -> BridgeError | None:
         if self._broken is None and (self._stopped or self._connection.state is State.CLOSED):
             return TransferError(f"{self.name} is closed; open the board again")
         return self._broken
@@ -85,7 +85,7 @@ class ThreadedSession(Session):
             return
         try:
             self._write_all()
-        except TransferError as error:
+        except (TransferError, BenchError) as error:
             self._break(error)
         finally:
             self._sending.release()
@@ -116,7 +116,7 @@ class ThreadedSession(Session):
             self._link.set_baud(baud)
         self._baud = baud
 
-    def _break(self, error: TransferError) -> None:
+    def _break(self, error: BridgeError) -> None:
         with self._changed:
             if self._broken is None:
                 self._broken = error
@@ -132,7 +132,7 @@ class ThreadedSession(Session):
                         self._connection.receive_data(data, self._clock())
                         self._changed.notify_all()
                     self._want()
-        except TransferError as error:
+        except (TransferError, BenchError) as error:
             self._break(error)
 
     def _write_on(self) -> None:
@@ -144,5 +144,5 @@ class ThreadedSession(Session):
                     if not self._wanted and not self._stopped and self._broken is None:
                         self._to_write.wait(self._connection.next_timeout_s(self._clock()))
                     self._wanted = False
-        except TransferError as error:
+        except (TransferError, BenchError) as error:
             self._break(error)

@@ -1,12 +1,16 @@
-"""``ks100 agent``: put the agent on a real board, over the user's own ssh."""
+"""``ks100 agent``: put the agent on a real board, over OpenSSH as the links to boards are."""
 
 from __future__ import annotations
 
-import shutil
-import subprocess
+import shlex
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from firmware_bridge.host.address import SshAddress
 
 __all__ = ["command"]
 
@@ -27,35 +31,37 @@ def command() -> None:
 @click.option("--python", default="python3", show_default=True, help="The board's Python, 3.11 or later.")
 @click.option("--dry-run", is_flag=True, help="Print the script that would run on the board.")
 def install(host: str, wheel: Path, serial: str, delegate: str, python: str, dry_run: bool) -> None:
-    """Install or update the agent on HOST ([USER@]HOST, a user that is root), and wait until it is up."""
-    from firmware_bridge.agent.installation import Installation, install_script
-    from firmware_bridge.errors import InputError
+    """Install or update the agent on HOST, and wait until it is up.
 
-    if host.startswith("-"):
-        raise InputError(f"HOST must be [USER@]HOST; given was {host!r}")
+    HOST is [USER@]HOST or ssh://USER@HOST:PORT?identity=FILE&known_hosts=FILE&config=FILE, with a user that is root.
+    """
+    from firmware_bridge.agent.installation import Installation, install_script
+
+    address = _address(host)
     there = f"/var/tmp/{wheel.name}"  # noqa: S108 - on the board, as root, and removed again
     script = install_script(Installation(there, serial, delegate, python))
     if dry_run:
         click.echo(script, nl=False)
         return
-    _run(["scp", "-q", "--", str(wheel), f"{host}:{there}"], host)
-    _run(["ssh", "-T", "--", host, "sh -s"], host, script)
-    _run(["ssh", "-T", "--", host, f"rm -f '{there}'"], host)
-    click.echo(f"{host}: the agent is up; next: ks100 boards provision ssh://ks100@{host.rpartition('@')[2]} --trust F")
+    from firmware_bridge.links.openssh_command import OpenSsh
+    from firmware_bridge.links.openssh_remote import run_remote
+
+    address.check_files()
+    ssh = OpenSsh.find(address)
+    quoted = shlex.quote(there)
+    run_remote(ssh, f"cat > {quoted}", wheel.read_bytes(), _TIMEOUT_S)
+    run = f"sh -s; status=$?; rm -f {quoted}; exit $status"
+    run_remote(ssh, f"sh -c {shlex.quote(run)}", script.encode(), _TIMEOUT_S)
+    board = shlex.quote(replace(address, user="ks100", identity=None).url)
+    click.echo(f"{address.name}: the agent is up; next: ks100 boards provision {board} --trust F")
 
 
-def _run(arguments: list[str], host: str, script: str | None = None) -> None:
-    from firmware_bridge.errors import BenchError
+def _address(host: str) -> SshAddress:
+    from firmware_bridge.errors import InputError
+    from firmware_bridge.host.address import BoardAddress, SshAddress
+    from firmware_bridge.links.ssh import SshClient
 
-    tool = shutil.which(arguments[0])
-    if tool is None:
-        raise BenchError(f"{arguments[0]} is not installed; install it with: apt-get install openssh-client")
-    try:
-        done = subprocess.run(
-            [tool, *arguments[1:]], input=script, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
-        )
-    except subprocess.TimeoutExpired as error:
-        raise BenchError(f"{host} did not finish within {_TIMEOUT_S} s; log in and look at it") from error
-    if done.returncode != 0:
-        said = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:] or ["it said nothing"]
-        raise BenchError(f"{host}: {arguments[0]} failed with exit code {done.returncode}: {said[0]}")
+    address = BoardAddress.parse(host if "://" in host else f"ssh://{host}")
+    if not isinstance(address, SshAddress) or address.client is SshClient.PARAMIKO:
+        raise InputError(f"HOST must be [USER@]HOST or ssh://..., reached by OpenSSH; given was {host!r}")
+    return address

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from firmware_bridge.agent.installation import Installation, install_script
 from firmware_bridge.agent.serve_command import parser
 from firmware_bridge.errors import InputError
 from ks100.cli.main import main
+from tests.links.own_sshd import SSHD, OwnSshd
 
 
 def _unit(script: str) -> str:
@@ -46,27 +48,57 @@ def test_a_path_that_a_unit_would_read_otherwise_is_refused(path):
         install_script(Installation("/tmp/k.whl", serial=path))
 
 
-def _board(tmp_path, monkeypatch, ssh: str) -> None:
-    for name, text in (("scp", "exit 0"), ("ssh", ssh)):
-        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
-        (tmp_path / name).chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+_BOARD = """
+[ -f {folder}/refuse ] && {{ echo "needs root: log in as root" >&2; exit 3; }}
+echo "$SSH_ORIGINAL_COMMAND" >> {folder}/commands
+cat >> {folder}/sent
+"""
 
 
-def test_install_sends_the_script_to_the_board(tmp_path, monkeypatch, capsys):
-    wheel = tmp_path / "ks100-1-py3-none-any.whl"
-    wheel.write_bytes(b"")
-    _board(tmp_path, monkeypatch, f'cat >> {tmp_path}/sent; echo "$@" >> {tmp_path}/sent')
-    assert main(["agent", "install", "root@board", "--wheel", str(wheel)]) == 0
-    sent = (tmp_path / "sent").read_text()
-    assert "systemctl restart ks100-agent.service" in sent
-    assert "'/var/tmp/ks100-1-py3-none-any.whl[board]'" in sent or "/var/tmp/ks100-1-py3-none-any.whl[board]" in sent
-    assert "the agent is up" in capsys.readouterr().out
+@pytest.fixture
+def board(tmp_path):
+    """A real OpenSSH server that writes down what it is to run, and runs none of it."""
+    if not Path(SSHD).exists():
+        pytest.skip("no sshd: apt-get install openssh-server")
+    (tmp_path / "board.sh").write_text(_BOARD.format(folder=tmp_path))
+    server = OwnSshd(tmp_path, "/bin/false", f"ForceCommand /bin/sh {tmp_path}/board.sh\n")
+    yield server
+    server.stop()
 
 
-def test_a_board_that_refuses_is_a_board_fault_in_one_line(tmp_path, monkeypatch, capsys):
-    wheel = tmp_path / "k.whl"
-    wheel.write_bytes(b"")
-    _board(tmp_path, monkeypatch, "echo 'needs root: log in as root' >&2; exit 3")
-    assert main(["agent", "install", "me@board", "--wheel", str(wheel)]) == 3
-    assert "needs root" in capsys.readouterr().err
+def _install(board: OwnSshd, wheel: Path, more: str = "") -> int:
+    wheel.write_bytes(b"the wheel\0\n")
+    files = f"identity={board.identity}&known_hosts={board.known_hosts}&config=/dev/null"
+    return main(["agent", "install", f"ssh://{board.user}@127.0.0.1:{board.port}?{files}{more}", "--wheel", str(wheel)])
+
+
+def test_install_sends_wheel_and_script_to_the_board_by_its_address(board, tmp_path, capsys):
+    assert _install(board, tmp_path / "ks100-1-py3-none-any.whl") == 0
+    assert (tmp_path / "commands").read_text().splitlines()[0] == "cat > /var/tmp/ks100-1-py3-none-any.whl"
+    sent = (tmp_path / "sent").read_bytes()
+    script = install_script(Installation("/var/tmp/ks100-1-py3-none-any.whl"))
+    assert sent == b"the wheel\0\n" + script.encode()
+    out = capsys.readouterr().out
+    assert "the agent is up" in out
+    assert f"'ssh://ks100@127.0.0.1:{board.port}?known_hosts=" in out
+
+
+def test_a_board_that_refuses_is_a_board_fault_in_one_line(board, tmp_path, capsys):
+    (tmp_path / "refuse").touch()
+    assert _install(board, tmp_path / "k.whl") == 3
+    assert capsys.readouterr().err.splitlines() == [
+        f"ks100: ssh://{board.user}@127.0.0.1:{board.port}: cat failed with exit code 3: needs root: log in as root"
+    ]
+
+
+def test_a_login_that_fails_is_told_as_for_every_link(board, tmp_path, capsys):
+    board.write_known_hosts("other")
+    assert _install(board, tmp_path / "k.whl") == 3
+    assert "has CHANGED" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("host", ["-oProxyCommand=id", "serial:///dev/ttyS1", "ssh://b?client=paramiko", ""])
+def test_what_openssh_does_not_reach_is_no_host(tmp_path, host, capsys):
+    (tmp_path / "k.whl").touch()
+    assert main(["agent", "install", "--wheel", str(tmp_path / "k.whl"), "--", host]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1

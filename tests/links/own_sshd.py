@@ -17,7 +17,7 @@ SSHD = shutil.which("sshd") or "/usr/sbin/sshd"
 class OwnSshd:
     """Keys, configuration and process of one server; `stop` ends it."""
 
-    def __init__(self, folder: Path, subsystem: str) -> None:
+    def __init__(self, folder: Path, subsystem: str, more: str = "", *, subsystem_name: str = "ks100") -> None:
         self.folder = folder
         self.identity, self.known_hosts = folder / "id", folder / "known_hosts"
         for name in ("host", "id", "other"):
@@ -32,7 +32,7 @@ class OwnSshd:
         config.write_text(
             f"ListenAddress 127.0.0.1:{self.port}\nHostKey {folder}/host\nAuthorizedKeysFile {folder}/authorized\n"
             "PasswordAuthentication no\nKbdInteractiveAuthentication no\nUsePAM no\nStrictModes no\n"
-            f"PidFile none\nSubsystem ks100 {subsystem}\n"
+            f"PidFile none\nSubsystem {subsystem_name} {subsystem}\n{more}"
         )
         if os.geteuid() == 0:
             Path("/run/sshd").mkdir(exist_ok=True)

@@ -14,7 +14,7 @@ from firmware_bridge.links.descriptor import DescriptorLink
 from firmware_bridge.links.memory import memory_pair
 from firmware_bridge.links.serial import open_serial
 from firmware_bridge.links.socket import socket_link
-from firmware_bridge.links.ssh import open_ssh
+from firmware_bridge.links.ssh import SshClient, open_ssh
 from firmware_bridge.links.tty import tty_link
 from hil.virtual.line import PacedLine
 from tests.links.own_sshd import SSHD, OwnSshd, bridge_command
@@ -79,8 +79,10 @@ def server():
 
 
 @pytest.mark.skipif(not Path(SSHD).exists(), reason="no sshd: apt-get install openssh-server")
-class TestSshLink(LinkConformance):
-    """paramiko against a real OpenSSH server."""
+class TestOpenSshLink(LinkConformance):
+    """The system's OpenSSH client against a real OpenSSH server."""
+
+    client = SshClient.OPENSSH
 
     @pytest.fixture
     def ends(self, server):
@@ -95,8 +97,15 @@ class TestSshLink(LinkConformance):
                 port=server.port,
                 identity=server.identity,
                 known_hosts=server.known_hosts,
+                client=self.client,
             )
             board = socket_link(listener.accept()[0])
         yield host, board
         host.close()
         board.close()
+
+
+class TestParamikoLink(TestOpenSshLink):
+    """paramiko against the same server."""
+
+    client = SshClient.PARAMIKO
