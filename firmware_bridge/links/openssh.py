@@ -87,7 +87,7 @@ class OpenSshLink(DescriptorLink):
             if self._ended(_POLL_S):
                 if marker.encode() in self._said:
                     return  # logged in, and ended since: the first read says how
-                raise self._failure()
+                raise self._failure(logged_in=False)
             if remark_due and clock() - begun_s > _SAY_AFTER_S:
                 remark_due = False
                 logging.getLogger(__name__).warning(
@@ -112,8 +112,9 @@ class OpenSshLink(DescriptorLink):
         self._listener.join(_LAST_WORDS_S)  # not for ever: a proxy's program may keep the pipe open
         return True
 
-    def _failure(self) -> BridgeError:
-        return failure_of(self._ssh, self._process.returncode, self._said.decode(errors="replace"))
+    def _failure(self, *, logged_in: bool = True) -> BridgeError:
+        said = self._said.decode(errors="replace")
+        return failure_of(self._ssh, self._process.returncode, said, logged_in=logged_in)
 
     def _end_of_file(self) -> BridgeError:
         if self._ended(_END_S):

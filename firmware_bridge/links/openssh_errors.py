@@ -28,13 +28,14 @@ _BROKE = (
 _MAX_TEXT = 300
 
 
-def failure_of(ssh: OpenSsh, status: int, text: str) -> BridgeError:
+def failure_of(ssh: OpenSsh, status: int, text: str, *, logged_in: bool = True) -> BridgeError:
     """Return the error that an ``ssh`` which ended means.
 
     Args:
         ssh: what was started.
         status: its exit status.
         text: what it wrote to standard error.
+        logged_in: whether it had logged in; what ends it before is always the bench's.
     """
     name = ssh.server.name
     lines = [line.strip() for line in text.replace("\r", "\n").split("\n")]
@@ -50,7 +51,7 @@ def failure_of(ssh: OpenSsh, status: int, text: str) -> BridgeError:
             front = f"a host in front of {name}: " if _BEHIND_A_JUMP in text else ""
             return BenchError(front + meaning(ssh, match))
     said = "; ".join(lines[-2:])[:_MAX_TEXT] or f"ssh ended with status {status} and said nothing"
-    if any(line.startswith(_BROKE) for line in lines):
+    if logged_in and any(line.startswith(_BROKE) for line in lines):
         return TransferError(f"{name} broke: {said}")
     return BenchError(f"no SSH connection to {name}: {said}")
 
