@@ -41,8 +41,8 @@ def converter_int8(folded: keras.Model, calibration: CaptureSet) -> bytes:
 
 
 def edge_quantizer_int8(float_tflite: bytes, folded: keras.Model, calibration: CaptureSet) -> bytes:
-    """Quantize by ai-edge-quantizer: its static INT8 recipe and its own calibration (a moving average)."""
-    from ai_edge_quantizer import quantizer, recipe
+    """Quantize by litert-quantizer: its static INT8 recipe and its own calibration (a moving average)."""
+    from litert_quantizer import quantizer, recipe
 
     work = quantizer.Quantizer(float_tflite)
     work.load_quantization_recipe(recipe.static_wi8_ai8())

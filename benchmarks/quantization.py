@@ -1,6 +1,6 @@
 """Quantization: what each way to the integer graph costs in accuracy, on one network and the same data.
 
-``python -m benchmarks.quantization --json F``. Peers: TensorFlow's converter and ai-edge-quantizer, INT8 after training
+``python -m benchmarks.quantization --json F``. Peers: TensorFlow's converter and litert-quantizer, INT8 after training
 with their own defaults. Everything is kept in ``--work`` and resumed from there; from nothing it trains for about
 three quarters of an hour on two cores. ``--hit-uav DIR`` (the dataset's ``annotations`` and ``images``) adds real
 thermal frames.
@@ -45,7 +45,7 @@ from models.training.validate import ap50_of
 
 _SEED = 1
 _SIZES = {"train": 6000, "calibration": 128, "validation": 2000, "hard-dev": 20, "hard-holdout": 1000}
-_PEERS = ("converter INT8", "ai-edge-quantizer INT8")
+_PEERS = ("converter INT8", "litert-quantizer INT8")
 # What is published for networks of this kind, in points of AP50; printed beside what is measured here.
 _PUBLISHED_VALIDATION_GAP, _PUBLISHED_HARD_GAP, _PUBLISHED_MIXED_GAIN = 1.5, "4 to 7", 1.1
 _PARITY_FRAMES = 32

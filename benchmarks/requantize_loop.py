@@ -1,6 +1,6 @@
 """The sensitivity loop that a user would write today: requantize for each group, every frame through the interpreter.
 
-It quantizes with ai-edge-quantizer from ranges that are measured once, and runs LiteRT with its optimised kernels.
+It quantizes with litert-quantizer from ranges that are measured once, and runs LiteRT with its optimised kernels.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
 from firmware_bridge.device.graph import Graph
-from models.quant import aeq, editing
+from models.quant import quantizer
+from models.quant.fitting import fit_for_quantizing
 from models.quant.plan import Precision
-from models.quant.produce import FRAME_RANGES
+from models.quant.scales import Scales
 from models.sensitivity.groups import Group
 from models.sensitivity.losses import Reference
 from models.sensitivity.study import Study
@@ -26,22 +27,22 @@ __all__ = ["requantize_loop"]
 
 def requantize_loop(study: Study, pool: str, frames: Sequence[int], groups: Sequence[Group]) -> list[float]:
     """Return each group's mean divergence, alone in INT8, as the real graphs give it."""
-    fitted = editing.fit_for_quantizing(study.float_tflite)
+    fitted = fit_for_quantizing(study.float_tflite)
     graph = Graph.parse(fitted)
-    ranges = study.ranges.complete(graph, FRAME_RANGES).tensors
+    ranges = {name: (span.low, span.high) for name, span in study.ranges.complete(graph).tensors.items()}
     feeds = [feed_of(study.pools[pool], [frame]) for frame in frames]
     reference = Reference(_stacked(_run(study.float_tflite, feeds)))
     found = []
     for group in groups:
         inside = set(group.ops)
         assignments = [
-            aeq.Assignment(
+            quantizer.Assignment(
                 tuple(graph.tensors[i].name for i in op.outputs),
                 Precision.INT8 if op.index in inside else Precision.FP32,
             )
             for op in graph.ops
         ]
-        made = aeq.quantize(fitted, assignments, ranges, integer_inputs=False)
+        made = quantizer.quantize(fitted, assignments, Scales(ranges, {}))
         found.append(float(reference.divergence(_stacked(_run(made, feeds))).mean()))
     return found
 

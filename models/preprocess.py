@@ -18,6 +18,7 @@ from models.captures import Capture, CaptureSet, TruthObject
 
 __all__ = [
     "MISSING_VALUE",
+    "UNIT_RANGE",
     "Batch",
     "FrameTransform",
     "agc",
@@ -119,6 +120,10 @@ def batch(capture_set: CaptureSet, indices: Sequence[int], height: int, width: i
         eo[row], lwir[row, :, :, 0], transform = network_frames(capture_set, int(index), height, width)
         transforms.append(transform)
     return Batch(eo, lwir, tuple(transforms))
+
+
+UNIT_RANGE = (0.0, 1.0)
+"""What `to_unit` gives. An INT8 input of this range is exactly the 8-bit frame minus 128 (scale 1/255)."""
 
 
 def to_unit(values: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -132,9 +132,10 @@ def _finish(
 ) -> GraphSummary:
     from firmware_bridge.device.graph import Graph
     from models.errors import QuantizationError
+    from models.quant.fitting import fit_for_quantizing
     from models.quant.lint import lint
 
-    report = lint(Graph.parse(model), plan, source=Graph.parse(source), allow_float=allow_float)
+    report = lint(Graph.parse(model), plan, source=Graph.parse(fit_for_quantizing(source)), allow_float=allow_float)
     if not report.clean:
         raise QuantizationError(
             f"the graph is not what the plan asks for: {report.problems[0]} ({len(report.problems)})"

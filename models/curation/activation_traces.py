@@ -16,8 +16,8 @@ from firmware_bridge.errors import InputError
 from models.captures import Capture, CaptureSet
 from models.errors import DataError
 from models.quant.activation_tap import Probe
-from models.quant.editing import fit_for_quantizing
 from models.quant.feeds import samples_of
+from models.quant.fitting import fit_for_quantizing
 from models.quant.layer_names import tensor_names
 from models.quant.ranges import FIXED
 

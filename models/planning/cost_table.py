@@ -13,7 +13,7 @@ from firmware_bridge.device.cost import GraphCost, cost
 from firmware_bridge.device.graph import Graph, GraphOp
 from firmware_bridge.device.profile import BoardProfile
 from firmware_bridge.device.runtime import op_table
-from models.quant import aeq
+from models.quant import quantizer
 from models.quant.plan import Precision
 from models.quant.retype import retyped
 from models.sensitivity.groups import Group, groups_of
@@ -121,7 +121,7 @@ def _choices(
 def _legal(group: Group, precision: Precision, graph: Graph, profile: BoardProfile, runs: frozenset[str]) -> bool:
     ops = [graph.ops[index] for index in group.ops]
     pairs = {f"{op.op}:{precision.op_dtype}" for op in ops}
-    written = not precision.integer or {op.op for op in ops} <= aeq.supported_ops(precision)
+    written = not precision.integer or {op.op for op in ops} <= quantizer.supported_ops(precision)
     return written and pairs <= runs and pairs <= profile.npu_ops
 
 

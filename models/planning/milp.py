@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,10 @@ from models.errors import ModelsError
 from models.planning.cost_table import CHOICES, CostTable
 from models.planning.loss_table import LossTable
 from models.quant.plan import Precision
+
+_INPUT_CONVERSIONS = frozenset(
+    {(Precision.INT16, Precision.INT8), (Precision.INT16, Precision.FP32), (Precision.INT8, Precision.FP32)}
+)
 
 __all__ = ["Budget", "Chosen", "PrecisionMilp"]
 
@@ -72,7 +77,7 @@ class PrecisionMilp:
         start = len(self._x)
         for number, boundary in enumerate(costs.boundaries):
             for pair in boundary.prices:
-                if boundary.source >= 0 or pair[0] is Precision.INT8:
+                if boundary.source >= 0 or pair in _INPUT_CONVERSIONS:
                     self._y[number, *pair] = start + len(self._y)
         start += len(self._y)
         self._z = {number: start + number for number in range(len(losses.pairs))}
@@ -164,14 +169,12 @@ class PrecisionMilp:
         rows = []
         for (number, written, read), at in self._y.items():
             boundary = self._costs.boundaries[number]
-            for reader in boundary.readers:
-                if (reader, read) not in self._x:
-                    continue
-                row = {at: 1.0, self._x[reader, read]: -1.0}
-                if boundary.source < 0:  # a frame is written in INT8, whatever is chosen
-                    rows.append(_Row(row, 0.0, np.inf))
-                elif (boundary.source, written) in self._x:
-                    rows.append(_Row({**row, self._x[boundary.source, written]: -1.0}, -1.0, np.inf))
+            # An input has the type of that reader which wants most bits.
+            sources = (boundary.source,) if boundary.source >= 0 else boundary.readers
+            for source, reader in product(sources, boundary.readers):
+                if source != reader and (reader, read) in self._x and (source, written) in self._x:
+                    row = {at: 1.0, self._x[reader, read]: -1.0, self._x[source, written]: -1.0}
+                    rows.append(_Row(row, -1.0, np.inf))
         return rows
 
     def _pairs(self) -> list[_Row]:

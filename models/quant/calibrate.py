@@ -3,7 +3,7 @@
 Owns: running the graph over the samples and keeping, for every activation, its extremes and (for the clipping
 methods) one histogram a condition category. `models.quant.clipping` chooses the ends. Weights need no calibration.
 
-Unlike the moving average of ai-edge-quantizer's own calibration, nothing here depends on the samples' order, and
+Unlike the moving average of litert-quantizer's own calibration, nothing here depends on the samples' order, and
 rare conditions weigh as much as they are asked to.
 """
 
@@ -21,9 +21,11 @@ from firmware_bridge.device.graph import Graph
 from firmware_bridge.errors import InputError
 from models.captures import CaptureSet
 from models.errors import DataError
-from models.quant import clipping, editing
+from models.preprocess import UNIT_RANGE
+from models.quant import clipping
 from models.quant.activation_tap import Probe
-from models.quant.feeds import Sample, samples_of
+from models.quant.feeds import CaptureSamples, Sample, samples_of
+from models.quant.fitting import fit_for_quantizing
 from models.quant.ranges import FIXED, Ranges, TensorRange
 
 __all__ = ["CalibrationMethod", "calibrate", "calibrate_each"]
@@ -87,7 +89,7 @@ def calibrate_each(
     """
     try:
         Graph.parse(float_tflite)
-        probe = Probe(editing.fit_for_quantizing(float_tflite))
+        probe = Probe(fit_for_quantizing(float_tflite))
     except InputError as error:
         raise DataError(f"the float graph cannot be read: {error}") from error
     samples = samples_of(captures, probe.graph)
@@ -101,6 +103,8 @@ def calibrate_each(
     for method in methods:
         ranges = {name: _range(name, seen, method) for name, seen in found.items()}
         _fix(probe.graph, ranges)
+        if isinstance(samples, CaptureSamples):
+            ranges |= {probe.graph.tensors[t.index].name: TensorRange.plain(*UNIT_RANGE) for t in probe.graph.inputs}
         chosen[method] = Ranges(ranges, f"{method.value} over {len(samples)} samples", data)
     return chosen
 

@@ -17,16 +17,16 @@ from numpy.typing import NDArray
 
 from firmware_bridge.device.graph import Graph, GraphOp
 from models.captures import CaptureSet
-from models.quant import editing
+from models.quant import editing, grid
 from models.quant.activation_tap import Probe
 from models.quant.feeds import Sample, evenly, samples_of
+from models.quant.fitting import fit_for_quantizing
 from models.quant.plan import Precision
 from models.quant.ranges import Ranges, TensorRange
 
 __all__ = ["correct_biases"]
 
 _CORRECTED = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D"})
-_STEPS_8, _HALF_STEPS_16 = 255.0, 32767.0
 
 
 @dataclass
@@ -58,7 +58,7 @@ def correct_biases(
     Raises:
         DataError: the samples do not fit.
     """
-    data = editing.fit_for_quantizing(float_tflite)
+    data = fit_for_quantizing(float_tflite)
     graph = Graph.parse(data)
     model = editing.read_model(data)
     tensors = model.subgraphs[0].tensors
@@ -112,19 +112,13 @@ def _means(
 
 
 def _on_grid(value: NDArray[np.float32], span: TensorRange, precision: Precision) -> NDArray[np.float32]:
-    if precision is Precision.INT16:
-        step = max(abs(span.full_low), abs(span.full_high)) / _HALF_STEPS_16
-        return np.asarray(np.rint(value / step) * step, np.float32)
-    step = (span.high - span.low) / _STEPS_8
-    zero = np.rint(span.low / step)
-    return np.asarray((np.clip(np.rint(value / step), zero, zero + _STEPS_8)) * step, np.float32)
+    ends = (span.full_low, span.full_high) if precision is Precision.INT16 else (span.low, span.high)
+    return grid.on_grid(value, grid.activation_grid(*ends, precision))
 
 
 def _shift(kernel: NDArray[np.float64], mean: _Mean, *, depthwise: bool) -> NDArray[np.float64]:
     """Return the mean error by output channel; kernels are [out, h, w, in], or [1, h, w, out] if depthwise."""
-    axes = (0, 1, 2) if depthwise else (1, 2, 3)
-    step = np.maximum(np.abs(kernel).max(axes, keepdims=True), 1e-12) / 127.0
-    rounded = np.rint(kernel / step) * step
+    rounded = grid.weights_on_grid(kernel, grid.weight_bounds(kernel, 3 if depthwise else 0))
     if depthwise:
         multiplier = kernel.shape[-1] // mean.plain.size
         plain_mean, rounded_mean = (np.repeat(part, multiplier) for part in (mean.plain, mean.rounded))

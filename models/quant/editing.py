@@ -1,7 +1,7 @@
-"""Editing a .tflite through its object form: what both directions of a conversion need done by hand.
+"""Editing a .tflite through its object form.
 
-Owns: making a foreign float graph fit for quantizing (names, signature, fp16 weights), and making a produced graph's
-outputs integer. Every edit gives the same bytes for the same bytes. Knows nothing of plans or ranges.
+Owns: reading and writing that form, and its small parts. Every edit gives the same bytes for the same bytes. Knows
+nothing of plans or ranges.
 """
 
 from __future__ import annotations
@@ -10,27 +10,58 @@ from typing import Any
 
 import numpy as np
 
-from models.errors import QuantizationError
-
-__all__ = ["add_constant", "fit_for_quantizing", "integer_outputs", "read_model", "remove_ops", "write_model"]
-
-_SIGNATURE = "serving_default"
+__all__ = [
+    "add_constant",
+    "add_dequantize",
+    "old_operator_codes",
+    "operator_names",
+    "read_model",
+    "remove_ops",
+    "tensor_type",
+    "text",
+    "write_model",
+]
 
 
 def read_model(data: bytes) -> Any:
     """Return the object form (the schema's ``ModelT``) of a graph that `Graph.parse` accepts.
 
     Constants that the file keeps behind its FlatBuffer, as the quantizer writes them, are taken in: `write_model`
-    would lose them.
+    would lose them. Operator codes stand in both fields, whichever one the file used.
     """
-    from ai_edge_litert import schema_py_generated as schema
-
-    model = schema.ModelT.InitFromPackedBuf(bytearray(data), 0)
+    model = _object_form(data)
     for buffer in model.buffers:
         if buffer.offset > 1:
             buffer.data = np.frombuffer(data, np.uint8, buffer.size, buffer.offset)
         buffer.offset = buffer.size = 0
+    for code in model.operatorCodes:
+        code.builtinCode, code.deprecatedBuiltinCode = _both_fields(code)
     return model
+
+
+def old_operator_codes(data: bytes) -> bool:
+    """Tell whether a file has an operator in only one of its two fields, as converters before 2020 wrote it.
+
+    The schema's rule is to take the larger of the two; readers that take the newer one see ADD (0) everywhere.
+    """
+    codes = _object_form(data).operatorCodes
+    return any((code.builtinCode, code.deprecatedBuiltinCode) != _both_fields(code) for code in codes)
+
+
+def _object_form(data: bytes) -> Any:
+    from ai_edge_litert import schema_py_generated as schema
+
+    return schema.ModelT.InitFromPackedBuf(bytearray(data), 0)
+
+
+def _both_fields(code: Any) -> tuple[int, int]:
+    """Return the operator in the newer field, and in the older one, which ends at 127."""
+    value = max(code.builtinCode, code.deprecatedBuiltinCode)
+    return value, min(value, _LARGEST_OLD_CODE)
+
+
+# The schema's PLACEHOLDER_FOR_GREATER_OP_CODES.
+_LARGEST_OLD_CODE = 127
 
 
 def write_model(model: Any) -> bytes:
@@ -42,110 +73,22 @@ def write_model(model: Any) -> bytes:
     return bytes(builder.Output())
 
 
-def fit_for_quantizing(data: bytes) -> bytes:
-    """Return an equal float graph with a signature, distinct tensor names and 32-bit weights.
-
-    Graphs from elsewhere often lack the first, and keep 16-bit float weights behind DEQUANTIZE, which the quantizer
-    does not look through. A graph that needs nothing comes back as it was.
-
-    Raises:
-        QuantizationError: a weight behind DEQUANTIZE cannot be unfolded.
-    """
-    model = read_model(data)
-    changed = [_unfold_weights(model), _name_tensors(model), _sign(model)]
-    return write_model(model) if any(changed) else data
-
-
-def _unfold_weights(model: Any) -> bool:
-    """Replace DEQUANTIZE of a 16-bit constant by a 32-bit constant."""
-    subgraph, codes = model.subgraphs[0], _codes(model)
-    folded = []
-    for position, op in enumerate(subgraph.operators):
-        source = subgraph.tensors[op.inputs[0]] if codes[op.opcodeIndex] == "DEQUANTIZE" else None
-        stored = None if source is None else model.buffers[source.buffer].data
-        if source is None or stored is None or source.type != _tensor_type("FLOAT16"):
-            continue
-        if len(stored) % 2:
-            raise QuantizationError(f"the 16-bit weights {_text(source.name)!r} have an odd number of bytes")
-        target = subgraph.tensors[op.outputs[0]]
-        target.buffer = add_constant(model, np.frombuffer(bytes(stored), np.float16).astype(np.float32))
-        folded.append(position)
-    remove_ops(subgraph, folded)
-    return bool(folded)
-
-
-def _name_tensors(model: Any) -> bool:
-    """Give every tensor a name of its own: the quantizer keys ranges by it."""
-    seen: set[str] = set()
-    changed = False
-    for index, tensor in enumerate(model.subgraphs[0].tensors):
-        name = _text(tensor.name) or f"tensor_{index}"
-        if name in seen:
-            name = f"{name}#{index}"
-        if name != _text(tensor.name):
-            tensor.name, changed = name, True
-        seen.add(name)
-    return changed
-
-
-def _sign(model: Any) -> bool:
-    """Add a signature that names inputs and outputs by their tensors, if there is none."""
-    from ai_edge_litert import schema_py_generated as schema
-
-    if model.signatureDefs:
-        return False
-    subgraph, signature = model.subgraphs[0], schema.SignatureDefT()
-    signature.signatureKey, signature.subgraphIndex = _SIGNATURE, 0
-    signature.inputs = [_entry(schema, subgraph, index) for index in subgraph.inputs]
-    signature.outputs = [_entry(schema, subgraph, index) for index in subgraph.outputs]
-    model.signatureDefs = [signature]
-    return True
-
-
-def _entry(schema: Any, subgraph: Any, index: int) -> Any:
-    entry = schema.TensorMapT()
-    entry.name, entry.tensorIndex = _text(subgraph.tensors[index].name).replace(":", "_"), int(index)
-    return entry
-
-
-def integer_outputs(data: bytes) -> bytes:
-    """Return the graph with each DEQUANTIZE at its end removed, so that outputs are the integers themselves.
-
-    All constants stand inside the FlatBuffer then.
-    """
-    model = read_model(data)
-    subgraph, codes = model.subgraphs[0], _codes(model)
-    outputs = {int(index) for index in subgraph.outputs}
-    consumed = {int(index) for op in subgraph.operators for index in op.inputs}
-    replaced: dict[int, int] = {}
-    removed = []
-    for position, op in enumerate(subgraph.operators):
-        if codes[op.opcodeIndex] == "DEQUANTIZE" and int(op.outputs[0]) in outputs - consumed:
-            replaced[int(op.outputs[0])] = int(op.inputs[0])
-            removed.append(position)
-    remove_ops(subgraph, removed)
-    subgraph.outputs = np.array([replaced.get(int(i), int(i)) for i in subgraph.outputs], np.int32)
-    for signature in model.signatureDefs or []:
-        for entry in signature.outputs:
-            entry.tensorIndex = replaced.get(entry.tensorIndex, entry.tensorIndex)
-    return write_model(model)
-
-
 def remove_ops(subgraph: Any, positions: list[int]) -> None:
     """Remove the operations at ``positions`` from a subgraph's object form."""
     gone = set(positions)
     subgraph.operators = [op for index, op in enumerate(subgraph.operators) if index not in gone]
 
 
-def _codes(model: Any) -> list[str]:
-    """Return the name of each operator code."""
+def operator_names(model: Any) -> list[str]:
+    """Return the name of each operator code, by its index."""
     from ai_edge_litert import schema_py_generated as schema
 
     names = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
     return [names[max(code.builtinCode, code.deprecatedBuiltinCode)] for code in model.operatorCodes]
 
 
-def _tensor_type(name: str) -> int:
+def tensor_type(name: str) -> int:
+    """Return the schema's number of an element type, e.g. ``FLOAT32``."""
     from ai_edge_litert import schema_py_generated as schema
 
     return int(getattr(schema.TensorType, name))
@@ -161,5 +104,37 @@ def add_constant(model: Any, values: Any) -> int:
     return len(model.buffers) - 1
 
 
-def _text(name: bytes | str | None) -> str:
+def add_dequantize(model: Any, source: int, target: int) -> Any:
+    """Return a DEQUANTIZE from tensor ``source`` to tensor ``target``, to be put among the operations."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    operator = schema.OperatorT()
+    operator.opcodeIndex, operator.inputs, operator.outputs = _dequantize_code(model), [source], [target]
+    operator.builtinOptionsType = schema.BuiltinOptions.DequantizeOptions
+    operator.builtinOptions = schema.DequantizeOptionsT()
+    return operator
+
+
+def _dequantize_code(model: Any) -> int:
+    """Return the index of DEQUANTIZE among the operator codes, adding it if it is not there."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    wanted = schema.BuiltinOperator.DEQUANTIZE
+    for index, code in enumerate(model.operatorCodes):
+        if code.builtinCode == wanted:
+            code.version = max(code.version, _INT8_VERSION)
+            return index
+    code = schema.OperatorCodeT()
+    code.builtinCode = code.deprecatedBuiltinCode = wanted
+    code.version = _INT8_VERSION
+    model.operatorCodes.append(code)
+    return len(model.operatorCodes) - 1
+
+
+# DEQUANTIZE reads INT8 since its second version (TFLite's op_version.cc).
+_INT8_VERSION = 2
+
+
+def text(name: bytes | str | None) -> str:
+    """Return a name of the object form as text."""
     return name.decode() if isinstance(name, bytes) else name or ""

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from firmware_bridge.device.graph import Graph, GraphOp
 from models.quant import editing
+from models.quant.fitting import fit_for_quantizing
 
 __all__ = ["equalize"]
 
@@ -46,7 +47,7 @@ def equalize(float_tflite: bytes) -> bytes:
     Args:
         float_tflite: the float graph.
     """
-    data = editing.fit_for_quantizing(float_tflite)
+    data = fit_for_quantizing(float_tflite)
     graph, model = Graph.parse(data), editing.read_model(data)
     sides: dict[int, _Side] = {}
     pairs = [

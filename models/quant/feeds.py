@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware_bridge.device.graph import Graph
+from firmware_bridge.device.graph import Graph, GraphTensor
 from models import preprocess
 from models.captures import CaptureSet
 from models.errors import DataError
@@ -26,17 +26,17 @@ class Sample:
     """One feed of a float graph.
 
     Attributes:
-        feed: float32 inputs by signature name, of the graph's shapes.
+        feed: inputs by signature name, of the graph's shapes and types.
         groups: the condition categories it belongs to, e.g. ``thermal=crossover``.
     """
 
-    feed: Mapping[str, NDArray[np.float32]]
+    feed: Mapping[str, NDArray[Any]]
     groups: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class CaptureSamples(Sequence[Sample]):
-    """The captures of a set as samples for a graph, made when they are asked for."""
+    """The captures of a set as samples for a graph, made when they are needed; each frame is in `UNIT_RANGE`."""
 
     captures: CaptureSet
     height: int
@@ -65,36 +65,63 @@ def samples_of(captures: CaptureSet | Sequence[Sample], graph: Graph) -> Sequenc
     """Return samples that fit ``graph``.
 
     Args:
-        captures: a capture set, for a graph with inputs ``eo`` and/or ``lwir``; or samples, which are checked.
+        captures: a capture set, for a graph with inputs ``eo`` and/or ``lwir``; or samples, which are checked and
+            come back in the types of the graph's inputs.
         graph: the float graph.
 
     Raises:
-        DataError: there are none, or they do not fit the graph's inputs, or hold values that are not finite.
+        DataError: there are none, or they do not fit the graph's inputs, or hold values that are not finite or that
+            an input's type cannot hold.
     """
     if len(captures) == 0:
         raise DataError("there are no samples to run the graph on; give at least one")
     if not isinstance(captures, CaptureSet):
-        for sample in captures:
-            _check(sample, graph)
-        return captures
+        return [_typed(sample, graph) for sample in captures]
     names = tuple(tensor.name for tensor in graph.inputs)
-    if not set(names) <= {INPUT_EO, INPUT_LWIR} or any(len(tensor.shape) != 4 for tensor in graph.inputs):
+    frames = all(len(tensor.shape) == 4 and tensor.dtype == "float32" for tensor in graph.inputs)
+    if not frames or not set(names) <= {INPUT_EO, INPUT_LWIR}:
         raise DataError(f"captures feed the inputs eo and lwir; the graph's are {', '.join(names)}")
     _, height, width, _ = graph.inputs[0].shape
     return CaptureSamples(captures, height, width, names)
 
 
-def _check(sample: Sample, graph: Graph) -> None:
-    for tensor in graph.inputs:
-        value = sample.feed.get(tensor.name)
-        if value is None or value.shape != tensor.shape:
-            found = "missing" if value is None else f"of shape {list(value.shape)}"
-            raise DataError(f"a sample's input {tensor.name!r} is {found}; it must be {list(tensor.shape)}")
-        if not np.isfinite(value).all():
-            raise DataError(f"a sample's input {tensor.name!r} holds NaN or infinity; remove it")
+def _typed(sample: Sample, graph: Graph) -> Sample:
+    """Return a sample with each input in the graph's own type; what is not an input is left out."""
+    return Sample(
+        {tensor.name: _as_input(sample.feed.get(tensor.name), tensor) for tensor in graph.inputs}, sample.groups
+    )
 
 
-def quantized(feed: Mapping[str, NDArray[np.float32]], graph: Graph) -> dict[str, NDArray[Any]]:
+def _as_input(value: NDArray[Any] | None, tensor: GraphTensor) -> NDArray[Any]:
+    if value is None or value.shape != tensor.shape:
+        found = "missing" if value is None else f"of shape {list(value.shape)}"
+        raise DataError(f"a sample's input {tensor.name!r} is {found}; it must be {list(tensor.shape)}")
+    if value.dtype == tensor.dtype and value.dtype.kind != "f":
+        return value
+    if tensor.dtype not in _INPUT_TYPES:
+        raise DataError(
+            f"the graph's input {tensor.name!r} is {tensor.dtype}, which samples cannot feed; export the graph with a"
+            f" float input (supported are {', '.join(sorted(_INPUT_TYPES))})"
+        )
+    if not np.isfinite(value).all():
+        raise DataError(f"a sample's input {tensor.name!r} holds NaN or infinity; remove it")
+    with np.errstate(over="ignore"):
+        held = value.astype(tensor.dtype)
+    if tensor.dtype != "float32" and not np.array_equal(held.astype(np.float64), value.astype(np.float64)):
+        raise DataError(
+            f"a sample's input {tensor.name!r} holds {value.dtype} values that {tensor.dtype}, the type of this input,"
+            f" cannot; write the array as {tensor.dtype}"
+        )
+    if not np.isfinite(held).all():
+        raise DataError(f"a sample's input {tensor.name!r} holds values beyond 32-bit floats; scale it")
+    return held
+
+
+# Types of inputs that samples can have; indices and masks stay what they are, floats are quantized.
+_INPUT_TYPES = frozenset({"float32", "int32", "int64", "uint8", "int8", "bool"})
+
+
+def quantized(feed: Mapping[str, NDArray[Any]], graph: Graph) -> dict[str, NDArray[Any]]:
     """Return a feed of floats as the inputs that ``graph`` takes."""
     return {tensor.name: tensor.quantize(feed[tensor.name]) for tensor in graph.inputs}
 

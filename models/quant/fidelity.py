@@ -65,7 +65,7 @@ def fidelity(
     plain, integer = runtime.load(float_tflite, Kernels.OPTIMISED), runtime.load(produced, kernels)
     pairs: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {tensor.name: [] for tensor in plain.graph.outputs}
     for sample in evenly(samples_of(captures, plain.graph), limit):
-        expected = plain.run({name: np.asarray(value, np.float32) for name, value in sample.feed.items()})
+        expected = plain.run(sample.feed)
         got = dequantized(integer.run(quantized(sample.feed, integer.graph)), integer.graph)
         for name, found in pairs.items():
             found.append((expected[name].ravel(), got[name].ravel()))
@@ -96,7 +96,7 @@ def worst_condition_error(
     errors: dict[str, dict[str, list[float]]] = {}
     values: dict[str, list[np.ndarray]] = {tensor.name: [] for tensor in plain.graph.outputs}
     for sample in evenly(samples_of(captures, plain.graph), limit):
-        expected = plain.run({name: np.asarray(value, np.float32) for name, value in sample.feed.items()})
+        expected = plain.run(sample.feed)
         got = dequantized(integer.run(quantized(sample.feed, integer.graph)), integer.graph)
         for name, kept in values.items():
             kept.append(expected[name].ravel())

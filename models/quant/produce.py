@@ -2,29 +2,27 @@
 
 Owns: the order of the steps and the checks around them. The same inputs give the same bytes.
 
-    fit (names, signature, fp16 weights) -> plan per operation -> ranges complete -> integer graph
-      -> integer outputs -> bridge for the target runtime -> lint against the plan
+    fit (names, signature, fp16 weights) -> plan per operation -> ranges complete -> scales in range -> integer graph
+      -> integer ends -> bridge for the target runtime -> lint of types and values
 """
 
 from __future__ import annotations
-
-from collections.abc import Mapping
 
 from firmware_bridge.device.graph import Graph, GraphOp
 from firmware_bridge.device.runtime import op_table
 from firmware_bridge.errors import InputError
 from models.errors import DataError, QuantizationError
-from models.heads import INPUT_EO, INPUT_LWIR
-from models.quant import aeq, editing, runtime_compat
+from models.quant import quantizer, runtime_compat
+from models.quant.fitting import fit_for_quantizing
+from models.quant.integer_ends import integer_inputs, integer_outputs
 from models.quant.layer_names import operation_names
 from models.quant.lint import lint
 from models.quant.plan import Precision, PrecisionPlan
 from models.quant.ranges import Ranges
+from models.quant.scales import fit_scales
+from models.quant.values import value_problems
 
-__all__ = ["FRAME_RANGES", "precisions", "produce"]
-
-FRAME_RANGES: Mapping[str, tuple[float, float]] = {INPUT_EO: (0.0, 1.0), INPUT_LWIR: (0.0, 1.0)}
-"""Ranges of the frames: with them, the INT8 input is exactly the 8-bit frame minus 128 (scale 1/255)."""
+__all__ = ["precisions", "produce"]
 
 
 def produce(
@@ -33,7 +31,6 @@ def produce(
     ranges: Ranges,
     target_runtime: str = "litert",
     *,
-    input_ranges: Mapping[str, tuple[float, float]] = FRAME_RANGES,
     allow_float: bool = False,
 ) -> bytes:
     """Produce the graph.
@@ -41,36 +38,37 @@ def produce(
     Args:
         float_tflite: a float graph of one signature, batch norm folded.
         plan: which layer computes in what.
-        ranges: the range of each activation, from calibration or from QAT.
+        ranges: the range of each activation, inputs included, from calibration or from QAT.
         target_runtime: ``litert`` or ``tflite-runtime``; for the latter, boundaries that it refuses are bridged.
-        input_ranges: known ranges of inputs by signature name.
         allow_float: leave an operation float whose type cannot be had, instead of refusing.
 
     Returns:
-        The graph: inputs INT8 wherever any layer is integer, outputs in the type of the layer that computes them.
+        The graph: inputs in the type with most bits among the integer layers that read them, outputs in the type of
+        the layer that computes them.
 
     Raises:
         RecipeError: a rule of the plan names no layer.
         QuantizationError: a type cannot be had, a range is missing, or the graph came out otherwise than planned.
-        DataError: ``float_tflite`` is not a graph.
+        DataError: ``float_tflite`` is not a graph, or not a float one.
     """
     try:
         Graph.parse(float_tflite)  # the editor trusts its input; this does not
-        fitted = editing.fit_for_quantizing(float_tflite)
+        fitted = fit_for_quantizing(float_tflite)
         graph = Graph.parse(fitted)
     except InputError as error:
         raise DataError(f"the float graph cannot be read: {error}") from error
     wanted = precisions(graph, plan, target_runtime, allow_float=allow_float)
     integer = any(precision.integer for precision in wanted.values())
-    complete = ranges.complete(graph, input_ranges).tensors if integer else {}
+    complete = ranges.complete(graph).tensors if integer else {}
     assignments = [
-        aeq.Assignment(tuple(graph.tensors[i].name for i in op.outputs), wanted[op.index]) for op in graph.ops
+        quantizer.Assignment(tuple(graph.tensors[i].name for i in op.outputs), wanted[op.index]) for op in graph.ops
     ]
-    produced = aeq.quantize(fitted, assignments, complete, integer_inputs=integer)
-    produced = runtime_compat.bridged(editing.integer_outputs(produced), target_runtime)
+    produced = quantizer.quantize(fitted, assignments, fit_scales(fitted, graph, wanted, complete))
+    produced = runtime_compat.bridged(integer_outputs(integer_inputs(produced)), target_runtime)
     report = lint(Graph.parse(produced), plan, source=graph, allow_float=allow_float)
-    if report.problems:
-        raise QuantizationError(f"the graph came out otherwise than planned: {report.problems[0]}")
+    problems = (*report.problems, *value_problems(produced, fitted))
+    if problems:
+        raise QuantizationError(f"the graph came out otherwise than planned: {problems[0]}")
     return produced
 
 
@@ -105,7 +103,7 @@ def _possible(op: GraphOp, precision: Precision, runs: frozenset[str]) -> bool:
     """Return whether the quantizer can write, and the runtime can run, ``op`` in ``precision``."""
     if op.dtype != "FLOAT32" or not precision.integer:
         return True
-    return op.op in aeq.supported_ops(precision) and f"{op.op}:{precision.op_dtype}" in runs
+    return op.op in quantizer.supported_ops(precision) and f"{op.op}:{precision.op_dtype}" in runs
 
 
 def _broken(op: GraphOp, precision: Precision, runtime: str, graph: Graph) -> bool:

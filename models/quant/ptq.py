@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 from firmware_bridge.device.graph import Graph
 from models.captures import CaptureSet
-from models.quant import editing
 from models.quant.calibrate import CalibrationMethod, Progress, calibrate_each
 from models.quant.correction import correct_biases
 from models.quant.equalization import equalize
 from models.quant.feeds import Sample
 from models.quant.fidelity import OutputFidelity, fidelity, refuse_collapse, worst_condition_error
+from models.quant.fitting import fit_for_quantizing
 from models.quant.plan import PrecisionPlan
 from models.quant.produce import precisions, produce
 from models.quant.ranges import Ranges
@@ -81,7 +81,7 @@ def quantize_ptq(
         QuantizationError: the graph cannot be produced as planned, or collapsed.
     """
     methods = tuple(CalibrationMethod) if method is None else (method,)
-    graph = Graph.parse(editing.fit_for_quantizing(float_tflite))
+    graph = Graph.parse(fit_for_quantizing(float_tflite))
     wanted = precisions(graph, plan, target_runtime, allow_float=allow_float)
     integer = any(precision.integer for precision in wanted.values())
 

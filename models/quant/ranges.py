@@ -122,20 +122,13 @@ class Ranges:
             found |= {graph.tensors[i].name: TensorRange.plain(*map(float, layers[name])) for i in same}
         return cls(found, source)
 
-    def complete(self, graph: Graph, inputs: Mapping[str, tuple[float, float]]) -> Ranges:
-        """Return checked ranges for every float activation of ``graph``.
-
-        Args:
-            graph: the float graph.
-            inputs: known ranges of inputs by signature name; they win over measured ones.
+    def complete(self, graph: Graph) -> Ranges:
+        """Return checked ranges for every float activation of ``graph``, a float graph.
 
         Raises:
             QuantizationError: an activation has no range, or an unusable one.
         """
         found = dict(self.tensors)
-        for tensor in graph.inputs:
-            if tensor.name in inputs:
-                found[graph.tensors[tensor.index].name] = TensorRange.plain(*inputs[tensor.name])
         for op in graph.ops:
             _complete_op(op, graph, found)
         wanted = {graph.tensors[i].name for op in graph.ops for i in (*op.inputs, *op.outputs) if _ranged(graph, i)}

@@ -3,7 +3,7 @@
 Owns the same rules by which a quantizer writes a mixed graph, so that costs of the two agree: an operation's
 activations have its type, integer operations keep 8-bit weights (and biases of 32 bits, in INT16 of 64), and where an
 operation reads what another type wrote, one QUANTIZE (or DEQUANTIZE, to float) stands in between for each tensor and
-type. Writes no file.
+type. An input has the type with most bits among the integer operations that read it. Writes no file.
 """
 
 from __future__ import annotations
@@ -13,10 +13,7 @@ from dataclasses import replace
 
 from firmware_bridge.device.graph import Graph, GraphOp, GraphTensor
 
-__all__ = ["FRAME_DTYPE", "retyped"]
-
-FRAME_DTYPE = "INT8"
-"""Type of a graph's inputs wherever any of its operations is integer: a frame has eight bits."""
+__all__ = ["retyped"]
 
 _ITEM = {"INT8": "int8", "INT16": "int16", "FLOAT32": "float32"}
 _BIAS = {"INT8": "int32", "INT16": "int64"}
@@ -43,9 +40,9 @@ class _Writer:
         self._read: dict[tuple[int, str], int] = {}
 
     def write(self) -> Graph:
-        integer = any(dtype != "FLOAT32" for dtype in self._dtypes.values())
         for tensor in self._graph.inputs:
-            self._give(tensor.index, FRAME_DTYPE if integer else "FLOAT32")
+            if tensor.dtype == "float32":
+                self._give(tensor.index, self._input_dtype(tensor.index))
         for op in self._graph.ops:
             self._copy(op)
         inputs, outputs = (
@@ -53,6 +50,10 @@ class _Writer:
             for side in (self._graph.inputs, self._graph.outputs)
         )
         return replace(self._graph, inputs=inputs, outputs=outputs, tensors=tuple(self._tensors), ops=tuple(self._ops))
+
+    def _input_dtype(self, index: int) -> str:
+        read = {self._dtypes[op.index] for op in self._graph.ops if index in op.inputs}
+        return next((dtype for dtype in ("INT16", "INT8") if dtype in read), "FLOAT32")
 
     def _give(self, index: int, dtype: str) -> None:
         self._types[index] = dtype

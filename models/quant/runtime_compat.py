@@ -26,7 +26,6 @@ def bridged(model: bytes, target_runtime: str) -> bytes:
         return model
     edited = editing.read_model(model)
     subgraph = edited.subgraphs[0]
-    dequantize = _dequantize_code(edited)
     through: dict[int, int] = {}  # one float copy of a tensor serves all its boundaries
     operators = []
     for position, op in enumerate(subgraph.operators):
@@ -34,7 +33,7 @@ def bridged(model: bytes, target_runtime: str) -> bytes:
             source = int(op.inputs[0])
             if source not in through:
                 through[source] = _float_copy(subgraph, source)
-                operators.append(_operator(dequantize, source, through[source]))
+                operators.append(editing.add_dequantize(edited, source, through[source]))
             op.inputs = [through[source]]
         operators.append(op)
     subgraph.operators = operators
@@ -51,33 +50,3 @@ def _float_copy(subgraph: Any, source: int) -> int:
     tensor.type, tensor.hasRank = schema.TensorType.FLOAT32, True
     subgraph.tensors.append(tensor)
     return len(subgraph.tensors) - 1
-
-
-def _operator(code: int, source: int, target: int) -> Any:
-    from ai_edge_litert import schema_py_generated as schema
-
-    operator = schema.OperatorT()
-    operator.opcodeIndex, operator.inputs, operator.outputs = code, [source], [target]
-    operator.builtinOptionsType = schema.BuiltinOptions.DequantizeOptions
-    operator.builtinOptions = schema.DequantizeOptionsT()
-    return operator
-
-
-def _dequantize_code(model: Any) -> int:
-    """Return the index of DEQUANTIZE among the operator codes, adding it if it is not there."""
-    from ai_edge_litert import schema_py_generated as schema
-
-    wanted = schema.BuiltinOperator.DEQUANTIZE
-    for index, code in enumerate(model.operatorCodes):
-        if wanted == max(code.builtinCode, code.deprecatedBuiltinCode):
-            code.version = max(code.version, _INT8_VERSION)
-            return index
-    code = schema.OperatorCodeT()
-    code.builtinCode = code.deprecatedBuiltinCode = wanted
-    code.version = _INT8_VERSION
-    model.operatorCodes.append(code)
-    return len(model.operatorCodes) - 1
-
-
-# DEQUANTIZE reads INT8 since its second version (TFLite's op_version.cc).
-_INT8_VERSION = 2

@@ -43,4 +43,4 @@ def _read(path: Path, folder: Path) -> Sample:
         if value.dtype.kind not in "fiub":
             raise DataError(f"{path}: the array {name!r} holds {value.dtype}; inputs are numbers")
     group = path.parent.relative_to(folder).as_posix()
-    return Sample({n: v.astype(np.float32) for n, v in feed.items()}, () if group == "." else (group,))
+    return Sample(feed, () if group == "." else (group,))

@@ -19,9 +19,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from models.quant import editing
+from models.quant.fitting import fit_for_quantizing
 from models.quant.plan import Precision
-from models.quant.produce import FRAME_RANGES
 from models.quant.ranges import FIXED, Ranges
 from models.sensitivity.groups import Group, groups_of
 from models.sensitivity.kernels import Kernel, kernels_of
@@ -83,11 +82,11 @@ class Simulator:
         Raises:
             QuantizationError: an operation cannot be simulated, or an activation has no range.
         """
-        fitted = editing.fit_for_quantizing(float_tflite)
+        fitted = fit_for_quantizing(float_tflite)
         self.graph, self._kernels = kernels_of(fitted)
         self.groups: tuple[Group, ...] = groups_of(self.graph)
         self.macs_done = 0
-        self._ranges = ranges.complete(self.graph, FRAME_RANGES).tensors
+        self._ranges = ranges.complete(self.graph).tensors
         self._owners = self._grid_owners()
         self._makers = {kernel.op.outputs[0]: kernel.op.op for kernel in self._kernels}
         self._rounded: dict[tuple[int, Precision], dict[int, Any]] = {}

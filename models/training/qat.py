@@ -21,6 +21,7 @@ from firmware_bridge.device.graph import Graph
 from models.captures import CaptureSet
 from models.errors import TrainingError
 from models.networks import build, feed, fused_features
+from models.preprocess import UNIT_RANGE
 from models.quant.calibrate import CalibrationMethod, calibrate
 from models.quant.layer_names import tensor_names
 from models.quant.plan import Precision, PrecisionPlan
@@ -80,7 +81,7 @@ class QatNetwork:
 
     def graph_ranges(self, float_tflite: bytes) -> Ranges:
         """Return the trained ranges by the tensor names of the exported graph ``float_tflite``."""
-        return Ranges.of_layers(Graph.parse(float_tflite), self.ranges, "qat")
+        return _graph_ranges(float_tflite, self.ranges)
 
     def save(self, folder: Path) -> None:
         """Write the network; ``load(folder)`` gives an equal one."""
@@ -112,7 +113,13 @@ def load_ranges(folder: Path, float_tflite: bytes) -> Ranges:
     Raises:
         TrainingError: the folder holds no fine-tuned network.
     """
-    return Ranges.of_layers(Graph.parse(float_tflite), _read_ranges(folder), "qat")
+    return _graph_ranges(float_tflite, _read_ranges(folder))
+
+
+def _graph_ranges(float_tflite: bytes, layers: Mapping[str, tuple[float, float]]) -> Ranges:
+    """Return ranges by tensor name; a network's inputs are frames in [0, 1], which no layer's range says."""
+    graph = Graph.parse(float_tflite)
+    return Ranges.of_layers(graph, {**layers, **{tensor.name: UNIT_RANGE for tensor in graph.inputs}}, "qat")
 
 
 def finetune_qat(

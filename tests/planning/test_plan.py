@@ -53,8 +53,10 @@ def test_groups_and_boundaries_add_up_to_the_cost_of_any_plan(costs: CostTable) 
         chosen = [legal[random.integers(len(legal))] for legal in costs.legal]
         parts = [costs.prices[g][p] for g, p in enumerate(chosen)]
         for boundary in costs.boundaries:
-            written = INT8 if boundary.source < 0 else chosen[boundary.source]
-            parts += [boundary.prices[written, read] for read in {chosen[r] for r in boundary.readers} - {written}]
+            reads = {chosen[r] for r in boundary.readers}
+            widest = next(p for p in (INT16, INT8, FP32) if p in reads)
+            written = widest if boundary.source < 0 else chosen[boundary.source]
+            parts += [boundary.prices[written, read] for read in reads - {written}]
         whole = costs.of_plan(chosen)
         if all(p is FP32 for p in chosen):
             continue

@@ -14,6 +14,7 @@ from models.quant.activation_tap import Probe
 from models.quant.calibrate import CalibrationMethod, calibrate
 from models.quant.correction import correct_biases
 from models.quant.feeds import Sample, dequantized, quantized
+from models.quant.fitting import fit_for_quantizing
 from models.quant.plan import STANDARD_PLANS
 from models.quant.produce import precisions, produce
 
@@ -61,7 +62,7 @@ def test_the_mean_error_of_each_channel_shrinks_to_a_fraction_of_a_step(
     convolutions: bytes, feeds: list[Sample]
 ) -> None:
     ranges = calibrate(convolutions, feeds, CalibrationMethod.MINMAX)
-    wanted = precisions(Graph.parse(editing.fit_for_quantizing(convolutions)), INT8)
+    wanted = precisions(Graph.parse(fit_for_quantizing(convolutions)), INT8)
     before = _mean_error(convolutions, convolutions, feeds, ranges)
     after = _mean_error(convolutions, correct_biases(convolutions, wanted, ranges, feeds), feeds, ranges)
     assert after < 0.5 * before
@@ -71,7 +72,7 @@ def test_the_mean_error_of_each_channel_shrinks_to_a_fraction_of_a_step(
 def test_only_biases_of_integer_convolutions_change(float_graph: bytes, samples: list[dict[str, np.ndarray]]) -> None:
     given = [Sample(feed) for feed in samples[:4]]
     ranges = calibrate(float_graph, given, CalibrationMethod.MSE)
-    fitted = editing.fit_for_quantizing(float_graph)
+    fitted = fit_for_quantizing(float_graph)
     graph = Graph.parse(fitted)
     corrected = correct_biases(float_graph, precisions(graph, INT8), ranges, given)
     biases = {op.inputs[2] for op in graph.ops if op.op in ("CONV_2D", "DEPTHWISE_CONV_2D")}
@@ -81,7 +82,7 @@ def test_only_biases_of_integer_convolutions_change(float_graph: bytes, samples:
 def test_a_float_plan_leaves_the_function_as_it_was(float_graph: bytes, samples: list[dict[str, np.ndarray]]) -> None:
     given = [Sample(feed) for feed in samples[:2]]
     ranges = calibrate(float_graph, given, CalibrationMethod.MSE)
-    fitted = editing.fit_for_quantizing(float_graph)
+    fitted = fit_for_quantizing(float_graph)
     floats = correct_biases(float_graph, precisions(Graph.parse(fitted), STANDARD_PLANS["fp32"]), ranges, given)
     for (_, value), (_, other) in zip(Probe(floats).run(given[0].feed), Probe(fitted).run(given[0].feed), strict=True):
         np.testing.assert_array_equal(value, other)

@@ -9,11 +9,11 @@ from firmware_bridge.device.graph import Graph
 from firmware_bridge.device.isolated import IsolatedRuntime
 from firmware_bridge.device.runtime import Kernels, LiteRt, op_table
 from models.errors import QuantizationError
-from models.quant.aeq import supported_ops
 from models.quant.calibrate import CalibrationMethod, calibrate
 from models.quant.feeds import Sample, dequantized, quantized
 from models.quant.plan import Precision, PrecisionPlan
 from models.quant.produce import produce
+from models.quant.quantizer import supported_ops
 
 # Least SQNR of one operation after inputs and output are rounded: INT8 has about 40 dB, INT16 70 to 90
 # (weights stay INT8, which bounds convolutions at about 42).
@@ -90,7 +90,7 @@ def test_each_pair_of_the_table_runs_and_gives_the_numbers_of_the_float_operatio
 ) -> None:
     ranges = calibrate(operations, noise, CalibrationMethod.MINMAX)
     plan = PrecisionPlan(precision)
-    model = produce(operations, plan, ranges, runtime, input_ranges={}, allow_float=True)
+    model = produce(operations, plan, ranges, runtime, allow_float=True)
     kinds = {op.type for op in Graph.parse(model).ops}
     floats = {f"{name.split(':')[0]}:{precision.op_dtype}" for name in kinds if name.endswith(":FLOAT32")}
     assert floats == (set() if runtime == "litert" else {p for p in _LITERT_ONLY if p.endswith(precision.op_dtype)})

@@ -12,6 +12,7 @@ from models.errors import DataError, QuantizationError, RecipeError
 from models.quant.calibrate import CalibrationMethod, calibrate
 from models.quant.feeds import Sample, quantized
 from models.quant.fidelity import fidelity, refuse_collapse
+from models.quant.fitting import fit_for_quantizing
 from models.quant.lint import lint
 from models.quant.parity import parity
 from models.quant.plan import Precision, PrecisionPlan, Rule
@@ -52,14 +53,31 @@ def test_only_the_attention_is_int16_in_the_mixed_graph(float_graph: bytes, rang
     assert not [op.name for op in graph.ops if "/fusion_" in op.name and op.dtype == "INT8"]
 
 
-def test_int8_inputs_are_the_eight_bit_frame_minus_128_and_names_stay(float_graph: bytes, ranges: Ranges) -> None:
-    graph = Graph.parse(produce(float_graph, MIXED, ranges))
-    assert {t.name for t in graph.inputs} == {"eo", "lwir"}
+def test_inputs_have_the_range_that_was_measured_whatever_they_are_called(
+    float_graph: bytes, samples: list[dict[str, np.ndarray]]
+) -> None:
+    """Inputs called eo and lwir need not be frames: these are a temperature, and noise of both signs."""
+    given = [Sample({"eo": sample["eo"] * -400, "lwir": sample["lwir"] * 2 - 1}) for sample in samples[:6]]
+    graph = Graph.parse(produce(float_graph, MIXED, calibrate(float_graph, given, CalibrationMethod.MINMAX)))
     assert {t.name for t in graph.outputs} == {"cls_2", "box_2", "kin_2"}
-    frame = np.arange(256, dtype=np.uint8)
     for tensor in graph.inputs:
-        assert (tensor.dtype, tensor.scale, tensor.zero_point) == ("int8", pytest.approx(1 / 255, rel=1e-6), -128)
-        assert np.array_equal(tensor.quantize(frame / np.float32(255)), frame.astype(np.int16) - 128)
+        values = np.stack([sample.feed[tensor.name] for sample in given])
+        ends = (np.array([-128, 127]) - tensor.zero_point) * tensor.scale
+        assert tensor.dtype == "int8"
+        assert ends == pytest.approx([values.min(), max(values.max(), 0)], abs=tensor.scale)
+
+
+def test_an_input_has_the_type_with_most_bits_among_its_integer_readers(float_graph: bytes, ranges: Ranges) -> None:
+    def inputs(*rules: Rule) -> dict[str, str]:
+        graph = Graph.parse(produce(float_graph, PrecisionPlan(Precision.INT8, rules), ranges))
+        return {tensor.name: tensor.dtype for tensor in graph.inputs}
+
+    assert inputs() == {"eo": "int8", "lwir": "int8"}
+    assert inputs(Rule("eo_stem", Precision.INT16)) == {"eo": "int16", "lwir": "int8"}
+    assert inputs(Rule("lwir_stem", Precision.INT16), Rule("eo_stem", Precision.FP32)) == {
+        "eo": "float32",
+        "lwir": "int16",
+    }
 
 
 def test_outputs_are_integers_of_the_type_of_their_layer(float_graph: bytes, ranges: Ranges) -> None:
@@ -151,7 +169,7 @@ def test_a_graph_without_signature_is_quantized_under_its_tensors_names(
     model = editing.read_model(float_graph)
     model.signatureDefs = None
     bare = editing.write_model(model)
-    names = {t.name: t.shape for t in Graph.parse(editing.fit_for_quantizing(bare)).inputs}
+    names = {t.name: t.shape for t in Graph.parse(fit_for_quantizing(bare)).inputs}
     feeds = [Sample({n: s["eo" if shape[-1] == 3 else "lwir"] for n, shape in names.items()}) for s in samples[:6]]
     ranges = calibrate(bare, feeds, CalibrationMethod.MINMAX)
     assert {t.dtype for t in Graph.parse(produce(bare, INT8, ranges)).inputs} == {"int8"}
@@ -216,7 +234,7 @@ def test_ranges_by_layer_name_as_training_gives_them_reach_every_activation(
     layers = {names[op.index][0]: measured[op.name] for op in graph.ops if op.op not in moving}
     # A layer with its activation inside: the layer's range is that of its output, not of the convolution in it.
     gate = next(op.name for op in graph.ops if op.op == "CONV_2D" and "head_gate" in op.name)
-    layers |= {"head_gate": (0.0, 1.0), gate: measured[gate]}
+    layers |= {"head_gate": (0.0, 1.0), gate: measured[gate], "eo": (0.0, 1.0), "lwir": (0.0, 1.0)}
     trained = Ranges.of_layers(graph, layers, "qat")
     assert trained.tensors[gate] == TensorRange.plain(*measured[gate])
     assert gate not in Ranges.of_layers(graph, {"head_gate": (0.0, 1.0)}, "qat").tensors

@@ -11,6 +11,7 @@ from models.errors import DataError
 from models.quant.calibrate import CalibrationMethod, calibrate
 from models.quant.fidelity import worst_condition_error
 from models.quant.plan import Precision, PrecisionPlan, Rule
+from models.quant.produce import produce
 from models.quant.ptq import quantize_ptq
 
 MIXED = PrecisionPlan(Precision.INT8, (Rule("fusion*", Precision.INT16),), "mixed")
@@ -35,6 +36,15 @@ def test_every_method_gives_a_faithful_mixed_graph_from_captures(float_graph: by
     assert all(output.cosine > 0.99 and output.sqnr_db > 20 for output in result.outputs)
     assert told[-1][0] == told[-1][1] == len(told)
     assert method.value in result.ranges.source
+
+
+def test_frames_are_fed_as_eight_bits_minus_128(float_graph: bytes) -> None:
+    graph = Graph.parse(produce(float_graph, MIXED, calibrate(float_graph, _captures(), CalibrationMethod.MINMAX)))
+    frame = np.arange(256, dtype=np.uint8)
+    assert {t.name for t in graph.inputs} == {"eo", "lwir"}
+    for tensor in graph.inputs:
+        assert (tensor.dtype, tensor.scale, tensor.zero_point) == ("int8", pytest.approx(1 / 255, rel=1e-6), -128)
+        assert np.array_equal(tensor.quantize(frame / np.float32(255)), frame.astype(np.int16) - 128)
 
 
 def test_without_a_method_the_graph_is_the_best_of_all_in_its_worst_condition(float_graph: bytes) -> None:

@@ -1,4 +1,4 @@
-"""The one adapter to ai-edge-quantizer: what it takes, what it supports, its errors in ours.
+"""The one adapter to litert-quantizer: what it takes, what it supports, its errors in ours.
 
 Owns: writing an integer graph from a float one, given a precision for each operation and a range for each activation.
 The library's own calibration (a moving average) and its defaults are not used.
@@ -9,14 +9,15 @@ from __future__ import annotations
 import json
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from typing import Any
 
 from models.errors import QuantizationError
 from models.quant.plan import Precision
-from models.quant.ranges import TensorRange
+from models.quant.scales import Scales
 
 __all__ = ["FP16_OPS", "Assignment", "quantize", "supported_ops"]
 
@@ -45,57 +46,61 @@ class Assignment:
 @cache
 def supported_ops(precision: Precision) -> frozenset[str]:
     """Return the TFLite names of the operations that can be written in an integer ``precision``."""
-    from ai_edge_quantizer import default_policy
+    default_policy = _library("default_policy")
 
     policy = json.loads(default_policy.DEFAULT_JSON_POLICY)["ops_per_config"][_POLICIES[precision]]
     return frozenset(_TFLITE_NAMES.get(op, op) for op in policy) - _VIRTUAL
 
 
-def quantize(
-    model: bytes,
-    assignments: Sequence[Assignment],
-    ranges: Mapping[str, TensorRange],
-    *,
-    integer_inputs: bool = True,
-) -> bytes:
+def quantize(model: bytes, assignments: Sequence[Assignment], scales: Scales) -> bytes:
     """Write the graph.
 
     Args:
-        model: float .tflite with a signature and distinct tensor names.
+        model: float .tflite, made fit.
         assignments: one for every operation; an operation that is left out stays float.
-        ranges: a checked range for every float activation, by tensor name.
-        integer_inputs: whether the graph takes INT8 instead of float.
+        scales: a checked range for every float activation, and bounds of weights.
 
     Returns:
-        The graph; float outputs are still dequantized at the end.
+        The graph; its inputs and outputs are still floats.
 
     Raises:
-        QuantizationError: the library refuses it.
+        QuantizationError: the library refuses it, or is not installed.
     """
-    from ai_edge_quantizer import qtyping, quantizer
-
+    qtyping, quantizer = _library("qtyping"), _library("quantizer")
     every = qtyping.TFLOperationName.ALL_SUPPORTED
     try:
         work = quantizer.Quantizer(model)
         work.update_quantization_recipe(".*", every, algorithm_key=quantizer.AlgorithmName.NO_QUANTIZE)
-        if integer_inputs:
-            work.add_static_config(".*", qtyping.TFLOperationName.INPUT, 8, 8)
         for assignment in assignments:
             _add(work, assignment, every)
         with warnings.catch_warnings():
             # The library checks its statistics in an interpreter that keeps all tensors, and warns of its own choice.
             warnings.simplefilter("ignore", UserWarning)
-            result = work.quantize(_statistics(assignments, ranges), enable_progress_report=False)
+            result = work.quantize(_statistics(scales), enable_progress_report=False)
     except (RuntimeError, ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
-        raise QuantizationError(f"ai-edge-quantizer refuses the graph: {' '.join(str(error).split())}") from error
+        raise QuantizationError(f"litert-quantizer refuses the graph: {' '.join(str(error).split())}") from error
     if result.quantized_model is None:
-        raise QuantizationError("ai-edge-quantizer returned no graph")
+        raise QuantizationError("litert-quantizer returned no graph")
     return bytes(result.quantized_model)
+
+
+def _library(module: str) -> Any:
+    """Return one of the library's modules.
+
+    Raises:
+        QuantizationError: it is not installed.
+    """
+    try:
+        return import_module(f"litert_quantizer.{module}")
+    except ModuleNotFoundError as error:
+        raise QuantizationError(
+            'quantizing needs litert-quantizer 0.11; install it with: pip install "ks100[train]"'
+        ) from error
 
 
 def _add(work: Any, assignment: Assignment, every: Any) -> None:
     """Add one operation to the recipe. Its scope is its outputs' names, each followed by a semicolon."""
-    from ai_edge_quantizer import qtyping, quantizer
+    qtyping, quantizer = _library("qtyping"), _library("quantizer")
 
     scope = "^" + ";".join(re.escape(name) for name in assignment.outputs) + ";?$"
     if assignment.precision.integer:
@@ -111,13 +116,13 @@ def _add(work: Any, assignment: Assignment, every: Any) -> None:
             )
 
 
-def _statistics(assignments: Sequence[Assignment], ranges: Mapping[str, TensorRange]) -> dict[str, Any]:
-    """Return the ranges as the library takes them: the full range for what is only ever INT16."""
+def _statistics(scales: Scales) -> dict[str, Any]:
+    """Return ranges and weight bounds as the library takes them."""
     import numpy as np
 
-    wide = {name for a in assignments if a.precision is Precision.INT16 for name in a.outputs}
     found = {}
-    for name, span in ranges.items():
-        low, high = (span.full_low, span.full_high) if name in wide else (span.low, span.high)
+    for name, (low, high) in scales.spans.items():
         found[name] = {"min": np.array([low], np.float32), "max": np.array([high], np.float32)}
+    for name, bounds in scales.weights.items():
+        found[name] = {"min": -bounds.astype(np.float32), "max": bounds.astype(np.float32)}
     return found
