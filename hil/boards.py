@@ -32,13 +32,16 @@ __all__ = ["connect", "host_name", "open_board", "profile_of", "reachable", "vir
 
 
 @contextmanager
-def open_board(url: str | BoardAddress, *, trust: bytes | None = None, host: str | None = None) -> Iterator[Board]:
+def open_board(
+    url: str | BoardAddress, *, trust: bytes | None = None, host: str | None = None, create: bool = False
+) -> Iterator[Board]:
     """Open the board at ``url`` for the duration of the block.
 
     Args:
         url: its address.
         trust: a signed trust store for a virtual board that has none; real boards are provisioned on purpose only.
         host: who is speaking; shown to others while this program holds the board.
+        create: make the virtual board of a folder that holds none.
 
     Raises:
         InputError: the address is none.
@@ -47,15 +50,19 @@ def open_board(url: str | BoardAddress, *, trust: bytes | None = None, host: str
         RejectedError: the board refuses ``trust``.
     """
     address = BoardAddress.parse(url) if isinstance(url, str) else url
-    with reachable(address) as real, connect(real, host=host) as board:
+    with reachable(address, create=create) as real, connect(real, host=host) as board:
         if trust is not None and isinstance(address, VirtualAddress) and not board.trust():
             board.provision(trust)
         yield board
 
 
 @contextmanager
-def reachable(address: BoardAddress | str) -> Iterator[BoardAddress]:
+def reachable(address: BoardAddress | str, *, create: bool = False) -> Iterator[BoardAddress]:
     """Give an address that `connect` can open as often as need be; a virtual board runs for the duration of the block.
+
+    Args:
+        address: of the board.
+        create: make the virtual board of a folder that holds none; otherwise a mistyped folder is named as one.
 
     Raises:
         InputError, BenchError: as for `open_board`.
@@ -64,6 +71,11 @@ def reachable(address: BoardAddress | str) -> Iterator[BoardAddress]:
         address = BoardAddress.parse(address)
     match address:
         case VirtualAddress():
+            if address.path is not None and not create and not VirtualBoard.exists(address.path):
+                raise BenchError(
+                    f"there is no virtual board in {address.path}; make an emulated one with `ks100 emulate "
+                    f"{address.path}`, or with `ks100 flash --create`"
+                )
             with ExitStack() as stack:
                 folder = address.path or stack.enter_context(_fresh_folder())
                 board = stack.enter_context(virtual_board(address, folder))

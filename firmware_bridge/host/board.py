@@ -27,6 +27,7 @@ from firmware_bridge.session.threaded import ThreadedSession
 __all__ = ["Board", "Inference"]
 
 _ANSWER_S = 120.0  # a board that is alive and does not answer: longer than any step but a measurement
+_SHORT_ANSWER_S = 5.0  # a person has pressed Ctrl-C and waits
 _MEASURE_S = 1800.0  # ten minutes of frames on an emulated board, which runs them one by one
 _POLL_S = 5.0
 
@@ -158,6 +159,15 @@ class Board:
         )
         return self._ask(m.Finish(), m.Installed)
 
+    def missing(self, package: ChunkSource, timeout_s: float = _SHORT_ANSWER_S) -> int:
+        """Return how many chunks of a package the board has not got.
+
+        Raises:
+            RejectedError, BoardError, TransferError: as for `push`.
+        """
+        answer = self._ask(m.Offer(package.head), m.Wanted, timeout_s)
+        return len(list(wanted_chunks(answer.missing, package.chunk_count)))
+
     def activate(self, slot: str) -> m.Activated:
         """Switch to ``slot`` and run the trial; `confirm` keeps it.
 
@@ -216,7 +226,7 @@ class Board:
     def _ask(self, request: m.Message, kind: type[_Answer], timeout_s: float = _ANSWER_S) -> _Answer:
         self._conversation.send(request)
         deadline_s = self._clock() + timeout_s
-        while (answer := self._conversation.receive(_POLL_S)) is None:
+        while (answer := self._conversation.receive(min(_POLL_S, timeout_s))) is None:
             if self._clock() > deadline_s:
                 raise TransferError(
                     f"{self.name} is alive and has not answered {type(request).__name__} for {timeout_s:.0f} s; "

@@ -11,15 +11,20 @@ import errno
 import fcntl
 import os
 import termios
+import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import serial
 
 from firmware_bridge.errors import BenchError, InputError
+from firmware_bridge.links.processes import command_of, process_age_s
 from firmware_bridge.links.tty import TtyLink, line_bauds
 
 __all__ = ["SerialLink", "latency_timer_ms", "open_serial"]
 
+_COMM_CHARS = 15  # what /proc keeps of a command's name
+_CLOCK_SLACK_S = 2.0  # between a process's start and its file, on two clocks
 _LOCK_FOLDERS = (Path("/var/lock"), Path("/run/lock"))
 
 
@@ -58,9 +63,12 @@ def open_serial(
         InputError: the port does not do this baud rate.
     """
     device = os.path.realpath(path)
-    holder = _lock_file_holder(device, lock_folders)
-    if holder is not None:
-        raise BenchError(f"{path} is in use by process {holder} (lock file); end that program first")
+    lock = _lock_file(device, lock_folders)
+    if lock is not None:
+        raise BenchError(
+            f"{path} is in use by process {lock.process} ({lock.command}), as the lock file {lock.path} says; end that "
+            "program first"
+        )
     try:
         port = serial.Serial(path, baud, exclusive=True, timeout=0, write_timeout=None)
     except ValueError as error:
@@ -74,7 +82,7 @@ def open_serial(
 def _open_error(path: str, error: Exception) -> str:
     code = getattr(error, "errno", None)
     if code == errno.ENOENT:
-        return f"there is no serial port {path}; is the board plugged in? (`ks100 boards` lists the ports)"
+        return f"there is no serial port {path}; is the board plugged in? (`ks100 boards list` shows the ports)"
     if code == errno.EACCES:
         return f"no permission to open {path}; join the group dialout, or install the udev rules of this project"
     if code in (errno.EBUSY, errno.EAGAIN) or "lock" in str(error):
@@ -82,19 +90,32 @@ def _open_error(path: str, error: Exception) -> str:
     return f"cannot open {path}: {error}"
 
 
-def _lock_file_holder(device: str, folders: tuple[Path, ...]) -> int | None:
-    """Return the process that holds a ``LCK..`` file (Filesystem Hierarchy Standard, 5.9) and lives, or None."""
+@dataclass(frozen=True, slots=True)
+class _LockFile:
+    """A ``LCK..`` file (Filesystem Hierarchy Standard, 5.9) whose process runs."""
+
+    path: Path
+    process: int
+    command: str
+
+
+def _lock_file(device: str, folders: tuple[Path, ...]) -> _LockFile | None:
+    """Return the lock file of a port, or None; those of processes that have ended are seen through."""
     for folder in folders:
+        path = folder / f"LCK..{Path(device).name}"
         try:
-            text = (folder / f"LCK..{Path(device).name}").read_text("ascii", "replace")
+            words = path.read_text("ascii", "replace").split()
+            written_s = path.stat().st_mtime
         except OSError:
             continue
-        with contextlib.suppress(ValueError, ProcessLookupError):
-            process = int(text.split()[0]) if text.split() else 0
-            if process > 0 and process != os.getpid():
-                with contextlib.suppress(PermissionError):  # it lives, and is another user's
-                    os.kill(process, 0)
-                return process
+        process = int(words[0]) if words and words[0].isdecimal() else 0
+        command, age_s = command_of(process), process_age_s(process)
+        if age_s is None or process == os.getpid():
+            continue
+        # The number was given to another process since: that one began after the file was written, or is named otherwise.
+        recycled = time.time() - age_s > written_s + _CLOCK_SLACK_S or (len(words) > 1 and words[1][:_COMM_CHARS] != command)
+        if not recycled:
+            return _LockFile(path, process, command)
     return None
 
 

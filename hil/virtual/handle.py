@@ -24,6 +24,7 @@ __all__ = [
     "ENDPOINTS",
     "LOCK",
     "PROFILE",
+    "SERIAL",
     "VirtualBoard",
     "check_kind",
     "factory_profile",
@@ -34,6 +35,9 @@ __all__ = [
 
 ENDPOINTS = "running.json"
 """Where a running board says how it is reached, in its state's folder."""
+
+SERIAL = "serial"
+"""The file with a board's serial number, in its state's folder: where it is, there is a board."""
 
 LOCK = "lock"
 """The file whose lock a running board holds, in its state's folder."""
@@ -94,6 +98,11 @@ class VirtualBoard:
         except BaseException:
             _end(child)
             raise
+
+    @staticmethod
+    def exists(state: Path) -> bool:
+        """Return whether a board has its state in this folder, running or not."""
+        return (state / SERIAL).is_file() or _is_locked(state / LOCK)
 
     @classmethod
     def find(cls, state: Path) -> Self | None:

@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 
 from firmware_bridge.errors import BenchError, BridgeError
-from hil.virtual.handle import ENDPOINTS, LOCK, factory_profile, lock_state, say, serial_number
+from hil.virtual.handle import ENDPOINTS, LOCK, SERIAL, factory_profile, lock_state, say, serial_number
 from hil.virtual.line import PacedLine
 from hil.virtual.sshd import SshServer
 
@@ -77,7 +77,7 @@ class _Board:
         self._work.mkdir(mode=0o700)
         self._socket = str(self._work / "agent.sock")
         factory = options.serial_number or f"EMU-{secrets.token_hex(4).upper()}"
-        self._serial_number = serial_number(self._state / "serial", factory)
+        self._serial_number = serial_number(self._state / SERIAL, factory)
         self._profile = str(factory_profile(self._state, options.profile))
         self._line = PacedLine(_BAUD, byte_error_rate=options.byte_error_rate, seed=options.seed)
         self._ssh: SshServer | None = None

@@ -1,28 +1,29 @@
-"""What is shown while boards are flashed: a live table on a terminal, plain lines elsewhere, or events as JSON lines.
+"""What is shown while boards are flashed, and at the end: a live table on a terminal, plain lines elsewhere, or JSON.
 
-Progress goes to standard error, JSON to standard output. The end of each board is shown by `show_ends`.
+Progress goes to standard error, what scripts read to standard output. A display that fails (a closed terminal, a pipe
+that nobody reads) ends no run: records are kept before anything is shown.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
-from rich.markup import escape
-
 from ks100.cli.tables import print_table
+from ks100.cli.words import wrapped
 
 if TYPE_CHECKING:
     from firmware_bridge.host.fleet import FlashEvent, FlashResult
     from firmware_bridge.host.transfer import TransferProgress
 
-__all__ = ["FlashDisplay", "open_display", "show_ends"]
+__all__ = ["FlashDisplay", "event_record", "open_display", "result_record", "show_ends", "summary_of"]
 
 _PLAIN_EVERY_S = 1.0
 
@@ -35,15 +36,44 @@ class FlashDisplay(Protocol):
         ...
 
 
-def open_display(boards: Iterable[str], *, as_json: bool) -> AbstractContextManager[FlashDisplay]:
-    """Return the display that suits where the output goes."""
-    if as_json:
-        return _JsonLines()
-    if sys.stderr.isatty():
+def open_display(boards: Iterable[str], *, events: bool) -> AbstractContextManager[FlashDisplay]:
+    """Return the display that suits where the output goes; it never raises."""
+    if events:
+        return _Unbreakable(_JsonLines())
+    if sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb":
         from ks100.cli.flash_table import FlashTable
 
-        return FlashTable(boards)
-    return _PlainLines()
+        return _Unbreakable(FlashTable(boards))
+    return _Unbreakable(_PlainLines())
+
+
+class _Inner(FlashDisplay, AbstractContextManager[FlashDisplay], Protocol):
+    pass
+
+
+class _Unbreakable:
+    """A display whose failure ends the display, and nothing else."""
+
+    def __init__(self, inner: _Inner) -> None:
+        self._inner: _Inner | None = inner
+
+    def __enter__(self) -> Self:
+        self._guarded(lambda inner: inner.__enter__())
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self._guarded(lambda inner: inner.__exit__(None, None, None))
+
+    def show(self, event: FlashEvent) -> None:
+        self._guarded(lambda inner: inner.show(event))
+
+    def _guarded(self, act: Callable[[_Inner], object]) -> None:
+        if self._inner is None:
+            return
+        try:
+            act(self._inner)
+        except Exception:  # noqa: BLE001  # whatever the terminal does, the boards go on
+            self._inner = None
 
 
 class _Lines:
@@ -56,7 +86,7 @@ class _Lines:
 
 class _JsonLines(_Lines):
     def show(self, event: FlashEvent) -> None:
-        _print_json(_as_record(event))
+        print(json.dumps(event_record(event)), flush=True)
 
 
 class _PlainLines(_Lines):
@@ -72,34 +102,36 @@ class _PlainLines(_Lines):
         if same_step and now - self._shown_s.get(event.board, 0) < _PLAIN_EVERY_S:
             return
         self._steps[event.board], self._shown_s[event.board] = event.step.value, now
-        print(f"{event.board}  {_text(event)}", file=sys.stderr, flush=True)  # noqa: T201 - this is the face
+        print(f"{event.board}  {_text(event)}", file=sys.stderr, flush=True)
 
 
-def show_ends(results: Sequence[FlashResult], codes: Sequence[int], *, as_json: bool) -> None:
-    """Show how each board ended, with the exit code that its end means, and how many did."""
-    if as_json:
-        for result, code in zip(results, codes, strict=True):
-            _print_json(_end_record(result, code))
-        passed = sum(result.passed for result in results)
-        _print_json({"event": "summary", "boards": len(results), "passed": passed, "failed": len(results) - passed})
-        return
+def show_ends(results: Sequence[FlashResult], codes: Sequence[int]) -> None:
+    """Show how each board ended, with the exit code that its end means; errors below; then how many did what."""
+    from rich.markup import escape
+
     rows = [
-        (
-            escape(result.board),
-            result.serial or "—",
-            f"slot {result.slot} holds {result.digest[:16]}" if result.error is None else escape(str(result.error)),
-            f"{result.seconds:.1f}",
-            str(code),
-        )
-        for result, code in zip(results, codes, strict=True)
+        (escape(r.board), escape(r.serial) or "-", r.outcome.value, r.slot or "-", f"{r.seconds:.1f}", str(code))
+        for r, code in zip(results, codes, strict=True)
     ]
-    print_table(("board", "serial", "end", ">s", ">exit"), rows)
-    ends = Counter(result.passed for result in results)
-    print(f"{ends[True]} of {len(results)} boards have it" + (f", {ends[False]} failed" if ends[False] else ""))  # noqa: T201
+    print_table(("board", "serial", "end", "slot", ">s", ">exit"), rows)
+    for result in results:
+        for text in (*_failure(result), *([result.remark] if result.remark else [])):
+            print(wrapped(f"{result.board}: {' '.join(text.split())}"))
+    print(wrapped(summary_of(results)))
 
 
-def _print_json(record: dict[str, object]) -> None:
-    print(json.dumps(record), flush=True)  # noqa: T201 - this is the face
+def _failure(result: FlashResult) -> tuple[str, ...]:
+    if result.error is None:
+        return ()
+    done = "" if result.reached is None else f" (before that: {result.reached.value})"
+    return (f"{result.error}{done}",)
+
+
+def summary_of(results: Sequence[FlashResult]) -> str:
+    """Return how many boards ended how, each counted once."""
+    ends = Counter(result.outcome.value for result in results if result.counts)
+    boards = f"{sum(ends.values())} board{'s' if sum(ends.values()) != 1 else ''}"
+    return f"{boards}: " + ", ".join(f"{count} {end}" for end, count in ends.most_common())
 
 
 def _text(event: FlashEvent) -> str:
@@ -111,16 +143,17 @@ def _text(event: FlashEvent) -> str:
     left = "" if p.eta_s is None else f", {p.eta_s:.0f} s left"
     retries = f", {p.retries} frames again" if p.retries else ""
     return (
-        f"{_share(p):4.0%} {event.step.value} {p.bytes_done / 1024:.0f}/{p.bytes_total / 1024:.0f} KiB,"
+        f"{_fraction(p):4.0%} {event.step.value} {p.bytes_done / 1024:.0f}/{p.bytes_total / 1024:.0f} KiB,"
         f" {p.wire_bytes / 1024:.0f} KiB on the wire, {p.rate_bytes_s / 1000:.1f} kB/s{left}{retries}"
     )
 
 
-def _share(progress: TransferProgress) -> float:
+def _fraction(progress: TransferProgress) -> float:
     return progress.bytes_done / progress.bytes_total if progress.bytes_total else 1.0
 
 
-def _as_record(event: FlashEvent) -> dict[str, object]:
+def event_record(event: FlashEvent) -> dict[str, object]:
+    """Return an event as `--events` prints it."""
     record: dict[str, object] = {
         "event": "step",
         "board": event.board,
@@ -139,9 +172,12 @@ def _as_record(event: FlashEvent) -> dict[str, object]:
     return record
 
 
-def _end_record(result: FlashResult, code: int) -> dict[str, object]:
+def result_record(result: FlashResult, code: int, url: str) -> dict[str, object]:
+    """Return a board's end as `--json` prints it."""
     return {
-        "event": "end", "board": result.board, "serial": result.serial, "passed": result.passed, "exit_code": code,
-        "slot": result.slot, "digest": result.digest, "seconds": round(result.seconds, 3), "attempts": result.attempts,
-        "error": None if result.error is None else str(result.error),
+        "board": result.board, "address": url, "serial": result.serial, "outcome": result.outcome.name.lower(),
+        "reached": result.reached.name.lower() if result.reached else None, "passed": result.passed,
+        "exit_code": code, "slot": result.slot, "digest": result.digest, "seconds": round(result.seconds, 3),
+        "attempts": result.attempts, "error": None if result.error is None else str(result.error),
+        "remark": result.remark or None,
     }  # fmt: skip

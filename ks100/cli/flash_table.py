@@ -1,28 +1,34 @@
-"""The live table of a fleet on a terminal: one row a board, drawn anew a few times a second. Knows no boards."""
+"""The live table of a fleet on a terminal: one line a board, errors below, drawn anew a few times a second.
+
+Fits into 80 columns and 24 lines: of more boards than there are lines, those that have ended are counted, not listed.
+Knows no boards.
+"""
 
 from __future__ import annotations
 
 import sys
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.live import Live
-from rich.markup import escape
-from rich.progress_bar import ProgressBar
-from rich.table import Table
+from rich.text import Text
 
 from firmware_bridge.host.fleet import FlashEvent, FlashStep
+from ks100.cli.words import shortened
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from firmware_bridge.host.transfer import TransferProgress
 
 __all__ = ["FlashTable"]
 
-_BAR_WIDTH = 20
 _STYLES = {FlashStep.DONE: "green", FlashStep.FAILED: "bold red", FlashStep.RETRY: "yellow"}
+_ENDED = (FlashStep.DONE, FlashStep.FAILED)
+_STEP_WIDTH, _FIGURES_WIDTH, _GAP = 8, 26, "  "
+_NAME_MOST, _BAR_LEAST, _BAR_MOST = 32, 5, 24
+_ERROR_LINES = 4
 
 
 class _Row:
@@ -37,17 +43,17 @@ class _Row:
     def take(self, event: FlashEvent) -> None:
         self.step, self.serial = event.step, event.serial or self.serial
         self.progress = event.progress or self.progress
-        self.error = "" if event.error is None else str(event.error)
+        self.error = "" if event.error is None else " ".join(str(event.error).split())
 
 
 class FlashTable:
     """The table; a context manager that leaves its last state on the screen."""
 
     def __init__(self, boards: Iterable[str], console: Console | None = None) -> None:
-        """Give every board its row, in this order; ``console`` is standard error when not given."""
+        """Give every board its line, in this order; ``console`` is standard error when not given."""
         self._rows = {board: _Row() for board in boards}
         console = console or Console(file=sys.stderr)
-        self._live = Live(get_renderable=self._draw, console=console, refresh_per_second=8)
+        self._live = Live(self, console=console, refresh_per_second=6, redirect_stdout=False, redirect_stderr=False)
 
     def __enter__(self) -> FlashTable:
         self._live.start()
@@ -60,34 +66,57 @@ class FlashTable:
         """Take one event."""
         self._rows.setdefault(event.board, _Row()).take(event)
 
-    def _draw(self) -> Table:
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for name in ("board", "serial", "step", "", "KiB", "kB/s", "on the wire", "again", "left"):
-            table.add_column(
-                name, justify="right" if name in ("KiB", "kB/s", "on the wire", "again", "left") else "left"
-            )
-        for board, row in self._rows.items():
-            step = "waiting" if row.step is None else row.step.value
-            style = _STYLES.get(row.step) if row.step else "dim"
-            table.add_row(escape(board), row.serial or "—", f"[{style}]{step}" if style else step, *_progress(row))
-        ended = [row.step for row in self._rows.values() if row.step in (FlashStep.DONE, FlashStep.FAILED)]
-        table.caption = (
-            f"{ended.count(FlashStep.DONE)} done, {ended.count(FlashStep.FAILED)} failed of {len(self._rows)}"
-        )
-        return table
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Draw all of it for the terminal as it is now; it may have been resized."""
+        width, ascii_only = options.max_width - 1, options.ascii_only
+        errors = [(board, row) for board, row in self._rows.items() if row.error][-_ERROR_LINES:]
+        room = max(3, options.size.height - len(errors) - 2)
+        shown = self._shown(room)
+        serial_width = max((len(row.serial) for _, row in shown), default=0) or 1
+        longest = max((len(board) for board, _ in shown), default=5)
+        fixed = serial_width + _STEP_WIDTH + _FIGURES_WIDTH + 3 * len(_GAP)
+        name_width = min(longest, max(12, min(_NAME_MOST, width - fixed)))
+        bar = min(_BAR_MOST, width - fixed - name_width - len(_GAP))
+        lines = [_line(board, row, name_width, serial_width, bar, ascii_only) for board, row in shown]
+        lines += [Text(shortened(f"{board}: {row.error}", width), style="red") for board, row in errors]
+        lines.append(Text(shortened(self._summary(len(shown)), width), style="dim"))
+        for line in lines:
+            line.no_wrap, line.overflow = True, "crop"
+        yield Group(*lines)
+
+    def _shown(self, room: int) -> Sequence[tuple[str, _Row]]:
+        """Return the boards to list: all, or those in work before those that wait, and those that wait before the rest."""
+        rows = list(self._rows.items())
+        if len(rows) <= room:
+            return rows
+        urgency = {None: 1, FlashStep.FAILED: 2, FlashStep.DONE: 3}
+        chosen = sorted(range(len(rows)), key=lambda i: (urgency.get(rows[i][1].step, 0), i))[:room]
+        return [rows[i] for i in sorted(chosen)]
+
+    def _summary(self, listed: int) -> str:
+        steps = Counter(row.step if row.step in _ENDED else None for row in self._rows.values())
+        text = f"{steps[FlashStep.DONE]} done, {steps[FlashStep.FAILED]} failed of {len(self._rows)}"
+        return text + (f", {len(self._rows) - listed} not listed" if listed < len(self._rows) else "")
 
 
-def _progress(row: _Row) -> tuple[str | ProgressBar, ...]:
+def _line(board: str, row: _Row, name_width: int, serial_width: int, bar: int, ascii_only: bool) -> Text:
+    step = "waiting" if row.step is None else row.step.value
+    style = _STYLES.get(row.step, "") if row.step else "dim"
+    line = Text(shortened(board, name_width).ljust(name_width) + _GAP)
+    line.append((row.serial or "-").ljust(serial_width) + _GAP)
+    line.append(step.ljust(_STEP_WIDTH), style=style)
+    if row.progress is not None and not row.error:
+        fraction = row.progress.bytes_done / row.progress.bytes_total if row.progress.bytes_total else 1.0
+        if bar >= _BAR_LEAST:
+            full, empty = ("#", ".") if ascii_only else ("━", "─")
+            done = round(bar * fraction)
+            line.append(_GAP + full * done + empty * (bar - done))
+        line.append(_GAP + _figures(row, fraction))
+    return line
+
+
+def _figures(row: _Row, fraction: float) -> str:
+    assert row.progress is not None
     p = row.progress
-    if row.error or p is None:
-        return (escape(row.error),)
-    share = p.bytes_done / p.bytes_total if p.bytes_total else 1.0
-    pushing = row.step is FlashStep.PUSH
-    return (
-        ProgressBar(total=1.0, completed=share, width=_BAR_WIDTH),
-        f"{p.bytes_done / 1024:.0f}/{p.bytes_total / 1024:.0f}",
-        f"{p.rate_bytes_s / 1000:.1f}",
-        f"{p.wire_bytes / 1024:.0f} KiB",
-        str(p.retries),
-        f"{p.eta_s:.0f} s" if pushing and p.eta_s is not None else "",
-    )
+    left = f"{p.eta_s:.0f} s left" if row.step is FlashStep.PUSH and p.eta_s is not None and fraction < 1 else ""
+    return f"{fraction:4.0%} {p.rate_bytes_s / 1000:7.1f} kB/s  {left}".rstrip()

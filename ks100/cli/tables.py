@@ -2,28 +2,71 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
-__all__ = ["print_table", "share_of"]
-
-_PLAIN_WIDTH = 140
-
-
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str = "") -> None:
-    """Print a table; columns whose name begins with ``>`` are right-aligned. Cells may hold rich markup."""
-    from rich.box import SIMPLE_HEAD
+if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=_PLAIN_WIDTH, no_color=True)
+__all__ = ["print_table", "share_of"]
+
+_PLAIN_WIDTH = 200
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str = "") -> None:
+    """Print a table; columns whose name begins with ``>`` are right-aligned. Cells may hold rich markup.
+
+    Cells break between words only. A table whose words do not fit beside each other becomes one block a row, so that
+    no number, name or digest is ever broken.
+    """
+    from rich.console import Console
+
+    # A file or a pipe has no width; a terminal that can do nothing but lines has one, and no colours.
+    console = Console(no_color=True if os.environ.get("TERM") == "dumb" else None, highlight=False)
+    if not console.is_terminal or console.is_dumb_terminal:
+        width = console.width if console.file.isatty() else _PLAIN_WIDTH
+        console = Console(width=width, no_color=True, force_terminal=False, highlight=False)
+    cells = [tuple(row) for row in rows]
+    table = _table(columns, cells, title)
+    if console.measure(table).minimum <= console.width:
+        console.print(table)
+    else:
+        _print_blocks(console, columns, cells, title)
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> Table:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(title=title or None, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
-    for name in columns:
-        table.add_column(name.lstrip(">"), justify="right" if name.startswith(">") else "left", overflow="fold")
+    for at, name in enumerate(columns):
+        words = [word for row in (columns, *rows) for word in Text.from_markup(row[at].lstrip(">")).plain.split()]
+        table.add_column(
+            name.lstrip(">"),
+            justify="right" if name.startswith(">") else "left",
+            min_width=max((len(word) for word in words), default=1),
+        )
     for row in rows:
         table.add_row(*row)
-    console.print(table)
+    return table
+
+
+def _print_blocks(console: Console, columns: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> None:
+    from rich.text import Text
+
+    names = [name.lstrip(">") for name in columns]
+    indent = max(len(name) for name in names) + 4
+    if title:
+        console.print(title, style="bold", soft_wrap=True)
+    for row in rows:
+        for at, (name, cell) in enumerate(zip(names, row, strict=True)):
+            text = Text.from_markup(cell)
+            if text.plain or at == 0:
+                # Words that are wider than the terminal are left to it: whoever copies them gets them whole.
+                console.print(Text(("- " if at == 0 else "  ") + name.ljust(indent - 2)) + text, soft_wrap=True)
 
 
 def share_of(value: float, digits: int = 1) -> str:

@@ -24,6 +24,11 @@ class ProvenanceRecorder:
         self.folder = folder
         self._log = CustodyLog.open(folder, signer)
 
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """What the log says so far."""
+        return self._log.entries
+
     def record(
         self,
         act: Act,

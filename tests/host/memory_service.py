@@ -10,6 +10,7 @@ import numpy as np
 
 from firmware_bridge.device.runtime_info import RuntimeInfo
 from firmware_bridge.errors import BoardError, RejectedError
+from firmware_bridge.host.fleet import ModelIdentity
 from firmware_bridge.package.reasons import RejectReason
 from firmware_bridge.protocol import messages as m
 
@@ -35,7 +36,10 @@ class MemoryPackage:
 class MemoryService:
     """Takes any package whose chunks match its head; keeps chunks by digest, as a board keeps its staged files."""
 
-    def __init__(self, *, stall: threading.Event | None = None) -> None:
+    def __init__(self, serial: str = "M0001", *, booted_s: float = 1.5, stall: threading.Event | None = None) -> None:
+        self.serial = serial
+        self.booted_s = booted_s
+        self.active = False
         self.stored: dict[bytes, bytes] = {}
         self.offered: list[bytes] = []
         self.chunks_received = 0
@@ -47,8 +51,15 @@ class MemoryService:
 
     def info(self) -> m.BoardInfo:
         runtime = RuntimeInfo("litert", "2.3.0", ("ADD:INT8", "CONV_2D:INT8"))
-        slots = (m.SlotInfo("a", "empty"), m.SlotInfo("b", "installed" if self.installed else "empty"))
-        return m.BoardInfo("ks100", "M0001", True, "0.1.0", "demo", 1, 0, 1 << 24, runtime, ("npu",), slots, "")
+        state = "confirmed" if self.confirmed else "trial" if self.active else "installed"
+        full = m.SlotInfo("b", state, "detector", "1.0", 1, hashlib.sha256(self.installed or b"").hexdigest())
+        slots = (m.SlotInfo("a", "empty"), full if self.installed else m.SlotInfo("b", "empty"))
+        active = "b" if self.active else ""
+        return m.BoardInfo("ks100", self.serial, True, "0.1.0", "demo", 1, 0, 1 << 24, runtime, ("npu",), slots, active)
+
+    @staticmethod
+    def identity(package: MemoryPackage) -> ModelIdentity:
+        return ModelIdentity("detector", "1.0", 1, hashlib.sha256(package.payload).hexdigest())
 
     def trust(self) -> m.TrustState:
         return m.TrustState(self.store)
@@ -88,6 +99,7 @@ class MemoryService:
     def activate(self, slot: str) -> m.Activated:
         if slot != "b" or self.installed is None:
             raise RejectedError(RejectReason.SLOT, f"slot {slot} is empty")
+        self.active = True
         return m.Activated(slot)
 
     def confirm(self) -> m.Confirmed:
@@ -107,7 +119,10 @@ class MemoryService:
         return m.Measured(times, (8.5,) * count, 0.0, request.idle_s, (trace,), 40, 0, 0)
 
     def audit(self, since: int) -> m.Audit:
-        entries = [m.AuditEntry(0, 1.5, "boot", "M0001", "ok"), m.AuditEntry(1, 2.5, "offer", "p", "signature")]
+        entries = [
+            m.AuditEntry(0, self.booted_s, "boot", self.serial, "ok"),
+            m.AuditEntry(1, self.booted_s + 1, "offer", "p", "signature"),
+        ]
         return m.Audit(tuple(entries[since:]))
 
     def reboot(self) -> m.Done:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -32,8 +33,13 @@ def test_a_living_lock_file_is_honoured_and_a_stale_one_is_not(line, tmp_path):
     lock = tmp_path / f"LCK..{Path(line.host_tty).name}"
     lock.write_text(f"{sleeper.pid:10d}\n")
     try:
-        with pytest.raises(BenchError, match=f"process {sleeper.pid}"):
+        with pytest.raises(BenchError, match=rf"process {sleeper.pid} \(sleep\), as the lock file {lock}"):
             open_serial(line.host_tty, 115200, lock_folders=(tmp_path,))
+        lock.write_text(f"{sleeper.pid:10d} minicom root\n")  # the number belongs to another program by now
+        open_serial(line.host_tty, 115200, lock_folders=(tmp_path,)).close()
+        lock.write_text(f"{sleeper.pid:10d}\n")
+        os.utime(lock, (0, 0))  # older than the process
+        open_serial(line.host_tty, 115200, lock_folders=(tmp_path,)).close()
     finally:
         sleeper.kill()
         sleeper.wait()

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from firmware_bridge.errors import BridgeError
 from firmware_bridge.links.tty import make_raw
-from hil.virtual.handle import ENDPOINTS, LOCK, VirtualBoard, factory_profile, lock_state, say, serial_number
+from hil.virtual.handle import ENDPOINTS, LOCK, SERIAL, VirtualBoard, factory_profile, lock_state, say, serial_number
 from hil.virtual.line import PacedLine
 from hil.virtual.qemu.image import build_image
 from hil.virtual.qemu.machine import Disks, Machine, free_port
@@ -98,7 +98,7 @@ class _Board:
         shutil.rmtree(self._work, ignore_errors=True)
         self._work.mkdir(mode=0o700)
         factory = options.serial_number or f"QEMU-{secrets.token_hex(4).upper()}"
-        self._serial_number = serial_number(self._state / "serial", factory)
+        self._serial_number = serial_number(self._state / SERIAL, factory)
         self._profile = factory_profile(self._state, options.profile)
         self._port = free_port()
         self._stop = threading.Event()
