@@ -13,7 +13,7 @@ import ks100
 def main(package: str, url: str) -> int:
     """Flash one board; 0 when it has the package."""
     print(f"program {ks100.read_package(package).manifest_unverified.program}")
-    (result,) = ks100.flash(package, [url])
+    (result,) = ks100.flash(package, [url], create=True)  # an emulated board is made if it is not there
     if result.error is not None:
         print(f"{result.board}: {result.error}")
         return 1

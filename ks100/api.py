@@ -131,6 +131,8 @@ def flash(
     trust: str | Path | None = None,
     activate: bool = True,
     confirm: bool = True,
+    reinstall: bool = False,
+    create: bool = False,
     events: Callable[[FlashEvent], None] | None = None,
 ) -> tuple[FlashResult, ...]:
     """Push a package to boards in parallel, run its trial on each, and keep it.
@@ -141,7 +143,9 @@ def flash(
         trust: the trust store that provisions a new virtual board; ``trust.ksr`` beside the package if None.
         activate: switch to it after the push.
         confirm: keep it after the trial.
-        events: called with each board's progress, by one thread at a time.
+        reinstall: also on boards that run it already.
+        create: make the emulated boards (``emu:DIR``) that do not exist yet.
+        events: called with each board's progress, in this thread.
 
     Returns:
         One result for each board, in order; one board's failure is in its result and ends no other.
@@ -149,20 +153,20 @@ def flash(
     Raises:
         RejectedError: a rule that needs no board refuses the package.
     """
-    from firmware_bridge.host.fleet import FlashTarget
+    from firmware_bridge.host.fleet import FlashOptions, FlashTarget, ModelIdentity
     from firmware_bridge.host.fleet import flash as flash_targets
     from ks100.steps.packaging import read_trust, verify_file
 
     file = Path(package)
     store = read_trust(file.parent / "trust.ksr" if trust is None else Path(trust))
-    verify_file(file, store)
+    manifest = verify_file(file, store).manifest
+    known = ModelIdentity.of(manifest) if activate and not reinstall else None
 
     def target(url: str) -> FlashTarget:
-        return FlashTarget(url, lambda: open_board(url, trust=store.raw))
+        return FlashTarget(url, lambda: open_board(url, trust=store.raw, create=create))
 
-    return flash_targets(
-        [target(url) for url in boards], read_package(file), activate=activate, confirm=confirm, events=events
-    )
+    options = FlashOptions(activate, confirm, unless_active=known)
+    return flash_targets([target(url) for url in boards], read_package(file), options, events=events)
 
 
 def run_suite(

@@ -17,6 +17,7 @@ from firmware_bridge.errors import BenchError, BoardBusyError, BridgeError, Tran
 from firmware_bridge.host.board import Board
 from firmware_bridge.host.roll import BoardRoll, RollEntry
 from firmware_bridge.host.transfer import CancelledError, ChunkSource, TransferProgress
+from firmware_bridge.package.manifest import Manifest
 from firmware_bridge.protocol import messages as m
 
 __all__ = ["FlashEvent", "FlashOptions", "FlashOutcome", "FlashResult", "FlashStep", "FlashTarget", "ModelIdentity",
@@ -59,6 +60,11 @@ class ModelIdentity:
     version: str
     security_version: int
     digest: str
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> ModelIdentity:
+        """Return what a slot says of a package with this manifest."""
+        return cls(manifest.model, manifest.version, manifest.security_version, manifest.payload_sha256.hex())
 
     def is_in(self, slot: m.SlotInfo) -> bool:
         """Return whether this package is in ``slot``."""

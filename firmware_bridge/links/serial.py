@@ -112,8 +112,10 @@ def _lock_file(device: str, folders: tuple[Path, ...]) -> _LockFile | None:
         command, age_s = command_of(process), process_age_s(process)
         if age_s is None or process == os.getpid():
             continue
-        # The number was given to another process since: that one began after the file was written, or is named otherwise.
-        recycled = time.time() - age_s > written_s + _CLOCK_SLACK_S or (len(words) > 1 and words[1][:_COMM_CHARS] != command)
+        # Given to another process since: one that began after the file was written, or whose name is another.
+        recycled = time.time() - age_s > written_s + _CLOCK_SLACK_S or (
+            len(words) > 1 and words[1][:_COMM_CHARS] != command
+        )
         if not recycled:
             return _LockFile(path, process, command)
     return None

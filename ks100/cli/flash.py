@@ -9,7 +9,7 @@ import click
 
 from ks100.cli.custody_options import custody_options
 from ks100.cli.flash_targets import TargetSelection, choose_boards
-from ks100.cli.output import json_option
+from ks100.cli.output import examples, json_option
 from ks100.cli.verify import trust_beside
 from ks100.errors import ExitCode, UsageError
 
@@ -21,7 +21,14 @@ __all__ = ["command"]
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
 
-@click.command(name="flash")
+@click.command(
+    name="flash",
+    epilog=examples(
+        "ks100 flash model.ksm --board ssh://lab@board17",
+        "ks100 flash model.ksm --all --inventory lab.yaml",
+        "ks100 flash model.ksm --retry-failed",
+    ),
+)
 @click.argument("package", type=_FILE)
 @click.option("--board", "boards", multiple=True, metavar="BOARD",
               help="A board's URL, or its name in the inventory; repeat it to flash several in parallel.")  # fmt: skip
@@ -58,12 +65,6 @@ def command(
     A failed board does not stop the others; the exit code is that of the gravest failure. A board that runs PACKAGE
     already is left alone. A serial port that is unplugged is waited for 15 seconds. Ctrl-C leaves every board as it
     was, or finishes it where the switch to the new model has begun; a second Ctrl-C ends at once.
-
-    \b
-    Examples:
-      ks100 flash model.ksm --board ssh://lab@board17
-      ks100 flash model.ksm --all --inventory lab.yaml
-      ks100 flash model.ksm --retry-failed
     """
     from firmware_bridge.package.container import PackageFile
     from ks100.cli.flash_record import FlashRecord, record_places

@@ -181,9 +181,10 @@ def _locked(path: Path) -> Iterator[None]:
 def record_places(package_digest: str) -> tuple[Path, ...]:
     """Return where the record of a package may be, best first, given the package's digest in hex."""
     name = f"{package_digest[:32]}.json"
-    state = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
+    folders = []
+    with contextlib.suppress(RuntimeError):  # a user without a home
+        folders.append(Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser() / "ks100")
     runtime = os.environ.get("XDG_RUNTIME_DIR")
-    folders = [] if state.startswith("~") else [Path(state) / "ks100"]  # a user without a home
     folders += [Path(runtime) / "ks100"] if runtime else []
     folders += [Path(tempfile.gettempdir()) / f"ks100-{os.getuid()}", Path("/dev/shm") / f"ks100-{os.getuid()}"]  # noqa: S108
     return tuple(folder / "flash" / name for folder in folders if _is_ours(folder))

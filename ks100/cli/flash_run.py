@@ -6,10 +6,8 @@ statements are written, and only then is anything shown.
 
 from __future__ import annotations
 
-import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -91,8 +89,7 @@ class FlashRun:
     def _options(self) -> FlashOptions:
         from firmware_bridge.host.fleet import FlashOptions, ModelIdentity
 
-        m = self._package.manifest_unverified
-        known = ModelIdentity(m.model, m.version, m.security_version, m.payload_sha256.hex())
+        known = ModelIdentity.of(self._package.manifest_unverified)
         active = self._wish.activate and not self._wish.reinstall
         return FlashOptions(self._wish.activate, self._wish.confirm, unless_active=known if active else None)
 
@@ -157,8 +154,8 @@ class FlashRun:
         remarks = []
         if self._keeper.path is None:
             remarks.append(
-                f"the record of this run could not be written ({self._keeper.trouble}), so --retry-failed will not know "
-                f"it: {' '.join(self._keeper.text().split())}"
+                f"the record of this run could not be written ({self._keeper.trouble}), so --retry-failed does not "
+                f"know it: {' '.join(self._keeper.text().split())}"
             )
         elif self._keeper.trouble:
             remarks.append(f"the record of this run is in {self._keeper.path} ({self._keeper.trouble})")

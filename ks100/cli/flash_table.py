@@ -26,7 +26,7 @@ __all__ = ["FlashTable"]
 
 _STYLES = {FlashStep.DONE: "green", FlashStep.FAILED: "bold red", FlashStep.RETRY: "yellow"}
 _ENDED = (FlashStep.DONE, FlashStep.FAILED)
-_STEP_WIDTH, _FIGURES_WIDTH, _GAP = 8, 26, "  "
+_STEP_WIDTH, _FIGURES_WIDTH, _GAP = 8, 33, "  "
 _NAME_MOST, _BAR_LEAST, _BAR_MOST = 32, 5, 24
 _ERROR_LINES = 4
 
@@ -76,8 +76,8 @@ class FlashTable:
         longest = max((len(board) for board, _ in shown), default=5)
         fixed = serial_width + _STEP_WIDTH + _FIGURES_WIDTH + 3 * len(_GAP)
         name_width = min(longest, max(12, min(_NAME_MOST, width - fixed)))
-        bar = min(_BAR_MOST, width - fixed - name_width - len(_GAP))
-        lines = [_line(board, row, name_width, serial_width, bar, ascii_only) for board, row in shown]
+        bar = min(_BAR_MOST, width - fixed - name_width)
+        lines = [_line(board, row, name_width, serial_width, bar, ascii_only, width) for board, row in shown]
         lines += [Text(shortened(f"{board}: {row.error}", width), style="red") for board, row in errors]
         lines.append(Text(shortened(self._summary(len(shown)), width), style="dim"))
         for line in lines:
@@ -85,7 +85,7 @@ class FlashTable:
         yield Group(*lines)
 
     def _shown(self, room: int) -> Sequence[tuple[str, _Row]]:
-        """Return the boards to list: all, or those in work before those that wait, and those that wait before the rest."""
+        """Return the boards to list: all, or those in work first, then those that wait, then those that have ended."""
         rows = list(self._rows.items())
         if len(rows) <= room:
             return rows
@@ -99,7 +99,7 @@ class FlashTable:
         return text + (f", {len(self._rows) - listed} not listed" if listed < len(self._rows) else "")
 
 
-def _line(board: str, row: _Row, name_width: int, serial_width: int, bar: int, ascii_only: bool) -> Text:
+def _line(board: str, row: _Row, name_width: int, serial_width: int, bar: int, ascii_only: bool, width: int) -> Text:
     step = "waiting" if row.step is None else row.step.value
     style = _STYLES.get(row.step, "") if row.step else "dim"
     line = Text(shortened(board, name_width).ljust(name_width) + _GAP)
@@ -111,12 +111,18 @@ def _line(board: str, row: _Row, name_width: int, serial_width: int, bar: int, a
             full, empty = ("#", ".") if ascii_only else ("━", "─")
             done = round(bar * fraction)
             line.append(_GAP + full * done + empty * (bar - done))
-        line.append(_GAP + _figures(row, fraction))
+        line.append(_figures(row, row.progress, fraction, width - line.cell_len))
     return line
 
 
-def _figures(row: _Row, fraction: float) -> str:
-    assert row.progress is not None
-    p = row.progress
-    left = f"{p.eta_s:.0f} s left" if row.step is FlashStep.PUSH and p.eta_s is not None and fraction < 1 else ""
-    return f"{fraction:4.0%} {p.rate_bytes_s / 1000:7.1f} kB/s  {left}".rstrip()
+def _figures(row: _Row, p: TransferProgress, fraction: float, room: int) -> str:
+    """Return as many of the push's figures as there is room for."""
+    figures = [f"{fraction:4.0%}", f"{p.rate_bytes_s / 1000:7.1f} kB/s"]
+    if row.step is FlashStep.PUSH and p.eta_s is not None and fraction < 1:
+        figures.append(f"{p.eta_s:.0f} s left")
+    text = ""
+    for figure in figures:
+        if len(text) + len(_GAP) + len(figure) > room:
+            break
+        text += _GAP + figure
+    return text

@@ -40,6 +40,8 @@ def choose_boards(wanted: TargetSelection, record: FlashRecord) -> dict[str, Boa
         UsageError: nothing is asked for, or the same board twice, or there is no last run.
         InputError: an address is none, or the inventory is not one.
     """
+    from firmware_bridge.host.discovery import identity_of
+
     named = _read(wanted.inventory)
     if wanted.failed_only:
         return _failed(wanted, record, named)
@@ -47,7 +49,7 @@ def choose_boards(wanted: TargetSelection, record: FlashRecord) -> dict[str, Boa
     if wanted.everything or (named and not wanted.boards):
         chosen += named.items()
     if wanted.everything:
-        chosen += _plugged_in({address.url for _, address in chosen})
+        chosen += _plugged_in({identity_of(address) for _, address in chosen})
     if not chosen:
         raise UsageError(
             "--all finds no board on this machine's ports; are the udev rules installed (udev/README.md)?"
@@ -76,9 +78,10 @@ def _address(board: str, named: dict[str, BoardAddress]) -> BoardAddress:
 
 
 def _plugged_in(known: set[str]) -> list[tuple[str, BoardAddress]]:
-    from firmware_bridge.host.discovery import find_ports
+    from firmware_bridge.host.discovery import find_ports, first_ports, identity_of
 
-    return [(port.serial or port.address.url, port.address) for port in find_ports() if port.address.url not in known]
+    ports = [port for port in first_ports(find_ports()) if identity_of(port.address) not in known]
+    return [(port.serial or port.address.url, port.address) for port in ports]
 
 
 def _failed(wanted: TargetSelection, record: FlashRecord, named: dict[str, BoardAddress]) -> dict[str, BoardAddress]:
@@ -94,12 +97,16 @@ def _failed(wanted: TargetSelection, record: FlashRecord, named: dict[str, Board
 
 def _each_once(chosen: Sequence[tuple[str, BoardAddress]]) -> dict[str, BoardAddress]:
     """Refuse one board twice: both would write into the same slot. ``emu:`` alone is a new board each time."""
+    from firmware_bridge.host.discovery import identity_of
+
     boards: dict[str, BoardAddress] = {}
-    urls: set[str] = set()
+    seen: dict[str, str] = {}
     for name, address in chosen:
-        if address.url in urls and not address.is_ephemeral:
+        other = seen.setdefault(identity_of(address), name)
+        if other != name and not address.is_ephemeral:
+            raise UsageError(f"{name} and {other} are the same board; give it once")
+        if name in boards and not address.is_ephemeral:
             raise UsageError(f"{name} is given twice; a board can be flashed only once at a time")
-        urls.add(address.url)
         free, count = name, 1
         while free in boards:
             free, count = f"{name}#{count + 1}", count + 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 import tempfile
 import traceback
@@ -14,6 +15,8 @@ from typing import NamedTuple
 import click
 
 from firmware_bridge.errors import BridgeError, InputError, RejectedError, TransferError
+from ks100.cli.output import JSON_FLAG, ForgivingFile, forgive_closed_output, make_printable, print_json
+from ks100.cli.stops import StoppedError, stop_on_signals
 from ks100.errors import CustodyError, ExitCode, Ks100Error
 
 __all__ = ["cli", "code_of", "main"]
@@ -89,37 +92,58 @@ def cli() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return the exit code (see `ks100.errors.ExitCode`). ``KS100_DEBUG=1`` shows tracebacks."""
+    """Run the command line; return the exit code (see `ks100.errors.ExitCode`). ``KS100_DEBUG=1`` shows tracebacks.
+
+    Args:
+        arguments: of the command line; without them this process is the command, and its streams are set up for that.
+    """
     for quiet in ("TF_CPP_MIN_LOG_LEVEL", "GLOG_minloglevel"):
         os.environ.setdefault(quiet, "3")  # what TensorFlow remarks at its start is of no use to whoever reads this
+    if arguments is not None:
+        return _run(list(arguments))
+    make_printable()
+    files = forgive_closed_output()
+    stop_on_signals()
+    return _flushed(_run(sys.argv[1:]), files)
+
+
+def _run(arguments: list[str]) -> int:
+    as_json = JSON_FLAG in arguments
     try:
-        result = cli.main(args=None if arguments is None else list(arguments), standalone_mode=False)
+        result = cli.main(args=arguments, prog_name="ks100", standalone_mode=False)
         return int(result) if isinstance(result, int) else ExitCode.PASS
     except click.exceptions.Exit as stop:
         return stop.exit_code
-    except (click.exceptions.Abort, KeyboardInterrupt):
-        return _say("interrupted; run the same command again: what is finished is kept", ExitCode.INTERRUPTED)
-    except BrokenPipeError:
-        # The reader (head, less) has seen enough. Python would complain again when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.PASS
+    except (click.exceptions.Abort, KeyboardInterrupt) as stop:
+        number = stop.number if isinstance(stop, StoppedError) else signal.SIGINT
+        return _say(f"interrupted{': ' if stop.args else ''}{' '.join(map(str, stop.args))}", 128 + number, as_json)
     except click.ClickException as error:
         hint = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "ks100"
-        return _say(f"{error.format_message()} (see {hint} --help)", ExitCode.USAGE)
+        return _say(f"{error.format_message()} (see {hint} --help)", ExitCode.USAGE, as_json)
     except Exception as error:
         if os.environ.get("KS100_DEBUG"):
             raise
-        return _fail(error)
+        return _fail(error, as_json)
 
 
-def _fail(error: Exception) -> int:
+def _flushed(code: int, files: Sequence[ForgivingFile]) -> int:
+    """Write out what is left; a full disk under the output is a fault, a reader that has gone is none."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    trouble = next((file.trouble for file in files if file.trouble is not None), None)
+    if trouble is None or code != ExitCode.PASS:
+        return code
+    return _say(f"the output could not be written: {trouble.strerror}", ExitCode.BOARD_FAULT)
+
+
+def _fail(error: Exception, as_json: bool) -> int:
     code = code_of(error)
     if code is not ExitCode.INTERNAL:
-        return _say(str(error), code)
+        return _say(str(error), code, as_json)
     with tempfile.NamedTemporaryFile("w", prefix="ks100-bug-", suffix=".txt", delete=False) as stream:
         traceback.print_exception(error, file=stream)
     text = f"a bug in ks100: {type(error).__name__}: {error}; please report it with {Path(stream.name)}"
-    return _say(text, code)
+    return _say(text, code, as_json)
 
 
 def code_of(error: Exception) -> ExitCode:
@@ -152,7 +176,9 @@ def _code_of_upper_floors(error: Exception) -> ExitCode:
     return ExitCode.LIMIT_FAILED if isinstance(error, ModelsError) else ExitCode.INTERNAL
 
 
-def _say(text: str, code: int) -> int:
+def _say(text: str, code: int, as_json: bool = False) -> int:
     line = " ".join(str(text).split())
-    print(f"ks100: {line}", file=sys.stderr)  # noqa: T201 - this is the face
+    print(f"ks100: {line}", file=sys.stderr)
+    if as_json:
+        print_json({"error": line, "exit_code": int(code)})
     return int(code)

@@ -15,7 +15,15 @@ import click
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer as Buffer
 
-__all__ = ["JSON_FLAG", "ForgivingFile", "forgive_closed_output", "json_option", "make_printable", "print_json"]
+__all__ = [
+    "JSON_FLAG",
+    "ForgivingFile",
+    "examples",
+    "forgive_closed_output",
+    "json_option",
+    "make_printable",
+    "print_json",
+]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -23,10 +31,16 @@ JSON_FLAG = "--json"
 """In every command it means: one JSON document on standard output, also for an error."""
 
 _PLAIN = {
-    "—": "-", "–": "-", "…": "...", "→": "->", "←": "<-", "≤": "<=", "≥": ">=", "±": "+-", "×": "x", "·": ".", "µ": "u",
-    "μ": "u", "²": "2", "°": " deg", "Δ": "d", "σ": "sigma", "━": "=", "─": "-", "│": "|", "╸": "-", "╺": "-", "•": "*",
-    "’": "'", "‘": "'", "“": '"', "”": '"', "Ω": "Ohm", "∞": "inf", "√": "sqrt",
+    "\N{EM DASH}": "-", "\N{EN DASH}": "-", "…": "...", "→": "->", "←": "<-", "≤": "<=", "≥": ">=", "±": "+-",
+    "\N{MULTIPLICATION SIGN}": "x", "·": ".", "\N{MICRO SIGN}": "u", "\N{GREEK SMALL LETTER MU}": "u", "²": "2",
+    "°": " deg", "Δ": "d", "\N{GREEK SMALL LETTER SIGMA}": "sigma", "━": "=", "─": "-", "│": "|", "╸": "-", "╺": "-",
+    "•": "*", "Ω": "Ohm", "∞": "inf", "√": "sqrt",
 }  # fmt: skip
+
+
+def examples(*commands: str) -> str:
+    """Return the end of a command's help: lines that a person can copy."""
+    return "\b\nExamples:\n" + "\n".join(f"  {command}" for command in commands)
 
 
 def json_option(function: _F) -> _F:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -69,7 +70,7 @@ def events(done: subprocess.CompletedProcess[str], kind: str) -> list[dict]:
 
 def test_a_failed_board_stops_no_other_and_only_it_is_retried(bench):
     lab = bench.inventory(good=f"emu:{bench.folder}/good", bad="serial:///dev/no-such-port")
-    first = bench.flash("--inventory", lab, "--json")
+    first = bench.flash("--inventory", lab, "--create", "--events")
     assert first.returncode == 3, first.stderr
     ends = {end["board"]: end for end in events(first, "end")}
     assert ends["good"]["passed"]
@@ -81,7 +82,7 @@ def test_a_failed_board_stops_no_other_and_only_it_is_retried(bench):
     assert events(first, "summary") == [{"event": "summary", "boards": 2, "passed": 1, "failed": 1}]
 
     bench.inventory(good=f"emu:{bench.folder}/good", bad=f"emu:{bench.folder}/repaired")
-    second = bench.flash("--inventory", lab, "--retry-failed", "--json")
+    second = bench.flash("--inventory", lab, "--retry-failed", "--create", "--events")
     assert second.returncode == 0, second.stderr
     assert [end["board"] for end in events(second, "end")] == ["bad"]
 
@@ -91,11 +92,11 @@ def test_a_failed_board_stops_no_other_and_only_it_is_retried(bench):
 
 
 def test_plain_lines_and_a_summary_when_it_is_no_terminal(bench):
-    done = bench.flash("--board", f"emu:{bench.folder}/a", "--board", "serial:///dev/no-such-port")
+    done = bench.flash("--create", "--board", f"emu:{bench.folder}/a", "--board", "serial:///dev/no-such-port")
     assert done.returncode == 3
     assert f"emu:{bench.folder}/a  push" in done.stderr
     assert "serial:///dev/no-such-port  failed: there is no serial port" in done.stderr
-    assert "1 of 2 boards have it, 1 failed" in done.stdout
+    assert "2 boards: 1 confirmed, 1 failed" in done.stdout
     assert "\x1b[" not in done.stdout + done.stderr
 
 
@@ -117,7 +118,7 @@ def test_serials_go_into_the_custody_log(bench):
     made = (*COMMAND, "keys", "new", str(key), "--passphrase-file", str(secret))
     subprocess.run(made, check=True, capture_output=True)
     stating = ("--log", log, "--log-key", key, "--log-passphrase-file", secret)
-    done = bench.flash("--board", f"emu:{bench.folder}/a", "--json", *stating)
+    done = bench.flash("--board", f"emu:{bench.folder}/a", "--create", "--events", *stating)
     assert done.returncode == 0, done.stderr
     [end] = events(done, "end")
     statements = [entry.statement for entry in CustodyLog.open(log).entries]
@@ -125,15 +126,19 @@ def test_serials_go_into_the_custody_log(bench):
     assert {statement.parameter("board") for statement in statements} == {end["serial"]}
 
 
-def test_an_interruption_leaves_the_board_as_it_was(bench):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_leaves_the_board_as_it_was_and_the_record_says_so(bench, number):
     board = bench.folder / "board"
-    process = bench.start("--board", f"emu:{board}", "--json")
+    process = bench.start("--board", f"emu:{board}", "--create", "--events")
     assert json.loads(process.stdout.readline())["step"] == "connect"
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     rest, errors = process.communicate(timeout=60)
-    assert process.returncode == 130, errors
+    assert process.returncode == 128 + number, errors
     [end] = [record for line in rest.splitlines() if (record := json.loads(line))["event"] == "end"]
     assert "runs what it ran before" in end["error"]
+    [record] = (bench.folder / "state").rglob("*.json")
+    [entry] = json.loads(record.read_text())["boards"]
+    assert (entry["outcome"], entry["passed"]) == ("FAILED", False)
     shown = subprocess.run(
         [*COMMAND, "boards", "info", f"emu:{board}"], capture_output=True, text=True, check=True
     ).stdout
@@ -147,6 +152,9 @@ def test_an_interruption_leaves_the_board_as_it_was(bench):
         (("--retry-failed",), "no last run"),
         (("--retry-failed", "--all"), "leave --board and --all away"),
         (("--board", "emu:/tmp/x", "--board", "emu:/tmp/x"), "given twice"),
+        (("--board", "emu:/tmp/x", "--board", "emu:/tmp/../tmp/x?link=serial"), "are the same board"),
+        (("--no-activate", "--no-confirm", "--board", "emu:"), "nothing to confirm"),
+        (("--events", "--json", "--board", "emu:"), "give one of them"),
         (("--board", "http://x"), "not a board's address"),
         (("--inventory", "/no/lab.yaml"), "cannot read the inventory"),
     ],
@@ -164,21 +172,51 @@ def test_an_unknown_name_is_answered_with_the_inventorys_names(bench):
     assert "it has left, right" in done.stderr
 
 
-def test_the_live_table_has_one_row_a_board_with_its_latest_state():
-    screen = io.StringIO()
-    console = Console(file=screen, force_terminal=True, width=120, color_system=None)
-    with FlashTable(["bench-1", "bench-2", "bench-3"], console) as table:
-        progress = TransferProgress(2_000_000, 500_000, 300_000, 92_000.0, 16.3, 2)
-        table.show(FlashEvent("bench-1", FlashStep.PUSH, "KS100-0001", progress))
-        table.show(FlashEvent("bench-2", FlashStep.FAILED, "", error=BenchError("no [board] there")))
-    last = screen.getvalue().split("board")[-2] + screen.getvalue().split("board")[-1]
-    rows = {name: [line for line in screen.getvalue().splitlines() if name in line][-1] for name in
-            ("bench-1", "bench-2", "bench-3")}  # fmt: skip
-    assert "KS100-0001" in rows["bench-1"]
-    assert "488/1953" in rows["bench-1"]
-    assert "92.0" in rows["bench-1"]
-    assert "293 KiB" in rows["bench-1"]
-    assert "16 s" in rows["bench-1"]
-    assert "failed" in rows["bench-2"]
-    assert "waiting" in rows["bench-3"]
-    assert "0 done, 1 failed of 3" in last
+def drawn(boards, events, *, width=80, height=24, encoding="utf-8"):
+    """Return the lines of the live table as a terminal of this size shows them at last."""
+    screen = io.TextIOWrapper(io.BytesIO(), encoding=encoding, errors="replace", newline="")
+    console = Console(file=screen, force_terminal=True, width=width, height=height, color_system=None)
+    with FlashTable(boards, console) as table:
+        for event in events:
+            table.show(event)
+    screen.flush()
+    lines = re.sub(r"\x1b\[[?0-9;]*[A-Za-z]", "", screen.buffer.getvalue().decode(encoding)).split("\n")
+    return [line.strip("\r") for line in lines if line.strip()]
+
+
+PUSHING = TransferProgress(2_000_000, 500_000, 300_000, 92_000.0, 16.3, 2)
+
+
+def test_the_live_table_has_one_line_a_board_and_errors_below():
+    lines = drawn(
+        ["bench-1", "bench-2", "bench-3"],
+        [
+            FlashEvent("bench-1", FlashStep.PUSH, "KS100-0001", PUSHING),
+            FlashEvent("bench-2", FlashStep.FAILED, "", error=BenchError("no [board] there " + 20 * "and more ")),
+        ],
+    )[-5:]
+    assert [line.split()[0] for line in lines[:3]] == ["bench-1", "bench-2", "bench-3"]
+    assert "KS100-0001  push" in lines[0]
+    assert "25%" in lines[0]
+    assert lines[0].endswith("92.0 kB/s  16 s left")
+    assert "failed" in lines[1]
+    assert "waiting" in lines[2]
+    assert lines[3].startswith("bench-2: no [board] there")
+    assert lines[4] == "0 done, 1 failed of 3"
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (40, 10), (200, 60)])
+def test_the_live_table_fits_the_terminal_and_cuts_no_serial_number(width, height):
+    boards = [f"emu:/var/lib/lab/boards/number-{n:03}" for n in range(40)]
+    serials = [f"KS100-{n:012}" for n in range(40)]
+    events = [FlashEvent(b, FlashStep.PUSH, s, PUSHING) for b, s in zip(boards, serials, strict=True)]
+    lines = drawn(boards, events, width=width, height=height)
+    assert max(map(len, lines)) <= width
+    table = lines[-min(height, len(boards) + 1) :]
+    assert len(table) <= height
+    assert all(re.search(r"number-\d{3} +KS100-\d{12}(?!\d)", line) for line in table[:-1] if "KS100" in line)
+    assert "not listed" in table[-1] or height > 40
+
+
+def test_the_live_table_speaks_ascii_where_the_terminal_does():
+    assert "####" in "".join(drawn(["a"], [FlashEvent("a", FlashStep.PUSH, "S1", PUSHING)], encoding="ascii"))

@@ -1,0 +1,10 @@
+"""``python -m ks100.cli``: the command ``ks100`` where it is not on the path."""
+
+from __future__ import annotations
+
+import sys
+
+from ks100.cli.main import main
+
+if __name__ == "__main__":
+    sys.exit(main())
