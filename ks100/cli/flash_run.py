@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -95,14 +95,19 @@ class FlashRun:
 
     def _target(self, name: str, address: BoardAddress) -> FlashTarget:
         from firmware_bridge.host.address import SerialAddress
-        from firmware_bridge.host.discovery import place_of
+        from firmware_bridge.host.discovery import place_of, stable_name
         from firmware_bridge.host.fleet import FlashTarget
         from hil.boards import open_board
 
-        port = address.path if isinstance(address, SerialAddress) else None
+        port = None
+        if isinstance(address, SerialAddress):
+            port = stable_name(address.path)
+            address = replace(address, path=port)
         return FlashTarget(
             name,
-            lambda: open_board(address, trust=self._trust, create=self._wish.create),
+            lambda: open_board(
+                address if port is None else replace(address, path=port), trust=self._trust, create=self._wish.create
+            ),
             port if port is not None and port.exists() else None,
             place_of(address),
         )

@@ -120,7 +120,7 @@ class _Soak:
         """Run the command with a misfortune; return whether it said that the board has the package."""
         url = board.serial_url if self._link == "serial" else board.ssh_url
         ks100 = Path(sys.executable).with_name("ks100")
-        command = [ks100, "flash", package, "--board", url, "--trust", self._trust, "--json"]
+        command = [ks100, "flash", package, "--board", url, "--trust", self._trust, "--events"]
         begun_s = time.monotonic()
         host = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         reader = _Reader(host)

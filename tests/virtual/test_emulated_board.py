@@ -156,7 +156,7 @@ def _kill_once_it_has(chunks, running):
 
 
 def test_state_outlives_the_process(sshd, tmp_path, office):
-    with open_board(f"emu:{tmp_path}", trust=office.trust()) as board:
+    with open_board(f"emu:{tmp_path}", trust=office.trust(), create=True) as board:
         _install(board, office.package())
         serial = board.info().serial
     with open_board(f"emu:{tmp_path}?link=serial") as board:
@@ -178,7 +178,9 @@ def test_one_folder_carries_one_board(emulated):
 
 def test_a_long_path_with_spaces_and_signs_is_no_obstacle(sshd, tmp_path, office):
     folder = tmp_path / ("long " * 20).strip() / "100% 'quoted' & more"
-    with open_board(BoardAddress.parse(f"emu:{folder.as_posix().replace('%', '%25')}"), trust=office.trust()) as board:
+    with open_board(
+        BoardAddress.parse(f"emu:{folder.as_posix().replace('%', '%25')}"), trust=office.trust(), create=True
+    ) as board:
         assert board.info().trust_version == 1
 
 

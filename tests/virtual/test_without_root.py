@@ -17,7 +17,7 @@ from hil.boards import open_board
 assert os.geteuid() != 0
 with tempfile.TemporaryDirectory() as folder:
     for link in ("ssh", "serial"):
-        with open_board(f"emu:{folder}?link={link}") as board:
+        with open_board(f"emu:{folder}?link={link}", create=True) as board:
             print(board.info().serial)
 """
 
