@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -102,12 +102,10 @@ class FlashRun:
         port = None
         if isinstance(address, SerialAddress):
             port = stable_name(address.path)
-            address = replace(address, path=port)
+            address = SerialAddress(port, address.baud, address.fastest)
         return FlashTarget(
             name,
-            lambda: open_board(
-                address if port is None else replace(address, path=port), trust=self._trust, create=self._wish.create
-            ),
+            lambda: open_board(address, trust=self._trust, create=self._wish.create),
             port if port is not None and port.exists() else None,
             place_of(address),
         )
