@@ -92,6 +92,7 @@ class Capture:
         height: pixels.
         conditions: the frame's conditions.
         objects: what is in it.
+        labelled: somebody has said what is in it: without objects it is then empty, otherwise unknown.
     """
 
     id: str
@@ -100,6 +101,7 @@ class Capture:
     height: int
     conditions: Conditions
     objects: tuple[TruthObject, ...]
+    labelled: bool = True
 
 
 class FrameSource(Protocol):
@@ -134,6 +136,18 @@ class CaptureSet:
             for frame in (self.frames.eo(index), self.frames.lwir(index)):
                 digest.update(b"-" if frame is None else np.ascontiguousarray(frame).tobytes())
         return digest.hexdigest()
+
+    @cached_property
+    def labelled(self) -> CaptureSet:
+        """The captures whose content is known, which is what training and judging take; this set if all are.
+
+        Raises:
+            DataError: there is none.
+        """
+        indices = [index for index, capture in enumerate(self.captures) if capture.labelled]
+        if not indices:
+            raise DataError(f"{self.name}: none of its {len(self)} frames is labelled")
+        return self if len(indices) == len(self) else self.subset(indices)
 
     def subset(self, indices: Sequence[int], name: str | None = None) -> CaptureSet:
         """Return the captures at ``indices``, in that order, without copying frames."""
@@ -260,6 +274,8 @@ class _Subset:
 
 def _to_json(capture: Capture) -> dict[str, Any]:
     record = asdict(capture)
+    if capture.labelled:
+        del record["labelled"]  # the rule; sets that were stored before have no such key
     record["conditions"] = dict(capture.conditions.items)
     for item, source in zip(record["objects"], capture.objects, strict=True):
         item["object_class"] = source.object_class.name.lower()
@@ -278,4 +294,5 @@ def _from_json(item: dict[str, Any]) -> Capture:
         height=item["height"],
         conditions=Conditions(tuple((str(k), str(v)) for k, v in item["conditions"].items())),
         objects=objects,
+        labelled=bool(item.get("labelled", True)),
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from models.captures import CaptureSet, ObjectClass
+from models.captures import Capture, CaptureSet, ObjectClass, TruthObject
 from models.errors import ModelsError
 from models.heads import Detections
 
@@ -86,27 +86,34 @@ def _figures(evaluator: Any, truth: Any, found: Any, part: Sequence[int]) -> Coc
 
 
 def coco_annotations(captures: CaptureSet) -> dict[str, Any]:
-    """Return the truth in COCO's format; objects to ignore become crowds."""
+    """Return the truth in COCO's format; objects to ignore become crowds, one of each class."""
     annotations: list[dict[str, Any]] = []
     for image, capture in enumerate(captures.captures):
-        for item in capture.objects:
+        # Of a frame that is not labelled every detection is ignored.
+        unknown = () if capture.labelled else (TruthObject(ObjectClass(0), _whole(capture), ignore=True),)
+        for item in (*capture.objects, *unknown):
             x0, y0, x1, y1 = item.box
-            annotations.append(
-                {
-                    "id": len(annotations) + 1,
-                    "image_id": image,
-                    "category_id": int(item.object_class),
-                    "bbox": [x0, y0, x1 - x0, y1 - y0],
-                    "area": (x1 - x0) * (y1 - y0),
-                    "iscrowd": int(item.ignore),
-                }
-            )
+            for label in ObjectClass if item.ignore else (item.object_class,):
+                annotations.append(
+                    {
+                        "id": len(annotations) + 1,
+                        "image_id": image,
+                        "category_id": int(label),
+                        "bbox": [x0, y0, x1 - x0, y1 - y0],
+                        "area": (x1 - x0) * (y1 - y0),
+                        "iscrowd": int(item.ignore),
+                    }
+                )
     return {
         "info": {},
         "images": [{"id": i, "width": c.width, "height": c.height} for i, c in enumerate(captures.captures)],
         "categories": [{"id": int(label), "name": label.name.lower()} for label in ObjectClass],
         "annotations": annotations,
     }
+
+
+def _whole(capture: Capture) -> tuple[float, float, float, float]:
+    return 0.0, 0.0, float(capture.width), float(capture.height)
 
 
 def coco_results(detections: Sequence[Detections]) -> list[dict[str, Any]]:

@@ -1,9 +1,10 @@
 """Which detection is which true object, frame by frame, by COCO's rule at one IoU.
 
 Within a frame and a class the detections go by falling score; each takes the free object that it overlaps most, at
-least by the threshold. Objects to ignore are taken only when no other fits; a detection on one counts neither way.
-Overlap with an ignored object is measured against the detection's own area, and it may be taken many times
-(pycocotools, ``iscrowd``).
+least by the threshold. Objects to ignore are taken only when no other fits; a detection on one counts neither way,
+whatever its class: what is there is not known well enough to call any answer wrong. Overlap with an ignored object is
+measured against the detection's own area, and it may be taken many times (pycocotools, ``iscrowd``). In a frame that is
+not labelled every detection is ignored.
 """
 
 from __future__ import annotations
@@ -66,8 +67,10 @@ def match_frame(capture: Capture, seen: Detections, iou: float = IOU) -> FrameMa
         mine = np.nonzero(seen.classes == label)[0]
         mine = mine[np.argsort(-seen.scores[mine], kind="stable")]
         kept[mine[_LIMIT:]] = False
-        objects = [(i, o) for i, o in enumerate(capture.objects) if o.object_class == label]
+        objects = [(i, o) for i, o in enumerate(capture.objects) if o.ignore or o.object_class == label]
         _match_class(seen.boxes, mine[:_LIMIT], objects, iou, outcome, target)
+    if not capture.labelled:
+        outcome[:] = -1
     range_error, velocity_error = _kinematic_errors(capture, seen, outcome, target)
     counted = np.array([i for i, item in enumerate(capture.objects) if not item.ignore], np.int64)
     return FrameMatch(

@@ -5,17 +5,22 @@ Parsers of layouts yield `RawFrame`s and know files and formats; this knows what
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from models.captures import Capture, CaptureSet, Conditions, ObjectClass, TruthObject
 from models.errors import DataError
+from models.readers.bands import Band
 from models.readers.classes import ClassMap
-from models.readers.frames import Band, FileFrames, FramePaths, image_size
-from models.readers.report import ProblemKind, ReadReport, ReportBuilder
+from models.readers.frames import FileFrames, FramePaths, FrameScaling
+from models.readers.pixels import ImageDefect, ImageInfo, image_info
+from models.readers.report import FrameCounts, ProblemKind, ReadReport, ReportBuilder
 
-__all__ = ["Options", "RawBox", "RawFrame", "assemble"]
+__all__ = ["Options", "RawBox", "RawFrame", "RawLabels", "assemble"]
+
+Rectangle = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +29,32 @@ class RawBox:
 
     Attributes:
         name: the dataset's class name.
-        box: x0, y0, x1, y1 in pixels of the file that it was drawn on, before any crop.
+        box: x0, y0, x1, y1 in pixels of the file that it was drawn on, before any crop; shares of it if relative.
         ignore: the dataset itself says that it does not count.
         occlusion: hidden share, 0 to 1.
     """
 
     name: str
-    box: tuple[float, float, float, float]
+    box: Rectangle
     ignore: bool = False
     occlusion: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class RawLabels:
+    """What a dataset says is in a frame; without boxes, that nothing is.
+
+    Attributes:
+        boxes: the objects.
+        size: annotated width and height, if any.
+        relative: boxes are given as shares of the image.
+        source: file that holds them alone; two frames with one source have the labels of neither.
+    """
+
+    boxes: tuple[RawBox, ...] = ()
+    size: tuple[int, int] | None = None
+    relative: bool = False
+    source: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +66,22 @@ class RawFrame:
         scene: sequence or place; frames of one scene never go into different pools.
         eo: visible image or None.
         lwir: thermal image or None.
-        boxes: its boxes.
+        labels: what is in it; None when nobody has said.
         conditions: pairs of axis and category.
-        size: annotated width and height, if any.
     """
 
     id: str
     scene: str
     eo: Path | None
     lwir: Path | None
-    boxes: tuple[RawBox, ...] = ()
+    labels: RawLabels | None = None
     conditions: tuple[tuple[str, str], ...] = ()
-    size: tuple[int, int] | None = None
+
+    @property
+    def name(self) -> str:
+        """The file to speak of: the thermal one where there are both."""
+        path = self.lwir or self.eo
+        return self.id if path is None else path.name
 
 
 @dataclass(frozen=True)
@@ -64,19 +90,17 @@ class Options:
 
     Attributes:
         classes: names to classes.
+        band: what the images are where a dataset has one band; None looks at their names and pixels.
         decode: decode every image now, so that truncated files are reported; off, only headers are read.
-        reference: band whose pixels the boxes are given in, where a frame has both.
-        crop_px: border to cut off both bands.
-        kelvin_per_count: of 16-bit thermal files.
-        eo_to_lwir: 3x3 homography, row by row.
+        scaling: how samples and pixels of files become those of captures.
+        progress: called with (frames checked, frames in all).
     """
 
     classes: ClassMap = field(default_factory=ClassMap)
+    band: Band | None = None
     decode: bool = True
-    reference: Band = Band.LWIR
-    crop_px: int = 0
-    kelvin_per_count: float | None = None
-    eo_to_lwir: tuple[float, ...] | None = None
+    scaling: FrameScaling = field(default_factory=FrameScaling)
+    progress: Callable[[int, int], None] | None = None
 
 
 def assemble(
@@ -88,62 +112,111 @@ def assemble(
         DataError: no frame is usable.
     """
     options = options or Options()
+    listed = list(frames)
+    shared = Counter(f.labels.source for f in listed if f.labels is not None and f.labels.source is not None)
     captures: list[Capture] = []
     paths: list[FramePaths] = []
     seen: set[str] = set()
-    for frame in frames:
+    for number, frame in enumerate(listed, start=1):
+        if options.progress is not None:
+            options.progress(number, len(listed))
         if frame.id in seen:
             report.add(ProblemKind.DUPLICATE_ID, frame.id)
             continue
         seen.add(frame.id)
-        size = _check_images(frame, report, options)
-        if size is None:
+        grid = _check_images(frame, report, options)
+        if grid is None:
             continue
-        objects = _objects(frame, size, report, options)
-        captures.append(Capture(frame.id, frame.scene, *size, Conditions(frame.conditions), objects))
-        paths.append(FramePaths(frame.eo, frame.lwir, *size))
-    result = report.build(len(captures), sum(len(capture.objects) for capture in captures))
+        labels = frame.labels
+        if labels is not None and labels.source is not None and shared[labels.source] > 1:
+            report.add(ProblemKind.AMBIGUOUS, frame.id)
+            labels = None
+        objects = None if labels is None else _objects(frame.id, labels, grid, report, options)
+        size = (grid.paths.width, grid.paths.height)
+        conditions = Conditions(frame.conditions)
+        captures.append(Capture(frame.id, frame.scene, *size, conditions, objects or (), labelled=objects is not None))
+        paths.append(grid.paths)
+    result = report.build(_counts(captures), sum(len(capture.objects) for capture in captures))
     if not captures:
         why = "; ".join(str(problem) for problem in result.problems) or "it lists none"
         raise DataError(f"{name}: no usable frame: {why}")
-    source = FileFrames(tuple(paths), options.crop_px, options.kelvin_per_count, options.eo_to_lwir)
-    return CaptureSet(name, tuple(captures), source), result
+    return CaptureSet(name, tuple(captures), FileFrames(tuple(paths), options.scaling)), result
 
 
-def _check_images(frame: RawFrame, report: ReportBuilder, options: Options) -> tuple[int, int] | None:
-    """Return the capture's size, after the crop; None, with a finding, when an image is missing or broken."""
-    sizes: dict[Band, tuple[int, int]] = {}
+def _counts(captures: Iterable[Capture]) -> FrameCounts:
+    states = Counter((capture.labelled, bool(capture.objects)) for capture in captures)
+    return FrameCounts(states[True, True], states[True, False], states[False, False])
+
+
+@dataclass(frozen=True, slots=True)
+class _Grid:
+    """A frame's files, and how boxes drawn on them come onto its pixels: scale first, then the crop."""
+
+    paths: FramePaths
+    drawn: tuple[int, int]
+    scale: tuple[float, float]
+
+
+def _check_images(frame: RawFrame, report: ReportBuilder, options: Options) -> _Grid | None:
+    """Return the capture's grid, after the crop; None, with a finding, when an image is missing or broken."""
+    found: dict[Band, ImageInfo] = {}
     for band, path in ((Band.EO, frame.eo), (Band.LWIR, frame.lwir)):
         if path is None:
             continue
         if not path.is_file():
             report.add(ProblemKind.MISSING_IMAGE, path.name)
             return None
-        found = image_size(path, decode=options.decode)
-        if found is None:
-            report.add(ProblemKind.BROKEN_IMAGE, path.name)
+        info = image_info(path, decode=options.decode)
+        if isinstance(info, ImageDefect):
+            kind = ProblemKind.HUGE_IMAGE if info is ImageDefect.HUGE else ProblemKind.BROKEN_IMAGE
+            report.add(kind, path.name)
             return None
-        sizes[band] = found[0]
-    if not sizes:
+        found[band] = info
+    if not found:
         report.add(ProblemKind.MISSING_IMAGE, frame.id)
         return None
-    width, height = sizes.get(options.reference) or next(iter(sizes.values()))
-    if frame.size is not None and frame.size != (width, height):
-        report.add(ProblemKind.SIZE_DIFFERS, frame.id)
-    width, height = width - 2 * options.crop_px, height - 2 * options.crop_px
+    band = options.scaling.reference if options.scaling.reference in found else next(iter(found))
+    annotated = frame.labels.size if frame.labels is not None else None
+    # Annotated as it lies in the file, by a tool that does not look at the EXIF orientation.
+    unturned = annotated == found[band].stored != found[band].size
+    drawn = found[band].stored if unturned else found[band].size
+    crop = options.scaling.crop_px
+    width, height = drawn[0] - 2 * crop, drawn[1] - 2 * crop
     if width < 1 or height < 1:
-        report.add(ProblemKind.BROKEN_IMAGE, frame.id)
+        report.add(ProblemKind.BROKEN_IMAGE, frame.name)
         return None
-    return width, height
+    scale = _scale(annotated, drawn, frame, report)
+    return _Grid(FramePaths(frame.eo, frame.lwir, width, height, band if unturned else None), drawn, scale)
+
+
+def _scale(
+    annotated: tuple[int, int] | None, drawn: tuple[int, int], frame: RawFrame, report: ReportBuilder
+) -> tuple[float, float]:
+    """Return the factors from annotated pixels to the image's: of an image that was scaled after it was annotated."""
+    if annotated is None or annotated == drawn:
+        return 1.0, 1.0
+    factors = drawn[0] / annotated[0], drawn[1] / annotated[1]
+    alike = abs(factors[0] / factors[1] - 1) < 0.02
+    done = "boxes scaled" if alike else "another shape: boxes kept as they are"
+    sizes = f"{annotated[0]}x{annotated[1]} annotated, {drawn[0]}x{drawn[1]} found"
+    report.add(ProblemKind.SIZE_DIFFERS, f"{frame.id} ({sizes}; {done})")
+    return factors if alike else (1.0, 1.0)
 
 
 def _objects(
-    frame: RawFrame, size: tuple[int, int], report: ReportBuilder, options: Options
-) -> tuple[TruthObject, ...]:
-    objects = []
-    for raw in frame.boxes:
-        box = _clip(replace(raw, box=_shift(raw.box, options.crop_px)), size, frame.id, report)
+    frame_id: str, labels: RawLabels, grid: _Grid, report: ReportBuilder, options: Options
+) -> tuple[TruthObject, ...] | None:
+    """Return the objects; None when the frame has boxes of which none can be used: it is not truly empty."""
+    objects, unusable = [], 0
+    unit = grid.drawn if labels.relative else grid.scale
+    crop = options.scaling.crop_px
+    for raw in labels.boxes:
+        x0, y0, x1, y1 = raw.box
+        placed = (x0 * unit[0] - crop, y0 * unit[1] - crop, x1 * unit[0] - crop, y1 * unit[1] - crop)
+        box = _clip(placed, (grid.paths.width, grid.paths.height), f"{frame_id} {raw.name}", report)
         if box is None:
+            # What the crop alone takes away was right, and leaves the frame empty.
+            unusable += placed[2] <= -crop or placed[3] <= -crop or not crop
             continue
         mapped = options.classes.get(raw.name)
         if mapped is None:
@@ -151,25 +224,21 @@ def _objects(
         kind = mapped.object_class if mapped is not None else ObjectClass.PERSON
         ignore = raw.ignore or mapped is None or mapped.ignore
         objects.append(TruthObject(kind, box, occlusion=raw.occlusion, ignore=ignore))
+    if unusable and not objects:
+        report.add(ProblemKind.NO_BOX_LEFT, frame_id)
+        return None
     return tuple(objects)
 
 
-def _shift(box: Sequence[float], crop_px: int) -> tuple[float, float, float, float]:
-    x0, y0, x1, y1 = (float(v) - crop_px for v in box)
-    return x0, y0, x1, y1
-
-
-def _clip(
-    raw: RawBox, size: tuple[int, int], frame_id: str, report: ReportBuilder
-) -> tuple[float, float, float, float] | None:
+def _clip(box: Rectangle, size: tuple[int, int], name: str, report: ReportBuilder) -> Rectangle | None:
     """Return the part of the box inside the frame, or None when there is none."""
-    x0, y0, x1, y1 = raw.box
+    x0, y0, x1, y1 = box
     # Not (a < b) rather than a >= b: it also catches NaN.
     if not (x0 < x1 and y0 < y1 and x1 > 0 and y1 > 0 and x0 < size[0] and y0 < size[1]):
-        report.add(ProblemKind.BOX_OUTSIDE, f"{frame_id} {raw.name}")
+        report.add(ProblemKind.BOX_OUTSIDE, name)
         return None
     clipped = (max(x0, 0.0), max(y0, 0.0), min(x1, float(size[0])), min(y1, float(size[1])))
     # A pixel over the edge is a matter of counting pixels or their borders, no error.
-    if max(abs(a - b) for a, b in zip(clipped, raw.box, strict=True)) > 1.0:
-        report.add(ProblemKind.BOX_CLIPPED, f"{frame_id} {raw.name}")
+    if max(abs(a - b) for a, b in zip(clipped, box, strict=True)) > 1.0:
+        report.add(ProblemKind.BOX_CLIPPED, name)
     return clipped

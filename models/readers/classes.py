@@ -25,15 +25,16 @@ _IGNORE_CAR = MappedClass(ObjectClass.CAR, ignore=True)
 _IGNORE_TRUCK = MappedClass(ObjectClass.TRUCK, ignore=True)
 
 DEFAULT_CLASSES: Mapping[str, MappedClass] = {
-    "person": _P, "pedestrian": _P, "people": _IGNORE_PERSON, "person?": _IGNORE_PERSON, "rider": _P,
+    "person": _P, "pedestrian": _P, "people": _P, "person?": _IGNORE_PERSON, "rider": _P,
     "bicycle": _B, "bike": _B, "cyclist": _B,
     "motorcycle": _M, "motor": _M, "motorbike": _M, "scooter": _IGNORE_BIKE,
     "car": _C, "van": _C,
-    "truck": _T, "lamp": _IGNORE_CAR, "freight car": _T, "freight_car": _T, "feright car": _T, "feright_car": _T,
-    "feright": _T,
+    "truck": _T, "truvk": _T, "lamp": _IGNORE_CAR, "freight car": _T, "feright car": _T, "feright": _T,
     "bus": _U,
     # HIT-UAV's OtherVehicle holds trucks and buses alike; its DontCare is what annotators could not tell.
     "othervehicle": _IGNORE_TRUCK, "other vehicle": _IGNORE_TRUCK, "dontcare": _IGNORE_PERSON, "*": _IGNORE_CAR,
+    "dont care": _IGNORE_PERSON, "don't care": _IGNORE_PERSON, "ignore": _IGNORE_PERSON, "ignored": _IGNORE_PERSON,
+    "ignored regions": _IGNORE_PERSON, "ignored region": _IGNORE_PERSON, "others": _IGNORE_PERSON,
     "train": _IGNORE_TRUCK, "skateboard": _IGNORE_BIKE, "stroller": _IGNORE_BIKE, "deer": _IGNORE_PERSON,
     "dog": _IGNORE_PERSON, "light": _IGNORE_CAR, "hydrant": _IGNORE_PERSON, "sign": _IGNORE_CAR,
 }  # fmt: skip
@@ -42,14 +43,18 @@ DEFAULT_CLASSES: Mapping[str, MappedClass] = {
 
 @dataclass(frozen=True)
 class ClassMap:
-    """Maps names, whatever their case; a name it lacks is None, for the reader to report."""
+    """Maps names, in any case and with blanks, hyphens or underscores; others are None."""
 
     names: Mapping[str, MappedClass] = field(default_factory=lambda: DEFAULT_CLASSES)
 
     def get(self, name: str) -> MappedClass | None:
         """Return where ``name`` goes, or None."""
-        return self.names.get(name.strip().lower())
+        return self.names.get(_plain(name))
 
     def with_names(self, more: Mapping[str, MappedClass]) -> ClassMap:
         """Return this map with names added or replaced."""
-        return ClassMap({**self.names, **{name.lower(): target for name, target in more.items()}})
+        return ClassMap({**self.names, **{_plain(name): target for name, target in more.items()}})
+
+
+def _plain(name: str) -> str:
+    return " ".join(name.replace("_", " ").replace("-", " ").lower().split())

@@ -1,77 +1,49 @@
-"""COCO JSON, and the dialect of HIT-UAV (Suo et al., Scientific Data 10, 227, 2023).
+"""COCO JSON and its dialects: what is in it, image by image. Looks for no image file.
 
-The dialect names its list ``annotation``, an image's file ``filename``, counts categories from 0, and puts day or
-night, altitude, angle and weather into the file name: ``0_100_30_0_03306.jpg``.
+HIT-UAV (Suo et al., Scientific Data 10, 227, 2023) names its list ``annotation``, an image's file ``filename``, and
+counts categories from 0. Datumaro's own JSON (``items``) is turned into COCO's form first.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
-from models.captures import CaptureSet
 from models.errors import DataError
-from models.readers.assemble import Options, RawBox, RawFrame, assemble
-from models.readers.frames import Band, image_size
-from models.readers.report import ProblemKind, ReadReport, ReportBuilder
+from models.readers.assemble import RawBox, RawLabels
+from models.readers.names import facts_of_name
+from models.readers.report import ProblemKind, ReportBuilder
+from models.readers.segmentation import around_points, around_rotated, around_segmentation
+from models.readers.text import flag, number, posix, read_text
 
-__all__ = ["load_json", "parse_coco", "read_coco"]
+__all__ = ["CocoImage", "is_coco", "load_json", "parse_coco"]
 
-_HIT_UAV = re.compile(r"^(?P<night>[01])_(?P<altitude>\d+)_(?P<angle>\d+)_(?P<weather>\d+)_(?P<frame>\d+)$")
-# Neighbouring frames of a video look alike, so frames are grouped by blocks of numbers, which run through all splits.
-_RUN_LENGTH = 100
-_MAX_JSON_BYTES = 2_000_000_000
+_IGNORED = ("iscrowd", "is_crowd", "ignore", "ignored", "isignore", "difficult")
+_LISTS = ("annotations", "annotation")
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
-    """An image of the JSON."""
+class CocoImage:
+    """An image of the JSON.
 
-    key: object
-    file: str
-    size: tuple[int, int] | None
-    conditions: tuple[tuple[str, str], ...]
-    scene: str
-
-
-def read_coco(
-    path: Path, images: Path | None = None, *, band: Band | None = None, options: Options | None = None
-) -> tuple[CaptureSet, ReadReport]:
-    """Read a COCO annotation file over one band's images, which stay in place.
-
-    Args:
-        path: the JSON.
-        images: folder that file names are relative to; None looks in the usual places around the JSON.
-        band: what the images are; None takes colour images for EO and grey ones for LWIR.
-        options: class map, crops and checks.
-
-    Raises:
-        DataError: the JSON cannot be read, has no images, or none of them can be found.
+    Attributes:
+        file: its path below its folder, with slashes.
+        labels: what is in it; None when the file does not say, or cannot be understood.
+        size: annotated width and height, if any.
+        scene: sequence that it belongs to, if it says so.
+        conditions: pairs of axis and category.
     """
-    data = load_json(path)
-    dialect = "annotation" in data and "annotations" not in data
-    report = ReportBuilder("HIT-UAV (a COCO dialect)" if dialect else "COCO")
-    entries, boxes = parse_coco(data, path, report)
-    folder = images or _find_images(path, entries)
-    kind = band or _guess_band(folder, entries)
-    if kind is Band.LWIR:
-        report.notes.append("thermal only: there is no visible frame")
-    else:
-        report.notes.append("visible only: there is no thermal frame")
 
-    def frames() -> Iterator[RawFrame]:
-        for entry in entries:
-            file = folder / entry.file
-            eo, lwir = (file, None) if kind is Band.EO else (None, file)
-            stem = Path(entry.file).stem
-            yield RawFrame(stem, entry.scene, eo, lwir, tuple(boxes.get(entry.key, ())), entry.conditions, entry.size)
-
-    return assemble(path.stem, frames(), report, options)
+    file: str
+    labels: RawLabels | None
+    size: tuple[int, int] | None = None
+    scene: str | None = None
+    conditions: tuple[tuple[str, str], ...] = ()
 
 
 def load_json(path: Path) -> dict[str, Any]:
@@ -81,9 +53,7 @@ def load_json(path: Path) -> dict[str, Any]:
         DataError: it is not there, not JSON, or not an object.
     """
     try:
-        if path.stat().st_size > _MAX_JSON_BYTES:
-            raise DataError(f"{path} is over {_MAX_JSON_BYTES} bytes; is it an annotation file?")
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(read_text(path))
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: cannot be read as JSON ({error})") from error
     if not isinstance(data, dict):
@@ -91,104 +61,197 @@ def load_json(path: Path) -> dict[str, Any]:
     return data
 
 
-def parse_coco(
-    data: Mapping[str, Any], path: Path, report: ReportBuilder
-) -> tuple[list[_Entry], dict[object, list[RawBox]]]:
-    """Return the images, and the boxes by image id.
+def is_coco(data: Mapping[str, Any]) -> bool:
+    """Whether a JSON object describes images and what is in them."""
+    if isinstance(data.get("items"), list) and "categories" in data:
+        return True
+    return isinstance(data.get("images"), list) and any(isinstance(data.get(name), list) for name in _LISTS)
+
+
+def parse_coco(data: Mapping[str, Any], path: Path, report: ReportBuilder) -> list[CocoImage]:
+    """Return the images with their boxes, each file once.
 
     Raises:
         DataError: there is no list of images, or no list of annotations.
     """
-    images, annotations = data.get("images"), data.get("annotations", data.get("annotation"))
-    if not isinstance(images, list) or not isinstance(annotations, list):
+    if isinstance(data.get("items"), list) and isinstance(data.get("categories"), dict):
+        data = _from_datumaro(data)
+    images = data.get("images")
+    annotations = next((data[name] for name in _LISTS if isinstance(data.get(name), list)), None)
+    if not isinstance(images, list) or (annotations is None and not images):
         raise DataError(f"{path}: has no lists 'images' and 'annotations'; it is no COCO file")
-    names = _category_names(data.get("categories"))
-    entries: list[_Entry] = []
-    keys: set[object] = set()
-    for item in images:
-        entry = _entry(item)
-        if entry is None:
-            report.add(ProblemKind.BROKEN_ANNOTATION, str(item)[:60])
-        elif entry.key in keys:
-            report.add(ProblemKind.DUPLICATE_ID, f"image {entry.key}")
-        else:
-            keys.add(entry.key)
-            entries.append(entry)
-    return entries, _boxes(annotations, names, keys, report)
+    entries = [entry for item in images if (entry := _entry(item, report)) is not None]
+    keys = _Keys.of(entries, report)
+    if annotations is None:
+        report.note(f"{path.name} has no list 'annotations': its frames are not labelled")
+        found: dict[str, RawLabels | None] = dict.fromkeys(keys.labelled)
+    else:
+        found = _labels(annotations, _category_names(data.get("categories")), keys, report)
+    return _merged((replace(image, labels=found.get(key)) for key, image in entries), report)
 
 
-def _boxes(
-    annotations: Sequence[Any], names: Mapping[object, str], keys: set[object], report: ReportBuilder
-) -> dict[object, list[RawBox]]:
-    boxes: dict[object, list[RawBox]] = {}
-    seen: set[object] = set()
+@dataclass(frozen=True)
+class _Keys:
+    """Ids of images, as text.
+
+    Attributes:
+        all: every id.
+        labelled: those that mean one image.
+        by_number: the id of each that is a number, by that number: "007" and 7 are alike.
+    """
+
+    all: frozenset[str]
+    labelled: frozenset[str]
+    by_number: Mapping[int, str]
+
+    @classmethod
+    def of(cls, entries: Sequence[tuple[str, CocoImage]], report: ReportBuilder) -> _Keys:
+        """Index the ids; one that several files have is reported, and the boxes of none of them can be told."""
+        files: dict[str, set[str]] = defaultdict(set)
+        for key, image in entries:
+            files[key].add(image.file)
+        for key, image in entries:
+            if len(files[key]) > 1:
+                report.add(ProblemKind.AMBIGUOUS, f"{image.file} (image {key})")
+        numbers = Counter(int(key) for key in files if key.isdecimal())
+        by_number = {int(key): key for key in files if key.isdecimal() and numbers[int(key)] == 1}
+        return cls(frozenset(files), frozenset(k for k, named in files.items() if len(named) == 1), by_number)
+
+    def find(self, value: object) -> str | None:
+        """Return the id that an annotation's ``image_id`` means."""
+        key = _key(value)
+        if key in self.all:
+            return key
+        return self.by_number.get(int(key)) if key is not None and key.isdecimal() else None
+
+
+def _key(value: object) -> str | None:
+    """Return an id as text: 17, "17" and 17.0 are one; None when it is no id."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    if isinstance(value, float):
+        return str(int(value)) if math.isfinite(value) and value == int(value) else None
+    return str(value).strip()
+
+
+def _labels(
+    annotations: Sequence[Any], names: Mapping[str, str], keys: _Keys, report: ReportBuilder
+) -> dict[str, RawLabels | None]:
+    boxes: dict[str, list[RawBox]] = defaultdict(list)
+    broken: set[str] = set()
+    seen: set[tuple[object, ...]] = set()
+    degrees = _angles_in_degrees(annotations)
     for item in annotations:
+        key = keys.find(item.get("image_id")) if isinstance(item, dict) else None
         try:
-            key, number, category = item["image_id"], item.get("id"), item["category_id"]
-            x, y, width, height = (float(v) for v in item["bbox"])
-            hash((key, number, category))
+            box = _box(item, names, degrees)
         except (TypeError, ValueError, KeyError, AttributeError, OverflowError):
-            report.add(ProblemKind.BROKEN_ANNOTATION, str(item)[:60])
+            report.add(ProblemKind.BROKEN_ANNOTATION, f"{item}"[:80])
+            broken |= set() if key is None else {key}
             continue
-        if number is not None and number in seen:
-            report.add(ProblemKind.DUPLICATE_ID, f"box {number}")
+        if key is None:
+            report.add(ProblemKind.ORPHAN_BOX, f"box {item.get('id')} of image {item['image_id']}")
             continue
-        seen.add(number)
-        if key not in keys:
-            report.add(ProblemKind.ORPHAN_BOX, f"box {number} of image {key}")
+        # Ids start again with each image in some files: it takes the same box too to be the same.
+        same = (key, _key(item.get("id")), box.name, box.box)
+        if same[1] is not None and same in seen:
+            report.add(ProblemKind.DUPLICATE_ID, f"box {item.get('id')}")
             continue
-        if not all(math.isfinite(v) for v in (x, y, width, height)):
-            report.add(ProblemKind.BROKEN_ANNOTATION, f"box {number}")
-            continue
-        name = names.get(category, f"category {category}")
-        boxes.setdefault(key, []).append(RawBox(name, (x, y, x + width, y + height), bool(item.get("iscrowd", 0))))
-    return boxes
+        seen.add(same)
+        boxes[key].append(box)
+    # A frame whose every annotation is broken is not an empty one.
+    known = keys.labelled - {key for key in broken if key not in boxes}
+    return {key: RawLabels(tuple(boxes.get(key, ()))) for key in known}
 
 
-def _category_names(categories: object) -> dict[object, str]:
+def _box(item: Mapping[str, Any], names: Mapping[str, str], degrees: bool) -> RawBox:
+    category = _key(item["category_id"])
+    if _key(item["image_id"]) is None or category is None:
+        raise ValueError("an annotation has the id of its image and of its category")
+    attributes = item.get("attributes")
+    places = [item, *([attributes] if isinstance(attributes, dict) else [])]
+    ignore = any(flag(place.get(name)) for place in places for name in _IGNORED)
+    return RawBox(names.get(category, f"category {category}"), _rectangle(item, degrees), ignore)
+
+
+def _rectangle(item: Mapping[str, Any], degrees: bool) -> tuple[float, float, float, float]:
+    """Return x0, y0, x1, y1: of the box, or around the segmentation where there is none."""
+    given = item.get("bbox")
+    values = [number(v) for v in given] if given else []
+    if len(values) == 4 and (min(values[2:]) > 0 or not item.get("segmentation")):
+        return values[0], values[1], values[0] + values[2], values[1] + values[3]
+    if len(values) == 5:
+        angle = math.radians(values[4]) if degrees else values[4]
+        return around_rotated(values[0], values[1], values[2], values[3], angle)
+    if len(values) >= 6:
+        return around_points(values)
+    return around_segmentation(item.get("segmentation"))
+
+
+def _angles_in_degrees(annotations: Sequence[Any]) -> bool:
+    """Whether rotated boxes (centre, size, angle) turn by degrees: some angle of the file is over a whole turn."""
+    boxes = (item.get("bbox") for item in annotations if isinstance(item, dict))
+    angles = (box[4] for box in boxes if isinstance(box, list) and len(box) == 5)
+    return any(isinstance(angle, int | float) and abs(angle) > 2 * math.pi for angle in angles)
+
+
+def _merged(images: Iterable[CocoImage], report: ReportBuilder) -> list[CocoImage]:
+    """Return each file once, with the boxes of all its entries."""
+    found: dict[str, CocoImage] = {}
+    for image in images:
+        first = found.get(image.file)
+        if first is None:
+            found[image.file] = image
+            continue
+        report.note("some images are listed more than once: their boxes were put together")
+        boxes = [labels.boxes for labels in (first.labels, image.labels) if labels is not None]
+        labels = RawLabels(tuple(dict.fromkeys(box for part in boxes for box in part))) if boxes else None
+        found[image.file] = replace(first, labels=labels)
+    return [image if image.labels is None else replace(image, labels=replace(image.labels, size=image.size))
+            for image in found.values()]  # fmt: skip
+
+
+def _category_names(categories: object) -> dict[str, str]:
     if not isinstance(categories, list):
         return {}
-    known = (c for c in categories if isinstance(c, dict) and isinstance(c.get("id"), int | str) and "name" in c)
-    return {c["id"]: str(c["name"]) for c in known}
+    known = ((_key(c.get("id")), c["name"]) for c in categories if isinstance(c, dict) and "name" in c)
+    return {key: str(name) for key, name in known if key is not None}
 
 
-def _entry(item: Any) -> _Entry | None:
-    """Parse an image's entry; None when it lacks its id or file."""
-    if not isinstance(item, dict) or not isinstance(item.get("id"), int | str):
+def _entry(item: Any, report: ReportBuilder) -> tuple[str, CocoImage] | None:
+    """Parse an image's entry; None, with a finding, when it lacks its id or file."""
+    key = _key(item.get("id")) if isinstance(item, dict) else None
+    name = item.get("file_name", item.get("filename")) if key is not None else None
+    if key is None or not isinstance(name, str) or not _is_name(name):
+        report.add(ProblemKind.BROKEN_ANNOTATION, f"{item}"[:80])
         return None
-    file = item.get("file_name", item.get("filename"))
-    if not isinstance(file, str) or not _is_inside(file):
+    file = posix(name)
+    if PurePosixPath(file).is_absolute() or PureWindowsPath(file).drive:
+        report.add(ProblemKind.ABSOLUTE_PATH, name)
         return None
-    width, height = item.get("width"), item.get("height")
-    size = (width, height) if isinstance(width, int) and isinstance(height, int) else None
+    if ".." in PurePosixPath(file).parts:
+        report.add(ProblemKind.OUTSIDE_PATH, name)
+        return None
     extra = item.get("extra_info")
-    conditions = _name_conditions(Path(file).stem) + _extra_conditions(extra if isinstance(extra, dict) else {})
-    video = str(extra["video_id"]) if isinstance(extra, dict) and extra.get("video_id") else None
-    return _Entry(item["id"], file, size, conditions, video or _name_scene(Path(file).stem))
+    extra = extra if isinstance(extra, dict) else {}
+    scene, conditions = facts_of_name(PurePosixPath(file).stem)
+    video = extra.get("video_id") or item.get("video_id")
+    scene = str(video) if isinstance(video, int | str) and video else scene
+    return key, CocoImage(file, None, _size(item), scene, conditions + _extra_conditions(extra))
 
 
-def _is_inside(file: str) -> bool:
-    """Whether a name is a relative path that stays below its folder, and one that a file system takes."""
-    path = Path(file)
-    fits = 0 < len(file) < 1000 and all(len(part.encode(errors="replace")) < 255 for part in path.parts)
-    return fits and "\0" not in file and not path.is_absolute() and ".." not in path.parts
+def _is_name(name: str) -> bool:
+    """Whether a file system takes it."""
+    parts = posix(name).split("/")
+    return 0 < len(name) < 1000 and "\0" not in name and all(len(p.encode(errors="replace")) < 255 for p in parts)
 
 
-def _name_scene(stem: str) -> str:
-    """Return the run of frame numbers that a HIT-UAV file belongs to; another file stands for itself."""
-    match = _HIT_UAV.match(stem)
-    return stem if match is None else f"frames-{int(match['frame']) // _RUN_LENGTH * _RUN_LENGTH:05d}"
-
-
-def _name_conditions(stem: str) -> tuple[tuple[str, str], ...]:
-    match = _HIT_UAV.match(stem)
-    if match is None:
-        return ()
-    return (
-        ("thermal", "night" if match["night"] == "1" else "day"),
-        ("altitude", f"{match['altitude']} m"),
-        ("angle", f"{match['angle']} deg"),
-    )
+def _size(item: Mapping[str, Any]) -> tuple[int, int] | None:
+    try:
+        size = int(number(item.get("width"))), int(number(item.get("height")))
+    except ValueError:
+        return None
+    return size if min(size) > 0 else None
 
 
 def _extra_conditions(extra: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
@@ -197,21 +260,22 @@ def _extra_conditions(extra: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     return tuple((axis, str(extra[key])) for key, axis in names if extra.get(key))
 
 
-def _find_images(path: Path, entries: Sequence[_Entry]) -> Path:
-    """Return the folder around the JSON that holds the most of the first images."""
-    parent, above = path.parent, path.parent.parent
-    usual = ("", "data", "images", path.stem)
-    places = [parent / name for name in usual] + [above / name for name in usual] + [above / "images" / path.stem]
-    sample = entries[:50]
-    best = max(places, key=lambda place: sum((place / entry.file).is_file() for entry in sample))
-    if not any((best / entry.file).is_file() for entry in sample):
-        raise DataError(f"{path}: its images are in none of the usual folders around it; name their folder")
-    return best
-
-
-def _guess_band(folder: Path, entries: Sequence[_Entry]) -> Band:
-    for entry in entries[:50]:
-        found = image_size(folder / entry.file, decode=False)
-        if found is not None:
-            return Band.EO if found[1] in {"RGB", "RGBA", "P", "CMYK", "YCbCr"} else Band.LWIR
-    return Band.LWIR
+def _from_datumaro(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return Datumaro's own form (``items`` with their annotations inside) as COCO's."""
+    labels = data["categories"].get("label")
+    listed = labels.get("labels") if isinstance(labels, dict) else None
+    names = [c.get("name") if isinstance(c, dict) else None for c in listed] if isinstance(listed, list) else []
+    images, annotations = [], []
+    for number_, item in enumerate(i for i in data["items"] if isinstance(i, dict)):
+        media: dict[str, Any] = next((item[key] for key in ("image", "media") if isinstance(item.get(key), dict)), {})
+        size = media.get("size")
+        height, width = size if isinstance(size, list) and len(size) == 2 else (None, None)
+        file = media.get("path") or f"{item.get('id')}.jpg"
+        images.append({"id": number_, "file_name": file, "width": width, "height": height})
+        found = item.get("annotations")
+        for a in found if isinstance(found, list) else []:
+            if isinstance(a, dict) and a.get("type") in {"bbox", "polygon", "mask"}:
+                shape = a.get("rle") or ([a["points"]] if a.get("points") else None)
+                annotations.append({**a, "image_id": number_, "category_id": a.get("label_id"), "segmentation": shape})
+    categories = [{"id": index, "name": name} for index, name in enumerate(names) if name is not None]
+    return {"images": images, "annotations": annotations, "categories": categories}

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from models.errors import DataError
 from models.readers.coco import load_json
+from models.readers.names import assign
+from models.readers.text import read_table
 
 __all__ = ["ConditionTable", "conditions_of_name"]
 
@@ -25,13 +26,20 @@ def conditions_of_name(pattern: re.Pattern[str], path: str) -> tuple[tuple[str, 
 
 @dataclass(frozen=True)
 class ConditionTable:
-    """Conditions by frame: its path, its file's name, or that without the suffix."""
+    """Conditions by frame's path, relative to the dataset."""
 
     rows: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
 
     @classmethod
-    def load(cls, path: Path) -> ConditionTable:
+    def load(cls, path: Path, frames: Iterable[str]) -> ConditionTable:
         """Read ``{"frame": {"axis": "category"}}`` (JSON), or a CSV with a column ``frame`` and one for each axis.
+
+        A frame may be named by its path, by its file's name, or by that without the suffix; a name that several
+        frames have is none's.
+
+        Args:
+            path: the table.
+            frames: paths of the frames, relative to the dataset.
 
         Raises:
             DataError: it is neither.
@@ -40,20 +48,15 @@ class ConditionTable:
             data = load_json(path)
             if not all(isinstance(row, dict) for row in data.values()):
                 raise DataError(f"{path}: must map each frame to a map of axes to categories")
-            return cls({name: _pairs(row) for name, row in data.items()})
-        try:
-            with path.open(newline="", encoding="utf-8") as file:
-                rows = list(csv.DictReader(file))
-        except (OSError, ValueError, csv.Error) as error:
-            raise DataError(f"{path}: cannot be read as CSV ({error})") from error
-        if not rows or not rows[0].get(_KEY):
-            raise DataError(f"{path}: needs a column {_KEY!r} and at least one row")
-        return cls({row[_KEY]: _pairs({a: c for a, c in row.items() if a != _KEY and a}) for row in rows if row[_KEY]})
+            listed = {name: _pairs(row) for name, row in data.items()}
+        else:
+            rows = [row for row in read_table(path, (_KEY,)) if row.get(_KEY)]
+            listed = {row[_KEY]: _pairs({a: c for a, c in row.items() if a != _KEY and a}) for row in rows}
+        return cls({file: listed[name] for file, name in assign(listed, frames).by_file.items()})
 
-    def get(self, path: str) -> tuple[tuple[str, str], ...] | None:
-        """Return a frame's conditions, or None when the table does not have it."""
-        name = Path(path)
-        return next((self.rows[key] for key in (path, name.name, name.stem) if key in self.rows), None)
+    def get(self, path: str) -> tuple[tuple[str, str], ...]:
+        """Return a frame's conditions; none when the table does not have it."""
+        return self.rows.get(path, ())
 
 
 def _pairs(row: Mapping[str, object]) -> tuple[tuple[str, str], ...]:

@@ -3,9 +3,11 @@
 scene = "{sequence}"                      # frames of one scene stay together; the whole key if left out
 [eo]
 files = "rgb/{sequence}/{frame}.jpg"      # {field} stands for any part of a name; equal fields make a pair
+white_count = 4095                        # the sample that is white, where files have more than 8 bits
 [lwir]
 files = "thermal/{sequence}/{frame}.tiff"
-kelvin_per_count = 0.04                   # of 16-bit files
+kelvin_per_count = 0.04                   # of integer files
+unit = "celsius"                          # of float files: kelvin, celsius, counts
 [pairs]
 file = "pairs.csv"                        # columns eo, lwir; or a JSON map of EO names to LWIR names
 [boxes]
@@ -13,7 +15,7 @@ format = "voc"                            # voc, yolo (with names) or coco (with
 files = "labels/{sequence}/{frame}.xml"
 band = "lwir"                             # whose pixels the boxes are in
 [classes]
-pram = "ignore"                           # a class of ours, "ignore", or "ignore bicycle" (resembles it)
+pram = "ignore"                           # a class of ours, or "ignore": neither missed nor a false alarm
 [conditions]
 name = '/(?P<thermal>day|night)_'         # a regular expression on the frame's path, an axis for each named group
 file = "conditions.csv"                   # a column "frame", an axis for each other column; or a JSON map of maps
@@ -35,17 +37,22 @@ from typing import Any
 from models.captures import ObjectClass
 from models.errors import DataError
 from models.readers.assemble import Options
+from models.readers.bands import Band, ThermalUnit
 from models.readers.classes import ClassMap, MappedClass
-from models.readers.frames import Band
+from models.readers.files import find_file
+from models.readers.frames import FrameScaling
+from models.readers.text import posix, read_text
 
 __all__ = ["BoxFormat", "BoxSource", "Description", "FilePattern"]
 
 _FIELD = re.compile(r"\{(\w+)\}")
 _TABLES: dict[str, set[str] | None] = {
-    "eo": {"files"}, "lwir": {"files", "kelvin_per_count"}, "pairs": {"file"}, "conditions": {"name", "file"},
+    "eo": {"files", "white_count"}, "lwir": {"files", "kelvin_per_count", "unit"}, "pairs": {"file"},
+    "conditions": {"name", "file"},
     "boxes": {"format", "files", "file", "names", "band"}, "geometry": {"crop_px", "eo_to_lwir"}, "classes": None,
 }  # fmt: skip
 _PLAIN = {"name", "scene"}
+_MAX_BYTES = 1_000_000
 
 
 class BoxFormat(Enum):
@@ -78,7 +85,12 @@ class FilePattern:
                 seen.add(part)
         whole = re.compile("".join(pieces))
         found = []
-        for path in sorted(root.glob(_FIELD.sub("*", self.text))):
+        paths = sorted(root.glob(_FIELD.sub("*", self.text)))
+        if not any(path.is_file() for path in paths):
+            # 0001.JPG under a pattern with .jpg, as cameras write it and Windows finds it.
+            whole = re.compile(whole.pattern, re.IGNORECASE)
+            paths = sorted(root.glob("/".join(["*"] * (self.text.count("/") + 1))))
+        for path in paths:
             match = whole.fullmatch(path.relative_to(root).as_posix())
             if match is not None and path.is_file():
                 found.append((match.groupdict(), path))
@@ -148,9 +160,10 @@ class Description:
             DataError: it is not TOML, has an unknown key, or a value of the wrong kind.
         """
         try:
-            data = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise DataError(f"{path}: cannot be read as TOML ({error})") from error
+            data = tomllib.loads(read_text(path, _MAX_BYTES))
+        except (OSError, ValueError, RecursionError) as error:
+            hint = "; write paths with /" if "escape" in str(error) else ""
+            raise DataError(f"{path}: cannot be read as TOML ({error}){hint}") from error
         try:
             return _parse(data, path)
         except (TypeError, ValueError, AttributeError, re.error) as error:
@@ -202,14 +215,14 @@ def _text(value: object, where: str) -> str:
 def _pattern(table: dict[str, Any], where: str) -> FilePattern | None:
     if "files" not in table:
         return None
-    text = _text(table["files"], f"[{where}] files")
+    text = posix(_text(table["files"], f"[{where}] files"))
     if text.startswith("/") or ".." in Path(text).parts or not _FIELD.search(text):
         raise ValueError(f"[{where}] files = {text!r}: give a path below the dataset with at least one {{field}}")
     return FilePattern(text)
 
 
 def _path(root: Path, table: dict[str, Any], where: str) -> Path | None:
-    return root / _text(table["file"], f"[{where}] file") if "file" in table else None
+    return find_file(root, posix(_text(table["file"], f"[{where}] file"))) if "file" in table else None
 
 
 def _boxes(root: Path, table: dict[str, Any]) -> BoxSource:
@@ -224,11 +237,11 @@ def _boxes(root: Path, table: dict[str, Any]) -> BoxSource:
         raise ValueError("[boxes] of the format yolo needs names, in the order of their indices")
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise TypeError("[boxes] names must be a list of texts")
-    return BoxSource(kind, files, file, tuple(names), Band(table.get("band", "lwir")))
+    return BoxSource(kind, files, file, tuple(names), _band(table))
 
 
 def _options(tables: dict[str, dict[str, Any]]) -> Options:
-    geometry, kelvin = tables["geometry"], tables["lwir"].get("kelvin_per_count")
+    geometry = tables["geometry"]
     homography = geometry.get("eo_to_lwir")
     if homography is not None:
         homography = tuple(float(value) for value in homography)
@@ -237,15 +250,34 @@ def _options(tables: dict[str, dict[str, Any]]) -> Options:
     crop_px = geometry.get("crop_px", 0)
     if not isinstance(crop_px, int) or crop_px < 0:
         raise ValueError("[geometry] crop_px must be a number of pixels from 0")
-    if kelvin is not None and not (isinstance(kelvin, int | float) and kelvin > 0):
-        raise ValueError("[lwir] kelvin_per_count must be a number over 0")
+    unit, units = tables["lwir"].get("unit"), {unit.value: unit for unit in ThermalUnit}
+    if unit is not None and unit not in units:
+        raise ValueError(f"[lwir] unit must be one of {', '.join(units)}")
     return Options(
         ClassMap().with_names({name: _class(name, target) for name, target in tables["classes"].items()}),
-        reference=Band(tables["boxes"].get("band", "lwir")),
-        crop_px=crop_px,
-        kelvin_per_count=kelvin,
-        eo_to_lwir=homography,
+        scaling=FrameScaling(
+            crop_px=crop_px,
+            kelvin_per_count=_positive(tables["lwir"], "kelvin_per_count", "lwir"),
+            unit=None if unit is None else units[unit],
+            white_count=_positive(tables["eo"], "white_count", "eo"),
+            eo_to_lwir=homography,
+            reference=_band(tables["boxes"]),
+        ),
     )
+
+
+def _positive(table: dict[str, Any], key: str, where: str) -> float | None:
+    value = table.get(key)
+    if value is not None and not (isinstance(value, int | float) and 0 < value < math.inf):
+        raise ValueError(f"[{where}] {key} must be a number over 0")
+    return value
+
+
+def _band(boxes: dict[str, Any]) -> Band:
+    bands = {band.value: band for band in Band}
+    if boxes.get("band", "lwir") not in bands:
+        raise ValueError(f"[boxes] band must be one of {', '.join(bands)}")
+    return bands[boxes.get("band", "lwir")]
 
 
 def _class(name: str, target: object) -> MappedClass:

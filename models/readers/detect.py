@@ -8,25 +8,29 @@ from pathlib import Path
 from models.captures import CaptureSet
 from models.errors import DataError
 from models.readers.assemble import Options
-from models.readers.coco import read_coco
+from models.readers.coco_layout import coco_files, read_coco
 from models.readers.described import read_described
+from models.readers.files import find_folder, images_below
 from models.readers.flir import read_flir
-from models.readers.paired import find_folder, read_drone_vehicle, read_kaist, read_llvip, read_m3fd
-from models.readers.report import ReadReport
-from models.readers.voc import read_voc
-from models.readers.yolo import read_yolo
+from models.readers.kaist import read_kaist
+from models.readers.paired import read_drone_vehicle, read_llvip, read_m3fd
+from models.readers.report import FrameCounts, ReadReport
+from models.readers.voc import read_voc, voc_files
+from models.readers.yolo import read_yolo, yolo_files
 
 __all__ = ["read_dataset"]
 
 _Reader = Callable[[Path, Options | None], tuple[CaptureSet, ReadReport]]
+_LAYOUTS = "FLIR ADAS v2, LLVIP, KAIST, M3FD, DroneVehicle, VOC, YOLO, COCO JSON"
 
 
 def read_dataset(path: Path, *, options: Options | None = None, purpose: str = "") -> tuple[CaptureSet, ReadReport]:
     """Read the dataset at ``path``, in whichever layout it has; frames stay in place.
 
     Args:
-        path: an annotation file (COCO JSON), a description (TOML), a dataset's folder, or a stored capture set's.
-        options: class map and checks; the defaults if None.
+        path: an annotation file (COCO JSON, YOLO's data.yaml), a description (TOML), a dataset's folder, or a stored
+            capture set's.
+        options: class map, band, scaling and checks; the defaults if None.
         purpose: what for; goes into the log of a sealed stored set.
 
     Raises:
@@ -34,29 +38,61 @@ def read_dataset(path: Path, *, options: Options | None = None, purpose: str = "
     """
     if not path.exists():
         raise DataError(f"{path} is not there; give an annotation file or a dataset's folder")
-    if path.is_file():
-        if path.suffix.lower() == ".json":
-            return read_coco(path, options=options)
-        if path.suffix.lower() == ".toml":
-            return read_described(path, options)
-        raise DataError(
-            f"{path}: no reader knows this file; give a COCO JSON, a description (TOML) or a dataset's folder"
-        )
-    if (path / "captures.json").is_file():
-        captures = CaptureSet.load(path, purpose)
-        boxes = sum(len(capture.objects) for capture in captures.captures)
-        return captures, ReadReport("stored captures", len(captures), boxes)
-    for fits, reader in _READERS:
-        if fits(path):
-            return reader(path, options)
-    files = sorted(path.glob("annotations/*.json"))
-    if files:
-        raise DataError(f"{path}: holds several annotation files; name one of {', '.join(str(f) for f in files[:5])}")
-    raise DataError(f"{path}: no known layout (FLIR ADAS v2, LLVIP, KAIST, M3FD, DroneVehicle, VOC, YOLO, COCO JSON)")
+    try:
+        if not path.is_dir():
+            return _read_file(path, options)
+        if (path / "captures.json").is_file():
+            return _read_stored(path, purpose)
+        return _read_folder(path, options)
+    except OSError as error:
+        raise DataError(f"{error.filename or path}: cannot be read ({error.strerror or error})") from error
+
+
+def _read_file(path: Path, options: Options | None) -> tuple[CaptureSet, ReadReport]:
+    kind = path.suffix.lower()
+    if kind == ".json":
+        return read_coco([path], options)
+    if kind == ".toml":
+        return read_described(path, options)
+    if kind in {".yaml", ".yml"}:
+        return read_yolo(path, options)
+    hint = "unpack it first" if kind in {".zip", ".tar", ".gz", ".tgz", ".7z", ".rar"} else (
+        "give a COCO JSON, a description (TOML), YOLO's data.yaml, or a dataset's folder"
+    )  # fmt: skip
+    raise DataError(f"{path}: no reader knows this file; {hint}")
+
+
+def _read_stored(path: Path, purpose: str) -> tuple[CaptureSet, ReadReport]:
+    captures = CaptureSet.load(path, purpose)
+    states = [(capture.labelled, bool(capture.objects)) for capture in captures.captures]
+    counts = FrameCounts(states.count((True, True)), states.count((True, False)), states.count((False, False)))
+    boxes = sum(len(capture.objects) for capture in captures.captures)
+    return captures, ReadReport("stored captures", len(captures), boxes, counts=counts)
+
+
+def _read_folder(path: Path, options: Options | None) -> tuple[CaptureSet, ReadReport]:
+    reader = _reader_of(path)
+    if reader is not None:
+        return reader(path, options)
+    # An archive often holds one folder more than it should: VOCdevkit/VOC2007, dataset/dataset.
+    inner = [p for p in sorted(path.iterdir()) if p.is_dir() and not p.name.startswith(".")]
+    fitting = [(p, reader) for p in inner[:50] if (reader := _reader_of(p)) is not None]
+    if len(fitting) == 1:
+        return fitting[0][1](fitting[0][0], options)
+    if fitting:
+        raise DataError(f"{path}: holds several datasets; give one of {', '.join(str(p) for p, _ in fitting[:5])}")
+    advice = ""
+    if next(iter(images_below(path)), None) is not None:
+        advice = "; it holds images: describe where their annotations are in a TOML file (docs/captures.md)"
+    raise DataError(f"{path}: no known layout ({_LAYOUTS}){advice}")
+
+
+def _reader_of(path: Path) -> _Reader | None:
+    return next((reader for fits, reader in _READERS if fits(path)), None)
 
 
 def _has(*names: str) -> Callable[[Path], bool]:
-    return lambda path: all((path / name).is_dir() for name in names)
+    return lambda path: all(find_folder(path, name) is not None for name in names)
 
 
 def _is_kaist(path: Path) -> bool:
@@ -68,16 +104,24 @@ def _is_m3fd(path: Path) -> bool:
 
 
 def _is_drone_vehicle(path: Path) -> bool:
-    return any(next(path.glob(f"**/{split}imgr"), None) is not None for split in ("train", "val", "test"))
+    return any(next(path.glob(f"{place}{s}imgr"), None) for s in ("train", "val", "test") for place in ("", "*/"))
 
 
-def _has_json(path: Path) -> bool:
-    return any((path / name).is_file() for name in ("coco.json", "annotations.json"))
+def _is_voc(path: Path) -> bool:
+    """Whether there are images and XML files, both right below this folder or two folders of it."""
+    if find_folder(path, "JPEGImages") is not None:
+        return True
+    own = list(path.glob("*.xml")) or [p for p in voc_files(path) if len(p.relative_to(path).parts) <= 3]
+    nested = any(find_folder(p, "JPEGImages") is not None for p in path.iterdir() if p.is_dir())
+    return bool(own) and not nested and bool(images_below(path))
 
 
-def _read_json(path: Path, options: Options | None) -> tuple[CaptureSet, ReadReport]:
-    name = "coco.json" if (path / "coco.json").is_file() else "annotations.json"
-    return read_coco(path / name, options=options)
+def _is_yolo(path: Path) -> bool:
+    if any((path / name).is_file() for name in ("data.yaml", "data.yml", "dataset.yaml")) or _has("images", "labels")(
+        path
+    ):
+        return True
+    return bool(yolo_files(path, images_below(path)))
 
 
 _READERS: tuple[tuple[Callable[[Path], bool], _Reader], ...] = (
@@ -86,7 +130,8 @@ _READERS: tuple[tuple[Callable[[Path], bool], _Reader], ...] = (
     (_is_kaist, read_kaist),
     (_is_drone_vehicle, read_drone_vehicle),
     (_is_m3fd, read_m3fd),
-    (_has("JPEGImages"), lambda path, options: read_voc(path, options=options)),
-    (_has("images", "labels"), lambda path, options: read_yolo(path, options=options)),
-    (_has_json, _read_json),
+    (_has("JPEGImages"), read_voc),
+    (lambda path: bool(coco_files(path)), lambda path, options: read_coco(coco_files(path), options, name=path.name)),
+    (_is_voc, read_voc),
+    (_is_yolo, read_yolo),
 )

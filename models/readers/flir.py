@@ -13,8 +13,10 @@ from models.captures import CaptureSet
 from models.errors import DataError
 from models.readers.assemble import Options, RawFrame, assemble
 from models.readers.coco import load_json, parse_coco
-from models.readers.pairing import image_files, pair_by_map
-from models.readers.report import ReadReport, ReportBuilder
+from models.readers.files import images_in, relative
+from models.readers.names import assign
+from models.readers.pairing import pair_by_map, read_pairs
+from models.readers.report import ProblemKind, ReadReport, ReportBuilder
 
 __all__ = ["PAIR_MAP", "read_flir"]
 
@@ -29,26 +31,26 @@ def read_flir(folder: Path, options: Options | None = None) -> tuple[CaptureSet,
     """
     report = ReportBuilder("FLIR ADAS v2")
     thermal, visible = folder / "video_thermal_test", folder / "video_rgb_test"
-    table = load_json(_find_map(folder))
-    pairs = {str(eo): str(lwir) for eo, lwir in table.items() if isinstance(lwir, str)}
-    entries, boxes = parse_coco(load_json(thermal / "coco.json"), thermal / "coco.json", report)
-    by_name = {Path(entry.file).name: entry for entry in entries}
-    eo = {path.name: path for path in image_files(visible / "data").values()}
-    lwir = {path.name: path for path in image_files(thermal / "data").values()}
+    eo, lwir = images_in(visible / "data", report), images_in(thermal / "data", report)
+    pairs = pair_by_map(read_pairs(_find_map(folder)), [*eo.values()], [*lwir.values()], folder, report)
+    images = {
+        image.file: image for image in parse_coco(load_json(thermal / "coco.json"), thermal / "coco.json", report)
+    }
+    listed = assign(images, [relative(file, folder) for file in lwir.values()]).by_file
     apart = [p.name for p in sorted(folder.glob("images_*_*")) if p.is_dir()]
     if apart:
-        report.notes.append(f"not read, their frames are no pairs: {', '.join(apart)}; read each as COCO")
+        report.note(f"not read, their frames are no pairs: {', '.join(apart)}; read each as COCO")
 
     def frames() -> Iterator[RawFrame]:
-        for name, (visible_file, thermal_file) in pair_by_map(pairs, eo, lwir, report).items():
-            entry = by_name.get(name)
+        for visible_file, thermal_file in pairs:
+            name = listed.get(relative(thermal_file, folder))
             # video-<video id>-frame-<number>-<frame id>.jpg
-            scene = name.split("-frame-")[0]
-            if entry is None:
-                yield RawFrame(Path(name).stem, scene, visible_file, thermal_file)
-                continue
-            found = tuple(boxes.get(entry.key, ()))
-            yield RawFrame(Path(name).stem, scene, visible_file, thermal_file, found, entry.conditions, entry.size)
+            scene = thermal_file.name.split("-frame-")[0]
+            image = None if name is None else images[name]
+            if image is None:
+                report.add(ProblemKind.NO_ANNOTATION, thermal_file.name)
+            labels, conditions = (None, ()) if image is None else (image.labels, image.conditions)
+            yield RawFrame(thermal_file.stem, scene, visible_file, thermal_file, labels, conditions)
 
     return assemble(folder.name, frames(), report, options)
 

@@ -1,35 +1,56 @@
-"""Datasets of registered pairs in folders side by side: LLVIP, KAIST, M3FD and DroneVehicle.
+"""Datasets of registered pairs in folders side by side: LLVIP, M3FD and DroneVehicle.
 
-Layouts after the datasets' own documentation: Jia et al. 2021 (LLVIP), Hwang et al. 2015 (KAIST), Liu et al. 2022
-(M3FD), Sun et al. 2022 (DroneVehicle).
+Layouts after the datasets' own documentation: Jia et al. 2021 (LLVIP), Liu et al. 2022 (M3FD), Sun et al. 2022
+(DroneVehicle).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from models.captures import CaptureSet
 from models.errors import DataError
-from models.readers.assemble import Options, RawBox, RawFrame, assemble
-from models.readers.frames import image_size
-from models.readers.pairing import image_files, pair_by_stem
+from models.readers.assemble import Options, RawFrame, RawLabels, assemble
+from models.readers.files import find_folder, images_in
+from models.readers.pairing import pair_by_stem
 from models.readers.report import ProblemKind, ReadReport, ReportBuilder
-from models.readers.voc import voc_boxes
-from models.readers.yolo import yolo_boxes
+from models.readers.voc import report_orphans, voc_files, voc_labels
+from models.readers.yolo import yolo_labels
+from models.readers.yolo_names import YoloNames, find_names
 
-__all__ = ["find_folder", "read_drone_vehicle", "read_kaist", "read_llvip", "read_m3fd"]
+__all__ = ["read_drone_vehicle", "read_llvip", "read_m3fd"]
 
-_KAIST_NIGHT = frozenset({"set03", "set04", "set05", "set09", "set10", "set11"})
 _DRONE_BORDER_PX = 100
 _SPLITS = ("train", "val", "test")
 
 
-def find_folder(root: Path, *names: str) -> Path | None:
-    """Return the first folder under ``root`` with one of the names, whatever their case."""
-    present = {p.name.lower(): p for p in sorted(root.iterdir()) if p.is_dir()} if root.is_dir() else {}
-    return next((present[name.lower()] for name in names if name.lower() in present), None)
+@dataclass(frozen=True)
+class _Annotations:
+    """A folder of annotation files by the frame's stem.
+
+    Attributes:
+        folder: where they lie; None labels no frame.
+        names: class names by index where they are YOLO's; None for VOC.
+    """
+
+    folder: Path | None
+    names: YoloNames | None = None
+
+    def labels(self, stem: str, report: ReportBuilder) -> RawLabels | None:
+        """Return what is in a frame; None, with a finding, when there is no file or it cannot be understood."""
+        path = None if self.folder is None else self.folder / f"{stem}{'.xml' if self.names is None else '.txt'}"
+        if path is None or not path.is_file():
+            report.add(ProblemKind.NO_ANNOTATION, stem)
+            return None
+        return voc_labels(path, report) if self.names is None else yolo_labels(path, self.names, report)
+
+    def report_orphans(self, stems: Iterable[str], report: ReportBuilder) -> None:
+        """Count the VOC files of no frame."""
+        if self.folder is not None and self.names is None:
+            known = set(stems)
+            report_orphans(tuple(path for path in voc_files(self.folder) if path.stem not in known), report)
 
 
 def read_llvip(folder: Path, options: Options | None = None) -> tuple[CaptureSet, ReadReport]:
@@ -39,43 +60,23 @@ def read_llvip(folder: Path, options: Options | None = None) -> tuple[CaptureSet
         DataError: no frame is usable.
     """
     report = ReportBuilder("LLVIP")
+    visible, infrared = find_folder(folder, "visible"), find_folder(folder, "infrared")
+    if visible is None or infrared is None:
+        raise DataError(f"{folder}: LLVIP has the folders 'visible' and 'infrared'")
+    annotations = _Annotations(find_folder(folder, "annotations", "annotation", "xml"))
+    splits = sorted({p.name for band in (visible, infrared) for p in band.iterdir() if p.is_dir()}) or [""]
 
     def frames() -> Iterator[RawFrame]:
-        for split in _SPLITS:
-            eo, lwir = image_files(folder / "visible" / split), image_files(folder / "infrared" / split)
-            for stem, (visible, thermal) in pair_by_stem(eo, lwir, report).items():
-                boxes = _annotated(folder / "Annotations" / f"{stem}.xml", report)
+        stems: set[str] = set()
+        for split in splits:
+            eo, lwir = images_in(visible / split, report), images_in(infrared / split, report)
+            stems |= eo.keys() | lwir.keys()
+            for stem, (eo_file, lwir_file) in pair_by_stem(eo, lwir, report).items():
+                labels = annotations.labels(stem, report)
+                conditions = (("split", split),) if split else ()
                 # The first two of six digits number the 26 places; the rest counts frames.
-                yield RawFrame(stem, f"place-{stem[:2]}", visible, thermal, boxes, (("split", split),))
-
-    return assemble(folder.name, frames(), report, options)
-
-
-def read_kaist(folder: Path, options: Options | None = None) -> tuple[CaptureSet, ReadReport]:
-    """Read KAIST: ``images/setXX/VYYY/{visible,lwir}/I#####.jpg`` and ``annotations-xml-15/setXX/VYYY``.
-
-    Raises:
-        DataError: no frame is usable.
-    """
-    report = ReportBuilder("KAIST")
-    root = find_folder(folder, "images") or folder
-    annotations = find_folder(folder, "annotations-xml-15", "annotations-xml-new-sanitized", "annotations-xml-new",
-                              "annotations-xml", "annotations")  # fmt: skip
-
-    def frames() -> Iterator[RawFrame]:
-        for video in sorted(p for p in root.glob("set*/V*") if p.is_dir()):
-            recording, name = video.parent.name, video.name
-            when = "night" if recording in _KAIST_NIGHT else "day"
-            pairs = pair_by_stem(image_files(video / "visible"), image_files(video / "lwir"), report)
-            for stem, (visible, thermal) in pairs.items():
-                boxes: tuple[RawBox, ...] = ()
-                for part in ("lwir", "", "visible"):
-                    found = annotations / recording / name / part / f"{stem}.xml" if annotations is not None else None
-                    if found is not None and found.is_file():
-                        boxes = voc_boxes(found, report)
-                        break
-                key = f"{recording}-{name}"
-                yield RawFrame(f"{key}-{stem}", key, visible, thermal, boxes, (("thermal", when),))
+                yield RawFrame(stem, f"place-{stem[:2]}", eo_file, lwir_file, labels, conditions)
+        annotations.report_orphans(stems, report)
 
     return assemble(folder.name, frames(), report, options)
 
@@ -89,29 +90,41 @@ def read_m3fd(
         folder: the dataset.
         options: class map and checks.
         names: class names in the order of the YOLO labels' indices; copies of the dataset differ in it, so there is
-            no default.
+            no default. None looks for a ``data.yaml`` or ``classes.txt``.
 
     Raises:
-        DataError: no frame is usable, or YOLO labels come without ``names``.
+        DataError: no frame is usable, or nothing names the classes of YOLO labels.
     """
     report = ReportBuilder("M3FD")
     thermal, visible = find_folder(folder, "ir", "infrared"), find_folder(folder, "vis", "vi", "visible")
-    annotation, labels = find_folder(folder, "annotation", "annotations"), find_folder(folder, "labels")
     if thermal is None or visible is None:
         raise DataError(f"{folder}: M3FD has the folders 'Ir' and 'Vis' (or 'ir' and 'vi')")
-    if annotation is None and labels is not None and names is None:
-        raise DataError(f"{folder}: the order of classes in 'labels' differs between copies; name the classes")
+    annotations = _m3fd_annotations(folder, names)
 
     def frames() -> Iterator[RawFrame]:
-        for stem, (eo, lwir) in pair_by_stem(image_files(visible), image_files(thermal), report).items():
-            boxes: tuple[RawBox, ...] = ()
-            if annotation is not None:
-                boxes = _annotated(annotation / f"{stem}.xml", report)
-            elif labels is not None and names is not None and (found := image_size(lwir, decode=False)) is not None:
-                boxes = yolo_boxes(labels / f"{stem}.txt", names, found[0], report)
-            yield RawFrame(stem, stem, eo, lwir, boxes)
+        eo, lwir = images_in(visible, report), images_in(thermal, report)
+        for stem, (eo_file, lwir_file) in pair_by_stem(eo, lwir, report).items():
+            yield RawFrame(stem, stem, eo_file, lwir_file, annotations.labels(stem, report))
+        annotations.report_orphans(eo.keys() | lwir.keys(), report)
 
     return assemble(folder.name, frames(), report, options)
+
+
+def _m3fd_annotations(folder: Path, names: tuple[str, ...] | None) -> _Annotations:
+    place, labels = find_folder(folder, "annotation", "annotations"), find_folder(folder, "labels")
+    if place is not None or labels is None:
+        return _Annotations(place)
+    if next(labels.glob("*.xml"), None) is not None:
+        return _Annotations(labels)
+    if names is not None:
+        return _Annotations(labels, YoloNames(dict(enumerate(names))))
+    try:
+        return _Annotations(labels, find_names(folder))
+    except DataError as error:
+        raise DataError(
+            f"{folder}: the order of classes in 'labels' differs between copies; name the classes in a classes.txt, "
+            "one on each line"
+        ) from error
 
 
 def read_drone_vehicle(folder: Path, options: Options | None = None) -> tuple[CaptureSet, ReadReport]:
@@ -123,23 +136,18 @@ def read_drone_vehicle(folder: Path, options: Options | None = None) -> tuple[Ca
         DataError: no frame is usable.
     """
     report = ReportBuilder("DroneVehicle")
-    report.notes.append(f"the white border of {_DRONE_BORDER_PX} px is cut off; polygons became rectangles")
-    options = replace(options or Options(), crop_px=_DRONE_BORDER_PX)
+    report.note(f"the white border of {_DRONE_BORDER_PX} px is cut off; polygons became rectangles")
+    options = options or Options()
+    options = replace(options, scaling=replace(options.scaling, crop_px=_DRONE_BORDER_PX))
 
     def frames() -> Iterator[RawFrame]:
         for split in _SPLITS:
             root = folder / split if (folder / split).is_dir() else folder
-            eo, lwir = image_files(root / f"{split}img"), image_files(root / f"{split}imgr")
+            eo, lwir = images_in(root / f"{split}img", report), images_in(root / f"{split}imgr", report)
+            annotations = _Annotations(find_folder(root, f"{split}labelr"))
             for stem, (visible, thermal) in pair_by_stem(eo, lwir, report).items():
-                boxes = _annotated(root / f"{split}labelr" / f"{stem}.xml", report)
-                yield RawFrame(f"{split}-{stem}", f"{split}-{stem}", visible, thermal, boxes, (("split", split),))
+                labels = annotations.labels(stem, report)
+                yield RawFrame(f"{split}-{stem}", f"{split}-{stem}", visible, thermal, labels, (("split", split),))
+            annotations.report_orphans(eo.keys() | lwir.keys(), report)
 
     return assemble(folder.name, frames(), report, options)
-
-
-def _annotated(path: Path, report: ReportBuilder) -> tuple[RawBox, ...]:
-    """Return the file's boxes; an image without a file has none, which is reported."""
-    if not path.is_file():
-        report.add(ProblemKind.NO_ANNOTATION, path.stem)
-        return ()
-    return voc_boxes(path, report)

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from models.errors import DataError
+from models.readers.coco import load_json
+from models.readers.files import relative
+from models.readers.names import assign
 from models.readers.report import ProblemKind, ReportBuilder
+from models.readers.text import read_table
 
-__all__ = ["IMAGE_SUFFIXES", "image_files", "pair_by_map", "pair_by_stem", "read_pairs"]
-
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp"})
-
-
-def image_files(folder: Path) -> dict[str, Path]:
-    """Return the image files in ``folder`` by stem, in order of their names; {} if there is no folder."""
-    if not folder.is_dir():
-        return {}
-    return {p.stem: p for p in sorted(folder.iterdir()) if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file()}
+__all__ = ["pair_by_map", "pair_by_stem", "read_pairs"]
 
 
 def pair_by_stem(
@@ -31,33 +24,48 @@ def pair_by_stem(
 
 
 def pair_by_map(
-    pairs: Mapping[str, str], eo: Mapping[str, Path], lwir: Mapping[str, Path], report: ReportBuilder
-) -> dict[str, tuple[Path, Path]]:
-    """Return (EO file, LWIR file) by LWIR name for ``pairs`` of EO name to LWIR name; report what has no partner."""
-    found: dict[str, tuple[Path, Path]] = {}
-    for eo_name, lwir_name in sorted(pairs.items()):
-        if eo_name not in eo or lwir_name not in lwir:
-            report.add(ProblemKind.UNPAIRED, eo_name if lwir_name not in lwir else lwir_name)
-        elif lwir_name in found:
+    pairs: Sequence[tuple[str, str]], eo: Sequence[Path], lwir: Sequence[Path], root: Path, report: ReportBuilder
+) -> list[tuple[Path, Path]]:
+    """Return (EO file, LWIR file) for ``pairs`` of names, in the order of the LWIR files; report what has no partner.
+
+    Args:
+        pairs: names of an EO and an LWIR file, with or without their folders.
+        eo: the EO files.
+        lwir: the LWIR files.
+        root: folder of the dataset.
+        report: takes the findings.
+    """
+    visible = _files_by_name([name for name, _ in pairs], eo, root, report)
+    thermal = _files_by_name([name for _, name in pairs], lwir, root, report)
+    found: dict[Path, Path] = {}
+    for eo_name, lwir_name in pairs:
+        if eo_name not in visible or lwir_name not in thermal:
+            report.add(ProblemKind.UNPAIRED, eo_name if lwir_name not in thermal else lwir_name)
+        elif thermal[lwir_name] in found:
             report.add(ProblemKind.DUPLICATE_ID, lwir_name)
         else:
-            found[lwir_name] = (eo[eo_name], lwir[lwir_name])
-    for name in sorted((eo.keys() - pairs.keys()) | (lwir.keys() - set(pairs.values()))):
-        report.add(ProblemKind.UNPAIRED, name)
-    return found
+            found[thermal[lwir_name]] = visible[eo_name]
+    listed = {*visible.values(), *thermal.values()}
+    for path in sorted({*eo, *lwir} - listed):
+        report.add(ProblemKind.UNPAIRED, path.name)
+    return [(found[file], file) for file in sorted(found)]
 
 
-def read_pairs(path: Path) -> dict[str, str]:
-    """Read a CSV with the columns ``eo`` and ``lwir`` (file names).
+def _files_by_name(names: Sequence[str], files: Sequence[Path], root: Path, report: ReportBuilder) -> dict[str, Path]:
+    by_path = {relative(file, root): file for file in files}
+    assigned = assign(names, by_path)
+    for path in assigned.ambiguous:
+        report.add(ProblemKind.AMBIGUOUS, path)
+    return {name: by_path[path] for path, name in assigned.by_file.items()}
+
+
+def read_pairs(path: Path) -> list[tuple[str, str]]:
+    """Read pairs of file names: a CSV with the columns ``eo`` and ``lwir``, or a JSON map of EO names to LWIR names.
 
     Raises:
         DataError: it cannot be read, or lacks a column.
     """
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, ValueError, csv.Error) as error:
-        raise DataError(f"{path}: cannot be read as CSV ({error})") from error
-    if not rows or not {"eo", "lwir"} <= set(rows[0]):
-        raise DataError(f"{path}: needs the columns 'eo' and 'lwir' and at least one row")
-    return {row["eo"]: row["lwir"] for row in rows if row["eo"] and row["lwir"]}
+    if path.suffix.lower() == ".json":
+        return [(eo, lwir) for eo, lwir in load_json(path).items() if isinstance(lwir, str)]
+    rows = read_table(path, ("eo", "lwir"))
+    return [(row["eo"], row["lwir"]) for row in rows if row.get("eo") and row.get("lwir")]

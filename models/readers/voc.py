@@ -5,25 +5,50 @@ Documents with a document type are refused: no dataset needs one, and entities a
 
 from __future__ import annotations
 
-import math
+import re
+from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 from models.captures import CaptureSet
 from models.errors import DataError
-from models.readers.assemble import Options, RawBox, RawFrame, assemble
-from models.readers.frames import Band, image_size
-from models.readers.pairing import IMAGE_SUFFIXES, image_files
+from models.readers.assemble import Options, RawBox, RawFrame, RawLabels, assemble
+from models.readers.bands import Band
+from models.readers.files import images_below, pair_labels, relative
+from models.readers.names import frame_ids
 from models.readers.report import ProblemKind, ReadReport, ReportBuilder
+from models.readers.segmentation import around_points, around_rotated
+from models.readers.single import bands_of
+from models.readers.text import decode_text, flag, number, posix
 
-__all__ = ["parse_voc", "read_voc", "voc_boxes"]
+__all__ = ["VocDocument", "parse_voc", "read_voc", "report_orphans", "voc_files", "voc_labels"]
 
 _OCCLUSION = {"0": 0.0, "1": 0.3, "2": 0.7}
 _MAX_BYTES = 16_000_000
+_PLACES = ("bndbox", "polygon", "robndbox", "segmentation")
+_COORDINATE = re.compile(r"^([xy])\d*$")
+_DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
 
 
-def parse_voc(data: bytes) -> tuple[RawBox, ...]:
-    """Return the boxes of one VOC document.
+@dataclass(frozen=True, slots=True)
+class VocDocument:
+    """One annotation file.
+
+    Attributes:
+        boxes: its objects.
+        broken: names of objects without a box that can be understood.
+        size: width and height of the image that was annotated, if it says so.
+        file: name of that image, if it says so.
+    """
+
+    boxes: tuple[RawBox, ...]
+    broken: tuple[str, ...] = ()
+    size: tuple[int, int] | None = None
+    file: str = ""
+
+
+def parse_voc(data: bytes) -> VocDocument:
+    """Parse one VOC document.
 
     A box may be a ``bndbox`` with xmin/ymin/xmax/ymax or x/y/w/h, a ``polygon`` with x1/y1 ... x4/y4, or the bounding
     rectangle of any of them. KAIST's occlusion levels 1 and 2 become shares of 0.3 and 0.7.
@@ -31,80 +56,136 @@ def parse_voc(data: bytes) -> tuple[RawBox, ...]:
     Raises:
         ValueError: it is no such document.
     """
-    if len(data) > _MAX_BYTES or b"<!DOCTYPE" in data or b"<!ENTITY" in data:
-        raise ValueError("an annotation is a small document without a document type")
+    if len(data) > _MAX_BYTES:
+        raise ValueError(f"an annotation has at most {_MAX_BYTES} bytes")
+    text = decode_text(data)
+    if "<!DOCTYPE" in text or "<!ENTITY" in text:
+        raise ValueError("an annotation is a document without a document type")
     try:
-        root = ET.fromstring(data)  # noqa: S314 - documents with entities were refused above
-    except ET.ParseError as error:
+        # Its encoding was dealt with: what the parser knows of encodings does not include GB2312.
+        root = ET.fromstring(_DECLARATION.sub("", text).strip())  # noqa: S314 - no entities, as checked above
+    except (ET.ParseError, ValueError) as error:
         raise ValueError(str(error)) from error
-    return tuple(_parse_object(item) for item in root.iter("object"))
+    boxes, broken = [], []
+    for item in root.iter("object"):
+        name = item.findtext("name", "").strip()
+        try:
+            boxes.append(_parse_object(item, name))
+        except ValueError:
+            broken.append(name or "object without a name")
+    return VocDocument(tuple(boxes), tuple(broken), _size(root), posix(root.findtext("filename", "")))
 
 
-def voc_boxes(path: Path, report: ReportBuilder) -> tuple[RawBox, ...]:
-    """Return the boxes of a VOC file; () with a finding when it cannot be understood."""
+def voc_labels(path: Path, report: ReportBuilder) -> RawLabels | None:
+    """Return what a VOC file says is in its frame; None, with a finding, when it cannot be understood."""
     try:
-        return parse_voc(path.read_bytes())
+        document = parse_voc(path.read_bytes())
     except (OSError, ValueError):
         report.add(ProblemKind.BROKEN_ANNOTATION, path.name)
-        return ()
+        return None
+    for name in document.broken:
+        report.add(ProblemKind.BROKEN_ANNOTATION, f"{path.name}: {name} without a box")
+    if document.broken and not document.boxes:
+        return None
+    return RawLabels(document.boxes, document.size, source=path)
 
 
-def read_voc(
-    folder: Path, *, band: Band | None = None, options: Options | None = None
-) -> tuple[CaptureSet, ReadReport]:
-    """Read ``JPEGImages/`` with ``Annotations/``; every image is a scene of its own.
+def voc_files(root: Path) -> list[Path]:
+    """Return the XML files in ``root`` and its folders, in order of their paths."""
+    return [path for path in sorted(root.rglob("*")) if path.suffix.lower() == ".xml" and path.is_file()]
+
+
+def report_orphans(files: tuple[Path, ...], report: ReportBuilder) -> None:
+    """Count annotation files without an image, and the boxes in them."""
+    for path in files:
+        report.add(ProblemKind.ORPHAN_ANNOTATION, path.name)
+        try:
+            boxes = len(parse_voc(path.read_bytes()).boxes)
+        except (OSError, ValueError):
+            continue
+        for _ in range(boxes):
+            report.add(ProblemKind.ORPHAN_BOX, path.name)
+
+
+def read_voc(folder: Path, options: Options | None = None) -> tuple[CaptureSet, ReadReport]:
+    """Read images with an XML file each: ``JPEGImages/`` and ``Annotations/``, or side by side (labelImg).
+
+    Every image is a scene of its own.
 
     Raises:
         DataError: no frame is usable.
     """
     report = ReportBuilder("Pascal VOC")
-    images = image_files(folder / "JPEGImages")
+    images, files = images_below(folder, report), voc_files(folder)
     if not images:
-        raise DataError(f"{folder}: JPEGImages holds no image of {', '.join(sorted(IMAGE_SUFFIXES))}")
-    kind = band or (_band_of(next(iter(images.values()))))
+        raise DataError(f"{folder}: there are VOC annotations, and no image that they could be of")
+    pairs = pair_labels(folder, images, files)
+    by_image = {**pairs.by_image, **_by_file_name(images, pairs.by_image, pairs.orphans)}
+    used = set(by_image.values())
+    report_orphans(tuple(path for path in pairs.orphans if path not in used), report)
+    names = frame_ids([relative(image, folder) for image in images])
     frames = []
-    for stem, image in images.items():
-        annotation = folder / "Annotations" / f"{stem}.xml"
-        boxes = voc_boxes(annotation, report) if annotation.is_file() else ()
-        eo, lwir = (image, None) if kind is Band.EO else (None, image)
-        frames.append(RawFrame(stem, stem, eo, lwir, boxes))
+    for name, image, band in zip(names, images, bands_of(images, folder, options, report), strict=True):
+        if image not in by_image:
+            report.add(ProblemKind.NO_ANNOTATION, image.name)
+        labels = voc_labels(by_image[image], report) if image in by_image else None
+        eo, lwir = (image, None) if band is Band.EO else (None, image)
+        frames.append(RawFrame(name, name, eo, lwir, labels))
     return assemble(folder.name, frames, report, options)
 
 
-def _band_of(image: Path) -> Band:
-    found = image_size(image, decode=False)
-    return Band.LWIR if found is not None and found[1] in {"L", "I", "I;16", "I;16B", "F"} else Band.EO
+def _by_file_name(images: list[Path], known: object, orphans: tuple[Path, ...]) -> dict[Path, Path]:
+    """Pair files by the image that they name, where it is one image's name alone and has no file yet."""
+    named: dict[str, list[Path]] = {}
+    for image in images:
+        named.setdefault(image.name.casefold(), []).append(image)
+    found: dict[Path, Path] = {}
+    for path in orphans:
+        try:
+            file = parse_voc(path.read_bytes()).file
+        except (OSError, ValueError):
+            continue
+        candidates = named.get(file.rpartition("/")[2].casefold(), [])
+        if len(candidates) == 1 and candidates[0] not in known and candidates[0] not in found:  # type: ignore[operator]
+            found[candidates[0]] = path
+    return found
 
 
-def _parse_object(item: ET.Element) -> RawBox:
-    name = item.findtext("name", "").strip()
-    box = None
-    for tag in ("bndbox", "polygon", "robndbox"):
-        element = item.find(tag)
-        if element is not None:
-            box = _rectangle({child.tag.lower(): float(child.text or "nan") for child in element})
+def _size(root: ET.Element) -> tuple[int, int] | None:
+    try:
+        size = int(number(root.findtext("size/width", "0"))), int(number(root.findtext("size/height", "0")))
+    except ValueError:
+        return None
+    return size if min(size) > 0 else None
+
+
+def _parse_object(item: ET.Element, name: str) -> RawBox:
+    box, why = None, "an object lacks its name or box"
+    for element in (item.find(tag) for tag in _PLACES):
+        try:
+            box = None if element is None or not name else _rectangle(element)
+        except ValueError as error:
+            why = str(error)
+        if box is not None:
             break
-    if not name or box is None:
-        raise ValueError("an object lacks its name or box")
+    if box is None:
+        raise ValueError(why)
     occlusion = _OCCLUSION.get(item.findtext("occlusion", "0").strip(), 0.0)
-    return RawBox(name, box, item.findtext("ignore", "0").strip() == "1", occlusion)
+    ignore = flag(item.findtext("ignore", "0")) or flag(item.findtext("difficult", "0"))
+    return RawBox(name, box, ignore, occlusion)
 
 
-def _rectangle(values: dict[str, float]) -> tuple[float, float, float, float]:
+def _rectangle(element: ET.Element) -> tuple[float, float, float, float]:
+    values = {leaf.tag.lower(): number(leaf.text or "") for leaf in element if not len(leaf)}
     if {"xmin", "ymin", "xmax", "ymax"} <= values.keys():
-        box = values["xmin"], values["ymin"], values["xmax"], values["ymax"]
-    elif {"x", "y", "w", "h"} <= values.keys():
-        box = values["x"], values["y"], values["x"] + values["w"], values["y"] + values["h"]
-    elif {"x1", "y1"} <= values.keys():
-        x = [v for key, v in values.items() if key.startswith("x")]
-        y = [v for key, v in values.items() if key.startswith("y")]
-        box = min(x), min(y), max(x), max(y)
-    elif {"cx", "cy", "w", "h", "angle"} <= values.keys():
-        c, s = abs(math.cos(values["angle"])), abs(math.sin(values["angle"]))
-        half_x, half_y = (values["w"] * c + values["h"] * s) / 2, (values["w"] * s + values["h"] * c) / 2
-        box = values["cx"] - half_x, values["cy"] - half_y, values["cx"] + half_x, values["cy"] + half_y
-    else:
-        raise ValueError(f"a box with {sorted(values)} is of no known form")
-    if not all(math.isfinite(v) for v in box):
-        raise ValueError("a box has a side that is no number")
-    return box
+        return values["xmin"], values["ymin"], values["xmax"], values["ymax"]
+    if {"x", "y", "w", "h"} <= values.keys():
+        return values["x"], values["y"], values["x"] + values["w"], values["y"] + values["h"]
+    if {"cx", "cy", "w", "h", "angle"} <= values.keys():
+        return around_rotated(values["cx"], values["cy"], values["w"], values["h"], values["angle"])
+    points = [(match[1], number(leaf.text or "")) for leaf in element.iter()
+              if (match := _COORDINATE.match(leaf.tag.lower()))]  # fmt: skip
+    x, y = [v for axis, v in points if axis == "x"], [v for axis, v in points if axis == "y"]
+    if len(x) != len(y):
+        raise ValueError("a polygon has as many x as y")
+    return around_points([v for pair in zip(x, y, strict=True) for v in pair])

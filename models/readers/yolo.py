@@ -1,120 +1,159 @@
-"""YOLO text labels: one line for each box, class index, centre and size as shares of the image."""
+"""YOLO text labels: one line for each object, class index and box or corners as shares of the image."""
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from models.captures import CaptureSet
 from models.errors import DataError
-from models.readers.assemble import Options, RawBox, RawFrame, assemble
-from models.readers.frames import Band, image_size
-from models.readers.pairing import image_files
+from models.readers.assemble import Options, RawBox, RawFrame, RawLabels, assemble
+from models.readers.bands import Band
+from models.readers.files import images_below, is_label_folder, pair_labels, place_of, relative
+from models.readers.names import facts_of_name, frame_ids
 from models.readers.report import ProblemKind, ReadReport, ReportBuilder
+from models.readers.segmentation import around_points
+from models.readers.single import bands_of
+from models.readers.text import number, read_text
+from models.readers.yolo_names import YoloNames, find_names, load_names
 
-__all__ = ["parse_names", "read_yolo", "yolo_boxes"]
+__all__ = ["parse_yolo", "read_yolo", "yolo_files", "yolo_labels"]
 
-_FLOW = re.compile(r"^names\s*:\s*[\[{](?P<body>.*?)[\]}]", re.MULTILINE | re.DOTALL)
-_BLOCK = re.compile(
-    r"^names\s*:\s*(?:#.*)?\n(?P<body>(?:[ \t]*(?:-|\d+\s*:)[^\n]*\n?|[ \t]*#[^\n]*\n|\n)+)", re.MULTILINE
-)
-_ITEM = re.compile(r"^\s*(?:-|(?P<index>\d+)\s*:)?\s*(?P<name>.*?)\s*$")
+_MAX_BYTES = 64_000_000
+_SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+# Lists of images and of classes, and exporters' letters, lie where label files lie.
+_NO_LABELS = frozenset({"classes", "train", "val", "valid", "test", "obj", "predefined_classes", "notes", "license"})
 
 
-def parse_names(text: str) -> tuple[str, ...]:
-    """Return the class names of a ``data.yaml`` (``names`` as list or map), or of a ``classes.txt``.
+def parse_yolo(
+    text: str, names: Mapping[int, str], *, keypoints: bool = False
+) -> tuple[tuple[RawBox, ...], tuple[int, ...]]:
+    """Return the boxes of a label file, in shares of the image, and the numbers of the lines that are none.
 
-    Only this key is read, so that no YAML library is needed.
+    A line has a class and a box (centre and size), with or without a score, or a class and three corners or more:
+    their bounding rectangle is the box. Blanks, commas or semicolons divide it.
 
-    Raises:
-        ValueError: there are none, or a map skips an index.
+    Args:
+        text: the file's.
+        names: class names by index.
+        keypoints: what follows a box are keypoints, no corners.
     """
-    flow, block = _FLOW.search(text), _BLOCK.search(text)
-    if flow is not None:
-        items = flow["body"].replace("\n", " ").split(",")
-    elif block is not None:
-        items = block["body"].splitlines()
-    elif re.search(r"^\s*\w+\s*:", text, re.MULTILINE):
-        raise ValueError("there is no list of names")
-    else:
-        items = text.splitlines()
-    names: dict[int, str] = {}
-    for item in items:
-        match = _ITEM.match(item.split("#")[0])
-        name = match["name"].strip("'\" ") if match is not None else ""
-        if match is not None and name:
-            names[int(match["index"]) if match["index"] else len(names)] = name
-    if not names or sorted(names) != list(range(len(names))):
-        raise ValueError("the names are missing, or skip an index")
-    return tuple(names[index] for index in range(len(names)))
-
-
-def yolo_boxes(path: Path, names: Sequence[str], size: tuple[int, int], report: ReportBuilder) -> tuple[RawBox, ...]:
-    """Return the boxes of a label file in pixels; a missing file is an image without objects, as YOLO has it."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    except (OSError, ValueError):
-        report.add(ProblemKind.BROKEN_ANNOTATION, path.name)
-        return ()
-    boxes = []
-    for number, line in enumerate(lines, start=1):
-        fields = line.split()
+    boxes, broken = [], []
+    for line_number, line in enumerate(text.splitlines(), start=1):
+        # With blanks between the fields a comma is a decimal one.
+        fields = line.replace(";", " ").split()
+        fields = line.replace(";", " ").replace(",", " ").split() if 0 < len(fields) < 5 else fields
         if not fields:
             continue
         try:
-            index, (x, y, width, height) = int(fields[0]), (float(v) for v in fields[1:5])
+            values = [number(field) for field in fields]
+            index, rest = int(values[0]), values[1:]
+            if index < 0 or index != values[0]:
+                raise ValueError("a class is a whole number from 0")
+            if len(rest) in {4, 5} or (keypoints and len(rest) > 5):
+                x, y, width, height = rest[:4]
+                box = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+            else:
+                box = around_points(rest)
         except ValueError:
-            report.add(ProblemKind.BROKEN_ANNOTATION, f"{path.name}:{number}")
+            broken.append(line_number)
             continue
-        if len(fields) not in (5, 6) or index < 0 or not all(math.isfinite(v) for v in (x, y, width, height)):
-            report.add(ProblemKind.BROKEN_ANNOTATION, f"{path.name}:{number}")
-            continue
-        name = names[index] if index < len(names) else f"class {index}"
-        left, top = (x - width / 2) * size[0], (y - height / 2) * size[1]
-        boxes.append(RawBox(name, (left, top, left + width * size[0], top + height * size[1])))
-    return tuple(boxes)
+        boxes.append(RawBox(names.get(index, f"class {index}"), box))
+    return tuple(boxes), tuple(broken)
 
 
-def read_yolo(
-    folder: Path, *, names: Sequence[str] | None = None, band: Band | None = None, options: Options | None = None
-) -> tuple[CaptureSet, ReadReport]:
-    """Read ``images/`` and ``labels/``, with or without folders for splits below them.
+def yolo_labels(path: Path, names: YoloNames, report: ReportBuilder) -> RawLabels | None:
+    """Return what a label file says is in its frame; None, with a finding, when it cannot be understood."""
+    try:
+        boxes, broken = parse_yolo(read_text(path, _MAX_BYTES), names.names, keypoints=names.keypoints)
+    except (OSError, ValueError):
+        report.add(ProblemKind.BROKEN_ANNOTATION, path.name)
+        return None
+    for line in broken:
+        report.add(ProblemKind.BROKEN_ANNOTATION, f"{path.name}:{line}")
+    return None if broken and not boxes else RawLabels(boxes, relative=True, source=path)
 
-    Args:
-        folder: the dataset.
-        names: class names by index; None reads ``data.yaml`` or ``classes.txt``.
-        band: what the images are; None takes colour for EO and grey for LWIR.
-        options: class map and checks.
+
+def yolo_files(root: Path, images: Sequence[Path]) -> list[Path]:
+    """Return the label files in ``root`` and its folders: texts beside images, or in a folder for labels."""
+    beside = {image.parent for image in images}
+    found = []
+    for path in sorted(root.rglob("*.txt")):
+        inside = path.parent in beside or any(is_label_folder(p) for p in path.parents if p.is_relative_to(root))
+        named = path.stem.casefold() in _NO_LABELS or path.stem.casefold().startswith("readme")
+        if inside and not named and not path.name.startswith("."):
+            found.append(path)
+    return found
+
+
+def read_yolo(path: Path, options: Options | None = None) -> tuple[CaptureSet, ReadReport]:
+    """Read a folder of images and label files, or what a ``data.yaml`` lists.
+
+    ``images/`` and ``labels/`` with or without folders for splits below them, ``train/images`` and ``train/labels``
+    (Roboflow), images and label files side by side (Darknet). An image without a label file is not labelled: an
+    empty file says that nothing is in it.
 
     Raises:
-        DataError: the names are not to be found, or no frame is usable.
+        DataError: the names are not to be found, no image has a label file, or no frame is usable.
     """
     report = ReportBuilder("YOLO")
-    known = tuple(names) if names is not None else _find_names(folder)
-    root = folder / "images"
+    names = load_names(path) if path.is_file() else find_names(path)
+    folder = _root(path, names) if path.is_file() else path
+    images = _listed_images(folder, names, report) or images_below(folder, report)
+    files = yolo_files(folder, images)
+    pairs = pair_labels(folder, images, files)
+    _check(folder, images, pairs.by_image, files)
+    _report_orphans(pairs.orphans, names, report)
+    ids = frame_ids(["/".join((*place_of(folder, image), image.name)) for image in images])
     frames = []
-    for place in [root, *sorted(p for p in root.rglob("*") if p.is_dir())]:
-        relative = place.relative_to(root)
-        for stem, image in image_files(place).items():
-            found = image_size(image, decode=False)
-            # A broken image is reported when the set is assembled.
-            size, mode = found if found is not None else ((1, 1), "L")
-            boxes = yolo_boxes(folder / "labels" / relative / f"{stem}.txt", known, size, report)
-            kind = band or (Band.LWIR if mode in {"L", "I", "I;16", "I;16B", "F"} else Band.EO)
-            eo, lwir = (image, None) if kind is Band.EO else (None, image)
-            key = (relative / stem).as_posix()
-            frames.append(RawFrame(key, key, eo, lwir, boxes))
+    for name, image, band in zip(ids, images, bands_of(images, folder, options, report), strict=True):
+        if image not in pairs.by_image:
+            report.add(ProblemKind.NO_ANNOTATION, image.name)
+        labels = yolo_labels(pairs.by_image[image], names, report) if image in pairs.by_image else None
+        eo, lwir = (image, None) if band is Band.EO else (None, image)
+        scene, conditions = facts_of_name(image.stem)
+        frames.append(RawFrame(name, scene or name, eo, lwir, labels, (*conditions, *_split(folder, image))))
     return assemble(folder.name, frames, report, options)
 
 
-def _find_names(folder: Path) -> tuple[str, ...]:
-    for name in ("data.yaml", "dataset.yaml", "data.yml", "classes.txt", "labels/classes.txt"):
-        file = folder / name
-        if file.is_file():
-            try:
-                return parse_names(file.read_text(encoding="utf-8"))
-            except (OSError, ValueError) as error:
-                raise DataError(f"{file}: {error}; it should list the class names") from error
-    raise DataError(f"{folder}: no data.yaml or classes.txt names the classes; give their names")
+def _root(path: Path, names: YoloNames) -> Path:
+    """Return the folder that a ``data.yaml`` speaks of: its own, or what it names below that."""
+    inner = path.parent / names.root if names.root and not names.root.startswith("/") else path.parent
+    return inner if inner.is_dir() and ".." not in Path(names.root).parts else path.parent
+
+
+def _listed_images(folder: Path, names: YoloNames, report: ReportBuilder) -> list[Path]:
+    """Return the images in the folders that ``data.yaml`` lists and that are there; none where it lists no folder."""
+    found: dict[Path, None] = {}
+    for listed in names.folders.values():
+        for text in listed:
+            # Roboflow writes ../train/images for train/images.
+            place = folder / text.removeprefix("../").lstrip("/")
+            if ".." not in Path(text.removeprefix("../")).parts and place.is_dir():
+                found |= dict.fromkeys(images_below(place, report))
+    return sorted(found)
+
+
+def _check(folder: Path, images: Sequence[Path], known: Mapping[Path, Path], files: Sequence[Path]) -> None:
+    if images and not known:
+        example = relative(images[0].with_suffix(".txt"), folder)
+        parallel = "/".join(("labels", *place_of(folder, images[0]), images[0].with_suffix(".txt").name))
+        there = f"; there are {', '.join(relative(file, folder) for file in files[:3])}" if files else ""
+        raise DataError(
+            f"{folder}: no label file is there for any of the {len(images)} images; for "
+            f"{relative(images[0], folder)} it should be {parallel} or {example}{there}"
+        )
+
+
+def _split(folder: Path, image: Path) -> tuple[tuple[str, str], ...]:
+    found = [_SPLITS[part] for part in place_of(folder, image) if part in _SPLITS]
+    return (("split", found[0]),) if found else ()
+
+
+def _report_orphans(files: Sequence[Path], names: YoloNames, report: ReportBuilder) -> None:
+    quiet = ReportBuilder("")
+    for path in files:
+        report.add(ProblemKind.ORPHAN_ANNOTATION, path.name)
+        labels = yolo_labels(path, names, quiet)
+        for _ in labels.boxes if labels is not None else ():
+            report.add(ProblemKind.ORPHAN_BOX, path.name)
