@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ks100.cli.band_option import band_option, reader_options
+from ks100.cli.progress import progress_bar
 from ks100.cli.tables import print_table
 from ks100.errors import ExitCode, UsageError
 
@@ -18,6 +20,7 @@ __all__ = ["command"]
 
 _SET = click.Path(path_type=Path)
 _SHOWN = 10
+_SAMPLED = 8
 
 
 @click.group(name="dataset")
@@ -27,15 +30,17 @@ def command() -> None:
 
 @command.command()
 @click.argument("path", type=_SET)
-def inspect(path: Path) -> None:
+@band_option
+def inspect(path: Path, band: str | None) -> None:
     """Count frames, boxes, classes and conditions of the dataset at PATH, and what is wrong with it.
 
-    PATH is a COCO JSON, the folder of a dataset (FLIR ADAS v2, LLVIP, KAIST, M3FD, DroneVehicle, VOC, YOLO), a
-    description (TOML, see docs/captures.md), or a stored set.
+    PATH is a COCO JSON, the folder of a dataset (FLIR ADAS v2, LLVIP, KAIST, M3FD, DroneVehicle, VOC, YOLO, COCO),
+    YOLO's data.yaml, a description (TOML, see docs/captures.md), or a stored set.
     """
     from models.readers import read_dataset
 
-    captures, report = read_dataset(path, purpose="inspect")
+    with progress_bar("read") as progress:
+        captures, report = read_dataset(path, options=reader_options(band, progress), purpose="inspect")
     boxes = sum(len(c.objects) for c in captures.captures)
     scenes = len({c.scene for c in captures.captures})
     click.echo(f"{path}: {len(captures)} frames, {boxes} boxes")
@@ -55,10 +60,15 @@ def inspect(path: Path) -> None:
 
 
 def _bands(captures: CaptureSet) -> str:
-    first = captures.captures[0]
-    eo, lwir = captures.frames.eo(0), captures.frames.lwir(0)
-    present = [name for name, frame in (("EO", eo), ("LWIR", lwir)) if frame is not None]
-    return f"{' + '.join(present)}, first frame {first.width}x{first.height}"
+    bands: Counter[str] = Counter()
+    for index in range(0, len(captures), max(1, len(captures) // _SAMPLED)):
+        frames = (("EO", captures.frames.eo(index)), ("LWIR", captures.frames.lwir(index)))
+        bands[" + ".join(name for name, frame in frames if frame is not None)] += 1
+    sizes = Counter(f"{capture.width}x{capture.height}" for capture in captures.captures)
+    shown = (
+        ", ".join(f"{size} ({count})" for size, count in sizes.most_common(3)) if len(sizes) > 1 else next(iter(sizes))
+    )
+    return f"{', '.join(bands)}; frames of {shown}{', ...' * (len(sizes) > 3)}"
 
 
 @command.command()
@@ -68,12 +78,18 @@ def _bands(captures: CaptureSet) -> str:
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Deals out the scenes.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True,
               help="Folder; each part is stored in a folder of its name below it.")  # fmt: skip
-def split(path: Path, parts: tuple[str, ...], seed: int, out: Path) -> None:
+@band_option
+def split(path: Path, parts: tuple[str, ...], seed: int, out: Path, band: str | None) -> None:
     """Split the dataset at PATH by scene or sequence, so that no scene is in two parts, and store the parts."""
     from models.readers import read_dataset, split_by_scene
 
     shares = _shares(parts)
-    captures, _ = read_dataset(path, purpose="split")
+    with progress_bar("read") as progress:
+        captures, report = read_dataset(path, options=reader_options(band, progress), purpose="split")
+    # A pool whose frames are all labelled is one that every later step takes whole.
+    if report.counts.unlabelled and report.counts.unlabelled < len(captures):
+        click.echo(f"{path}: {report.counts.unlabelled} frames are not labelled (left out)")
+        captures = captures.labelled
     for name, part in split_by_scene(captures, shares, seed).items():
         part.save(out / name)
         click.echo(f"{out / name}: {len(part)} frames of {len({c.scene for c in part.captures})} scenes")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ks100.cli.band_option import band_option, reader_options
 from ks100.cli.progress import progress_bar
 from ks100.cli.tables import print_table, share_of
 
@@ -29,11 +30,12 @@ __all__ = ["command", "print_cells", "print_worst"]
 @click.option("--runtime", type=click.Choice(["litert", "tflite-runtime"]), help="The preferred one otherwise.")
 @click.option("--limit", type=click.IntRange(1), help="Use so many captures, spread over the set.")
 @click.option("--cells", type=click.Path(path_type=Path), help="Critical cells (TOML, see docs/evaluation.md).")
+@band_option
 @click.option("--worst", type=click.IntRange(0), default=5, show_default=True,
               help="Show so many of the frames with the most missed objects.")  # fmt: skip
 def command(
     graph: Path, captures: Path, out: Path | None, model: str, runtime: str | None, limit: int | None,
-    cells: Path | None, worst: int,
+    cells: Path | None, band: str | None, worst: int,
 ) -> None:  # fmt: skip
     """Run GRAPH (a .tflite or a .ksm) over captures on this host; print AP50, recall, range and velocity error."""
     from ks100.steps.captures import load_captures
@@ -41,7 +43,9 @@ def command(
     from models.evaluation.cells import DEFAULT_CELLS, load_cells
 
     watched = DEFAULT_CELLS if cells is None else load_cells(cells)
-    chosen, remarks = load_captures(captures)
+    with progress_bar("read") as progress:
+        chosen, remarks = load_captures(captures, options=reader_options(band, progress))
+    chosen = chosen.labelled
     if limit is not None and limit < len(chosen):
         chosen = chosen.subset([round(i * len(chosen) / limit) for i in range(limit)])
     with progress_bar("evaluate") as progress:

@@ -73,7 +73,7 @@ def _explain(result: GateResult, captures: Path, cells: Path | None) -> None:
     from models.evaluation.cells import DEFAULT_CELLS, load_cells
 
     watched = DEFAULT_CELLS if cells is None else load_cells(cells)
-    chosen, _ = load_captures(captures, "explain the gate")
+    chosen = load_captures(captures, "explain the gate")[0].labelled
     print_cells(chosen, (result.hard.parent, result.hard.candidate), watched)
     print_worst(chosen, result.hard.candidate, result.hard.parent, 5)
 

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from models.captures import CaptureSet
 
+if TYPE_CHECKING:
+    from models.readers import Options
+
 __all__ = ["load_captures"]
 
 
-def load_captures(path: Path, purpose: str = "") -> tuple[CaptureSet, tuple[str, ...]]:
+def load_captures(
+    path: Path, purpose: str = "", *, options: Options | None = None
+) -> tuple[CaptureSet, tuple[str, ...]]:
     """Return the captures at ``path``, and lines on what could not be read of them.
 
     Args:
         path: a stored set's folder, or a dataset's annotation file, description or folder.
         purpose: what for: the log of a sealed set records it; the running command's name if empty.
+        options: how to read a dataset; the defaults if None.
 
     Raises:
         DataError: it is neither.
@@ -28,5 +35,5 @@ def load_captures(path: Path, purpose: str = "") -> tuple[CaptureSet, tuple[str,
         return CaptureSet.load(path, purpose), ()
     from models.readers import read_dataset
 
-    captures, report = read_dataset(path, purpose=purpose)
+    captures, report = read_dataset(path, options=options, purpose=purpose)
     return captures, tuple(report.lines())

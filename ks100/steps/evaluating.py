@@ -41,7 +41,7 @@ def evaluate_graph(
     runtime: str | None = None,
     detections_out: Path | None = None,
 ) -> Evaluation:
-    """Run a graph over captures on this host and judge what it found.
+    """Run a graph over the labelled ones of some captures on this host and judge what it found.
 
     Args:
         graph: a .tflite or a package.
@@ -59,6 +59,7 @@ def evaluate_graph(
     chosen = (
         captures if isinstance(captures, CaptureSet) else load_captures(captures, f"evaluate {model or graph.stem}")[0]
     )
+    chosen = chosen.labelled
     session = default_runtime(runtime).load(data)
     detections = predict(session, chosen, lambda done, total: progress(done / total, f"{done}/{total} frames"))
     if detections_out is not None:

@@ -66,7 +66,7 @@ def mine_hard_cases(
     taken = {p.resolve() for p in (source, *apart_from)}
     if len(set(targets)) < len(targets) or taken & set(targets):
         raise UsageError("each set that is written needs a folder of its own, which is none of the sets that are read")
-    captures, _ = load_captures(source)
+    captures = load_captures(source)[0].labelled
     scenes = {c.scene for path in apart_from for c in load_captures(path, "keep mined scenes apart")[0].captures}
     evaluations = [_evaluation(path, captures, _part(progress, k, len(previous))) for k, path in enumerate(previous)]
     mined = mine(captures, evaluations, policy, judged=_digests(judged), apart_from=scenes)

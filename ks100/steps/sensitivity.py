@@ -102,7 +102,7 @@ def _pool(files: StudyFiles, name: str) -> CaptureSet:
     folder = files.captures / name
     if not folder.is_dir():
         raise UsageError(f"{files.captures} has no pool {name!r}; name others with --pool, or generate it")
-    return load_captures(folder, "sensitivity map")[0]
+    return load_captures(folder, "sensitivity map")[0].labelled
 
 
 def _limited(captures: CaptureSet, limit: int | None) -> CaptureSet:

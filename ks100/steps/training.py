@@ -25,8 +25,8 @@ def train_float(captures: Path, recipe: str | Path, out: Path, progress: Progres
     from models.training.recipe import Recipe
     from models.training.train import train
 
-    train_set, _ = load_captures(captures / "train")
-    validation, _ = load_captures(captures / "validation")
+    train_set = load_captures(captures / "train")[0].labelled
+    validation = load_captures(captures / "validation")[0].labelled
     trained = train(Recipe.load(recipe), train_set, validation, out, _events(progress), resume=resume)
     (out / FLOAT_GRAPH).write_bytes(trained.export())
     return _summary(trained.ap50)
@@ -58,8 +58,8 @@ def finetune(
         load_captures(captures / name)[0] for name in ("train", "validation", "calibration")
     )
     tuned = finetune_qat(
-        trained, trained.recipe, PrecisionPlan.load(plan), train_set, validation, calibration, out,
-        _events(progress), resume, hard_set=None if hard is None else load_captures(hard)[0],
+        trained, trained.recipe, PrecisionPlan.load(plan), train_set.labelled, validation.labelled, calibration, out,
+        _events(progress), resume, hard_set=None if hard is None else load_captures(hard)[0].labelled,
     )  # fmt: skip
     (out / FLOAT_GRAPH).write_bytes(tuned.export())
     return _summary(tuned.ap50)

@@ -113,8 +113,9 @@ class _Keys:
         for key, image in entries:
             if len(files[key]) > 1:
                 report.add(ProblemKind.AMBIGUOUS, f"{image.file} (image {key})")
-        numbers = Counter(int(key) for key in files if key.isdecimal())
-        by_number = {int(key): key for key in files if key.isdecimal() and numbers[int(key)] == 1}
+        numbered = [(number_, key) for key in files if (number_ := _as_number(key)) is not None]
+        numbers = Counter(number_ for number_, _ in numbered)
+        by_number = {number_: key for number_, key in numbered if numbers[number_] == 1}
         return cls(frozenset(files), frozenset(k for k, named in files.items() if len(named) == 1), by_number)
 
     def find(self, value: object) -> str | None:
@@ -122,7 +123,13 @@ class _Keys:
         key = _key(value)
         if key in self.all:
             return key
-        return self.by_number.get(int(key)) if key is not None and key.isdecimal() else None
+        number_ = None if key is None else _as_number(key)
+        return None if number_ is None else self.by_number.get(number_)
+
+
+def _as_number(key: str) -> int | None:
+    # 18 digits: Python refuses to convert very long ones.
+    return int(key) if key.isdecimal() and len(key) <= 18 else None
 
 
 def _key(value: object) -> str | None:

@@ -64,7 +64,8 @@ def read_llvip(folder: Path, options: Options | None = None) -> tuple[CaptureSet
     if visible is None or infrared is None:
         raise DataError(f"{folder}: LLVIP has the folders 'visible' and 'infrared'")
     annotations = _Annotations(find_folder(folder, "annotations", "annotation", "xml"))
-    splits = sorted({p.name for band in (visible, infrared) for p in band.iterdir() if p.is_dir()}) or [""]
+    folders = {p.name for band in (visible, infrared) for p in band.iterdir() if p.is_dir()}
+    splits = [name for name in _SPLITS if name in folders] + sorted(folders - set(_SPLITS)) or [""]
 
     def frames() -> Iterator[RawFrame]:
         stems: set[str] = set()

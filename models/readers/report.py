@@ -42,14 +42,16 @@ class Problem:
         kind: what it is.
         count: how often.
         examples: the first few, by name.
+        more: there are other names.
     """
 
     kind: ProblemKind
     count: int
     examples: tuple[str, ...]
+    more: bool = False
 
     def __str__(self) -> str:
-        more = ", ..." if self.count > len(self.examples) else ""
+        more = ", ..." if self.more else ""
         return f"{self.count} {self.kind.value}: {', '.join(self.examples)}{more}"
 
 
@@ -117,7 +119,7 @@ class ReportBuilder:
         examples = self._examples.setdefault(kind, [])
         # A name is the dataset's text: one line, and no control character on a terminal.
         shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name[:120])
-        if len(examples) < _EXAMPLES and shown not in examples:
+        if len(examples) <= _EXAMPLES and shown not in examples:
             examples.append(shown)
 
     def note(self, text: str) -> None:
@@ -128,9 +130,9 @@ class ReportBuilder:
     def build(self, counts: FrameCounts, boxes: int) -> ReadReport:
         """Return the finished report, kinds in the order of their declaration."""
         problems = tuple(
-            Problem(kind, self._counts[kind], tuple(self._examples[kind]))
+            Problem(kind, self._counts[kind], tuple(found[:_EXAMPLES]), len(found) > _EXAMPLES)
             for kind in ProblemKind
-            if kind in self._counts
+            if (found := self._examples.get(kind)) is not None
         )
         frames = counts.with_boxes + counts.empty + counts.unlabelled
         return ReadReport(self.layout, frames, boxes, problems, tuple(self.notes), counts)

@@ -121,7 +121,10 @@ def number(text: object) -> float:
     """
     if isinstance(text, bool) or not isinstance(text, int | float | str):
         raise ValueError(f"{text!r} is no number")
-    value = float(text.strip().replace(",", ".") if isinstance(text, str) else text)
+    try:
+        value = float(text.strip().replace(",", ".") if isinstance(text, str) else text)
+    except OverflowError as error:
+        raise ValueError(f"{str(text)[:20]} is not finite") from error
     if value != value or value in {float("inf"), float("-inf")}:
         raise ValueError(f"{text!r} is not finite")
     return value

@@ -99,7 +99,7 @@ def read_yolo(path: Path, options: Options | None = None) -> tuple[CaptureSet, R
     report = ReportBuilder("YOLO")
     names = load_names(path) if path.is_file() else find_names(path)
     folder = _root(path, names) if path.is_file() else path
-    images = _listed_images(folder, names, report) or images_below(folder, report)
+    images = (_listed_images(folder, names, report) if path.is_file() else []) or images_below(folder, report)
     files = yolo_files(folder, images)
     pairs = pair_labels(folder, images, files)
     _check(folder, images, pairs.by_image, files)

@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 from models.captures import CaptureSet, ObjectClass
 from models.errors import DataError
 from models.preprocess import network_frames
-from models.readers import Options, ProblemKind, read_dataset, split_by_scene
-from models.readers.assemble import RawBox, RawFrame, assemble
+from models.readers import FrameCounts, Options, ProblemKind, read_dataset, split_by_scene
+from models.readers.assemble import RawBox, RawFrame, RawLabels, assemble
+from models.readers.frames import FrameScaling
 from models.readers.paired import read_m3fd
 from models.readers.pairing import pair_by_map, read_pairs
 from models.readers.report import ReportBuilder
 from models.readers.voc import parse_voc
-from models.readers.yolo import parse_names
+from models.readers.yolo_names import parse_names
 from models.scenes import SceneSpec, generate
 from tests.captures.dataset_fixtures import coco, colour, grey, thermal16, voc
 
@@ -165,13 +166,13 @@ def test_yolo_folder_with_splits_and_a_broken_line(tmp_path: Path) -> None:
     ["names: [person, 'car']", "nc: 2\nnames:\n- person\n- car\n", "names: {0: person, 1: car}", "person\ncar\n"],
 )
 def test_yolo_names_in_every_usual_form(text: str) -> None:
-    assert parse_names(text) == ("person", "car")
+    assert parse_names(text) == {0: "person", 1: "car"}
 
 
 @given(st.text(max_size=80))
 def test_yolo_names_parse_or_are_refused(text: str) -> None:
     with suppress(ValueError):
-        assert all(parse_names(text))
+        assert all(parse_names(text).values())
 
 
 @given(st.binary(max_size=120))
@@ -189,21 +190,21 @@ def test_a_document_with_entities_is_refused() -> None:
 
 def test_pairs_by_csv_report_what_has_no_partner(tmp_path: Path) -> None:
     (tmp_path / "pairs.csv").write_text("eo,lwir\nv1.png,t7.png\nv2.png,t9.png\n")
-    eo = {name: tmp_path / name for name in ("v1.png", "v2.png", "v3.png")}
-    lwir = {name: tmp_path / name for name in ("t7.png", "t8.png")}
+    eo = [tmp_path / name for name in ("v1.png", "v2.png", "v3.png")]
+    lwir = [tmp_path / name for name in ("t7.png", "t8.png")]
     report = ReportBuilder("pairs")
-    found = pair_by_map(read_pairs(tmp_path / "pairs.csv"), eo, lwir, report)
-    assert found == {"t7.png": (tmp_path / "v1.png", tmp_path / "t7.png")}
-    assert report.build(1, 0).count(ProblemKind.UNPAIRED) == 3
+    found = pair_by_map(read_pairs(tmp_path / "pairs.csv"), eo, lwir, tmp_path, report)
+    assert found == [(tmp_path / "v1.png", tmp_path / "t7.png")]
+    assert report.build(FrameCounts(1), 0).count(ProblemKind.UNPAIRED) == 3
     (tmp_path / "bad.csv").write_text("a,b\n1,2\n")
     with pytest.raises(DataError, match="columns"):
         read_pairs(tmp_path / "bad.csv")
 
 
 def test_16_bit_thermal_files_keep_their_kelvin(tmp_path: Path) -> None:
-    frame = RawFrame("a", "s", None, thermal16(tmp_path / "a.tiff", 7500), (RawBox("car", (1, 1, 9, 9)),))
+    frame = RawFrame("a", "s", None, thermal16(tmp_path / "a.tiff", 7500), RawLabels((RawBox("car", (1, 1, 9, 9)),)))
     plain, _ = assemble("x", [frame], ReportBuilder("x"))
-    scaled, _ = assemble("x", [frame], ReportBuilder("x"), Options(kelvin_per_count=0.04))
+    scaled, _ = assemble("x", [frame], ReportBuilder("x"), Options(scaling=FrameScaling(kelvin_per_count=0.04)))
     for captures, counts in ((plain, 7500), (scaled, 30000)):
         thermal = captures.frames.lwir(0)
         assert thermal is not None
@@ -218,7 +219,7 @@ def test_a_homography_moves_the_visible_frame_onto_the_thermal(tmp_path: Path) -
     Image.fromarray(picture).save(tmp_path / "v.png")
     frame = RawFrame("a", "s", tmp_path / "v.png", grey(tmp_path / "t.png"))
     shift = (1.0, 0.0, 5.0, 0.0, 1.0, 3.0, 0.0, 0.0, 1.0)
-    captures, _ = assemble("x", [frame], ReportBuilder("x"), Options(eo_to_lwir=shift))
+    captures, _ = assemble("x", [frame], ReportBuilder("x"), Options(scaling=FrameScaling(eo_to_lwir=shift)))
     eo = captures.frames.eo(0)
     assert eo is not None
     assert eo[14:22, 16:24].min() > 250
