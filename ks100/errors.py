@@ -9,9 +9,9 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
+from enum import Enum, IntEnum
 
-__all__ = ["CustodyError", "ExitCode", "Ks100Error", "UsageError"]
+__all__ = ["CustodyError", "ExitCode", "Ks100Error", "UsageError", "verdict_code"]
 
 
 class ExitCode(IntEnum):
@@ -26,6 +26,22 @@ class ExitCode(IntEnum):
     INCONCLUSIVE = 6
     INTERNAL = 70  # a bug of ours, as in sysexits.h: never the user's, the board's or the package's fault
     INTERRUPTED = 130  # as a shell reports SIGINT
+
+
+_CODES = {
+    "pass": ExitCode.PASS,
+    "info": ExitCode.PASS,
+    "fail": ExitCode.LIMIT_FAILED,
+    "limit failed": ExitCode.LIMIT_FAILED,
+    "rejected by trust": ExitCode.REJECTED,
+    "board or bench fault": ExitCode.BOARD_FAULT,
+    "inconclusive": ExitCode.INCONCLUSIVE,
+}
+
+
+def verdict_code(verdict: Enum) -> ExitCode:
+    """Return the exit code of a verdict: a figure's, a gate's or a suite's."""
+    return _CODES[verdict.value.lower()]
 
 
 class Ks100Error(Exception):

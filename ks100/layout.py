@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 __all__ = [
-    "BOARDS", "CANDIDATE", "CAPTURES", "FRONT", "GRAPHS", "POOLS", "SENSITIVITY", "detections_file", "evaluation_file",
+    "BOARDS", "CANDIDATE", "CAPTURES", "FRONT", "GRAPHS", "POOLS", "PROFILE", "SENSITIVITY", "detections_file",
+    "evaluation_file",
 ]  # fmt: skip
 
 GRAPHS = {
@@ -22,6 +23,8 @@ POOLS = ("validation", "hard-holdout")
 BOARDS = {"ssh": "board-1", "serial": "board-2"}
 """The demo's boards, by the link that the package is pushed over: two, since a board takes the same bytes only once."""
 
+PROFILE = "board.toml"
+"""The profile of the board that the run is for: its limits, its NPU, its rails."""
 SENSITIVITY, FRONT = "sensitivity.json", "plan-front.json"
 """What each layer costs in INT8, and the picture of the plan's Pareto front."""
 

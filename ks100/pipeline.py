@@ -8,7 +8,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ks100.layout import CANDIDATE, CAPTURES, FRONT, GRAPHS, POOLS, SENSITIVITY, detections_file, evaluation_file
+from firmware_bridge.device.profile import DEFAULT_BOARD, BoardProfile, profile_text
+from ks100.layout import (
+    CANDIDATE,
+    CAPTURES,
+    FRONT,
+    GRAPHS,
+    POOLS,
+    PROFILE,
+    SENSITIVITY,
+    detections_file,
+    evaluation_file,
+)
 from ks100.run_folder import Progress, Step
 
 __all__ = ["DemoOptions", "build_steps"]
@@ -29,34 +40,42 @@ class DemoOptions:
         seed: of the captures.
         recipe: of the training, a shipped name or a file.
         program: the program that the package belongs to.
+        board: the kind of board, a profile's name or TOML file.
         frames: frame pairs by pool where they differ from the default.
         policy: the gate's policy (TOML). By default the hard cases decide, and the condition categories are reported:
             to prove 1.8 points in each of them takes some thousand objects a category (docs/evaluation.md).
-        headroom: what the planned network may draw above idle, against the same network all in INT8. The default is
-            what the published network's INT16 attention takes: (6.1 W - idle) / (5.6 W - idle).
+        headroom: what the planned network may draw above idle, against the same network all in INT8. By default what
+            the board's published network takes for its mixed plan; where none was published, the board's budget holds.
         waiver: why a candidate is released that has not passed the gate; ``""`` stops there.
     """
 
     seed: int = 1
     recipe: str = "fusion-small-demo"
     program: str = "demo"
+    board: str = DEFAULT_BOARD
     frames: tuple[tuple[str, int], ...] = (("hard-holdout", 400), ("validation", 400))
     policy: Path | None = None
-    headroom: float = 1.12
+    headroom: float | None = None
     waiver: str = ""
 
 
 def build_steps(options: DemoOptions) -> tuple[Step, ...]:
-    """Return the steps up to the signed package, in order."""
+    """Return the steps up to the signed package, in order.
+
+    Raises:
+        InputError: the board's profile cannot be read, or is wrong.
+    """
+    runtime = BoardProfile.load(options.board).runtime
     return (
+        _profile(options),
         _keys(options),
         _captures(options),
         _train(options),
         _sensitivity(),
         _plan(options),
-        _post_training(),
+        _post_training(runtime),
         _fine_tune(options),
-        _produce(),
+        _produce(runtime),
         *(_evaluate(model, pool) for pool in POOLS for model in GRAPHS),
         _gate(options),
         _sign(options),
@@ -76,6 +95,16 @@ def _keys(options: DemoOptions) -> Step:
         "keys", "Make keys and the trust store", work, outputs=("keys", "trust.ksr"),
         parameters={"program": options.program},
     )  # fmt: skip
+
+
+def _profile(options: DemoOptions) -> Step:
+    text = profile_text(options.board)
+
+    def work(run: Path, progress: Progress) -> None:
+        progress(0.0, options.board)
+        (run / PROFILE).write_text(text)
+
+    return Step("profile", "Take the board's profile", work, outputs=(PROFILE,), parameters={"profile": text})
 
 
 def _captures(options: DemoOptions) -> Step:
@@ -110,7 +139,7 @@ def _train(options: DemoOptions) -> Step:
 
 def _sensitivity() -> Step:
     def work(run: Path, progress: Progress) -> None:
-        from ks100.steps.choosing import map_network
+        from ks100.steps.sensitivity import map_network
 
         map_network(run / GRAPHS["FP32"], run / "captures", run / SENSITIVITY, progress)
 
@@ -122,29 +151,32 @@ def _sensitivity() -> Step:
 
 def _plan(options: DemoOptions) -> Step:
     def work(run: Path, progress: Progress) -> None:
-        from ks100.steps.choosing import choose_plan
+        from ks100.steps.planning import choose_plan
 
         choose_plan(
-            run / GRAPHS["FP32"], run / "captures", run / SENSITIVITY, options.headroom, run / "plan.json",
-            run / FRONT, progress,
+            run / GRAPHS["FP32"], run / "captures", run / SENSITIVITY, run / PROFILE, options.headroom,
+            run / "plan.json", run / FRONT, progress,
         )  # fmt: skip
 
     return Step(
         "plan", "Choose the precision plan within the power budget", work, outputs=("plan.json", FRONT),
-        inputs=(GRAPHS["FP32"], SENSITIVITY, *_STUDIED), parameters={"headroom": options.headroom},
+        inputs=(GRAPHS["FP32"], SENSITIVITY, PROFILE, *_STUDIED), parameters={"headroom": options.headroom},
         code=("models/planning", "firmware_bridge/device", *_QUANT_CODE),
     )  # fmt: skip
 
 
-def _post_training() -> Step:
+def _post_training(runtime: str) -> Step:
     def work(run: Path, progress: Progress) -> None:
         from ks100.steps.quantizing import post_training
 
-        post_training(run / GRAPHS["FP32"], "int8", run / "captures/calibration", run / GRAPHS["INT8 PTQ"], progress)
+        post_training(
+            run / GRAPHS["FP32"], "int8", run / "captures/calibration", run / GRAPHS["INT8 PTQ"], progress,
+            runtime=runtime,
+        )  # fmt: skip
 
     return Step(
         "ptq", "Quantize to INT8 without training (PTQ)", work, outputs=(GRAPHS["INT8 PTQ"],), code=_QUANT_CODE,
-        inputs=(GRAPHS["FP32"], "captures/calibration"),
+        inputs=(GRAPHS["FP32"], "captures/calibration"), parameters={"runtime": runtime},
     )  # fmt: skip
 
 
@@ -162,18 +194,18 @@ def _fine_tune(options: DemoOptions) -> Step:
     )  # fmt: skip
 
 
-def _produce() -> Step:
+def _produce(runtime: str) -> Step:
     def work(run: Path, progress: Progress) -> None:
         from ks100.steps.quantizing import trained
 
         progress(0.0, "one graph, each operation as planned")
-        trained(run / "qat", run / "plan.json", run / "captures/calibration", run / GRAPHS[CANDIDATE])
+        trained(run / "qat", run / "plan.json", run / "captures/calibration", run / GRAPHS[CANDIDATE], runtime=runtime)
 
     graph = GRAPHS[CANDIDATE]
     return Step(
         "graph", "Produce one mixed-precision graph and check each type", work, code=_QUANT_CODE,
         outputs=(graph, str(Path(graph).with_suffix(".lint.json"))),
-        inputs=("qat", "plan.json", "captures/calibration"),
+        inputs=("qat", "plan.json", "captures/calibration"), parameters={"runtime": runtime},
     )  # fmt: skip
 
 
@@ -222,7 +254,7 @@ def _sign(options: DemoOptions) -> Step:
 
     return Step(
         "sign", "Sign the package, state its custody", work, outputs=("package.ksm",),
-        inputs=(GRAPHS[CANDIDATE], GRAPHS["FP32"], "gate.json", "plan.json", "keys"),
+        inputs=(GRAPHS[CANDIDATE], GRAPHS["FP32"], PROFILE, "gate.json", "plan.json", "keys"),
         parameters={"program": options.program, "waiver": options.waiver},
         code=("firmware_bridge/package", "ks100/steps/packaging.py"),
     )  # fmt: skip

@@ -209,6 +209,14 @@ class BoardProfile:
         except tomllib.TOMLDecodeError as error:
             raise InputError(f"board profile {where}: {error}") from error
 
+    @property
+    def published_headroom(self) -> float | None:
+        """What the published mixed plan takes above idle, as a multiple of all INT8; None if neither was published."""
+        mixed, int8 = self.published_w.get("mixed"), self.published_w.get("INT8")
+        if mixed is None or int8 is None:
+            return None
+        return (mixed - self.idle_mw / 1e3) / (int8 - self.idle_mw / 1e3)
+
     def rail_mw(self, active_mw: float) -> dict[str, float]:
         """Return the power of each rail when inference takes ``active_mw`` on top of the idle power."""
         return {rail.label: rail.idle_share * self.idle_mw + rail.share * active_mw for rail in self.rails}

@@ -20,7 +20,7 @@ __all__ = ["command"]
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--plan", help="Cost of the float MODEL under a plan: its file, or int8, int16, mixed, fp32.")
 @click.option("--board", default="ks100", show_default=True, help="A profile's name, or a TOML file.")
-@click.option("--runtime", type=click.Choice(["litert", "tflite-runtime"]), default="litert", show_default=True)
+@click.option("--runtime", type=click.Choice(["litert", "tflite-runtime"]), help="The board's otherwise.")
 @click.option("--top", type=click.IntRange(1), default=12, show_default=True, help="Operations to list.")
 @click.option(
     "--picture", type=click.Path(path_type=Path, dir_okay=False), help="Write the roofline to this page (HTML)."
@@ -33,7 +33,7 @@ def command(
     model: Path,
     plan: str | None,
     board: str,
-    runtime: str,
+    runtime: str | None,
     top: int,
     picture: Path | None,
     export: Path | None,
@@ -54,7 +54,7 @@ def command(
     if export is not None:
         export.write_bytes(data)
     graph = Graph.parse(data)
-    found = cost(graph if plan is None else planned_graph(graph, plan, runtime), profile)
+    found = cost(graph if plan is None else planned_graph(graph, plan, runtime or profile.runtime), profile)
     title = f"{model.name}{'' if plan is None else f' as {plan}'} on {profile.name}"
     _print(found, profile, title, top)
     if constants:

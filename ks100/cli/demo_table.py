@@ -6,15 +6,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ks100.cli.tables import print_table, share_of
+from ks100.cli.tables import MARKS, print_table, share_of
 
 if TYPE_CHECKING:
     from hil.measurements.measurement import Measurement
     from hil.report.model import Report
 
 __all__ = ["print_demo_table"]
-
-_MARKS = {"pass": "[green]pass[/]", "fail": "[red]FAIL[/]", "inconclusive": "[yellow]inconclusive[/]", "info": ""}
 
 
 def print_demo_table(report: Report) -> None:
@@ -40,7 +38,7 @@ def _gate(report: Report) -> list[tuple[str, ...]]:
         (
             f"gate, {row.name}", f"{row.drop_points:+.1f} (≤ {row.upper_points:+.1f}) points",
             f"< {row.limit_points:g}",
-            _MARKS[row.verdict.value], "this host, measured", "",
+            MARKS[row.verdict.value], "this host, measured", "",
         )
         for row in report.gate.rows
         if row.required
@@ -57,7 +55,7 @@ def _figure(item: Measurement) -> tuple[str, ...]:
         item.name.replace("_", " "),
         _with_unit(item.value, item.unit),
         str(item.limit or ""),
-        _MARKS[item.verdict.value],
+        MARKS[item.verdict.value],
         f"{item.source.value}, {item.basis.value}",
         "" if item.reference is None else _with_unit(item.reference, item.unit),
     )
@@ -74,7 +72,7 @@ def _rejections(report: Report) -> list[tuple[str, ...]]:
     source = "" if report.results.source is None else report.results.source.value
     return [
         (
-            f"rejected: {item.title}", item.got, " or ".join(item.expected), _MARKS["pass" if item.holds else "fail"],
+            f"rejected: {item.title}", item.got, " or ".join(item.expected), MARKS["pass" if item.holds else "fail"],
             f"{source}, measured", "",
         )
         for item in report.results.rejections

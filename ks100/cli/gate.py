@@ -9,16 +9,15 @@ import click
 
 from ks100.cli.custody_options import custody_options
 from ks100.cli.tables import print_table, share_of
-from ks100.errors import ExitCode, UsageError
+from ks100.errors import UsageError, verdict_code
 
 if TYPE_CHECKING:
     from ks100.custody.recorder import ProvenanceRecorder
     from models.evaluation.gate import GateResult
 
-__all__ = ["GATE_CODES", "command", "print_gate"]
+__all__ = ["command", "print_gate"]
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
-GATE_CODES = {"PASS": ExitCode.PASS, "FAIL": ExitCode.LIMIT_FAILED, "INCONCLUSIVE": ExitCode.INCONCLUSIVE}
 
 
 @click.command(name="gate")
@@ -63,7 +62,7 @@ def command(
     print_gate(result)
     if captures is not None:
         _explain(result, captures, cells)
-    return GATE_CODES[result.verdict.value]
+    return verdict_code(result.verdict)
 
 
 def _explain(result: GateResult, captures: Path, cells: Path | None) -> None:

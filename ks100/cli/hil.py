@@ -8,29 +8,14 @@ from typing import TYPE_CHECKING
 import click
 
 from ks100.cli.progress import progress_bar
-from ks100.cli.tables import print_table
-from ks100.errors import ExitCode
+from ks100.cli.tables import MARKS, print_table
+from ks100.errors import verdict_code
 
 if TYPE_CHECKING:
     from hil.measurements.measurement import Measurement
     from hil.measurements.results import HilResults
 
 __all__ = ["command", "print_results"]
-
-_CODES = {
-    "PASS": ExitCode.PASS,
-    "LIMIT_FAILED": ExitCode.LIMIT_FAILED,
-    "REJECTED": ExitCode.REJECTED,
-    "FAULT": ExitCode.BOARD_FAULT,
-    "INCONCLUSIVE": ExitCode.INCONCLUSIVE,
-}
-_VERDICTS = {
-    "pass": ExitCode.PASS,
-    "info": ExitCode.PASS,
-    "fail": ExitCode.LIMIT_FAILED,
-    "inconclusive": ExitCode.INCONCLUSIVE,
-}
-_MARKS = {"pass": "[green]pass[/]", "fail": "[red]FAIL[/]", "inconclusive": "[yellow]inconclusive[/]", "info": ""}
 
 
 @click.group(name="hil")
@@ -66,7 +51,7 @@ def run(
         )  # fmt: skip
     print_results(found)
     click.echo(f"{results}: results.json, junit.xml, pytest.log")
-    return _CODES[found.verdict.name]
+    return verdict_code(found.verdict)
 
 
 @command.command()
@@ -89,7 +74,7 @@ def compare(before: Path, after: Path) -> int:
     )  # fmt: skip
     verdict = verdict_of(rows)
     click.echo(f"against the earlier run: {verdict.value}")
-    return _VERDICTS[verdict.value]
+    return verdict_code(verdict)
 
 
 def print_results(results: HilResults) -> None:
@@ -112,7 +97,7 @@ def _figure(item: Measurement) -> tuple[str, ...]:
         f"{item.value:.4g}",
         item.unit,
         str(item.limit or ""),
-        _MARKS[item.verdict.value],
+        MARKS[item.verdict.value],
         f"{item.source.value} {item.basis.value}",
         "" if item.reference is None else f"{item.reference:g}",
     )

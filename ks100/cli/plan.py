@@ -36,7 +36,7 @@ __all__ = ["command"]
 @click.option("--work", type=click.Path(path_type=Path, file_okay=False), default=Path("runs/sensitivity"),
               show_default=True, help="What is measured is kept here.")  # fmt: skip
 @click.option("--board", default="ks100", show_default=True, help="A profile's name, or a TOML file.")
-@click.option("--runtime", type=click.Choice(["litert", "tflite-runtime"]), default="litert", show_default=True)
+@click.option("--runtime", type=click.Choice(["litert", "tflite-runtime"]), help="The board's otherwise.")
 @click.option("--watts", type=click.FloatRange(min=0, min_open=True), help="Power limit; the board's budget otherwise.")
 @click.option("--ms", type=click.FloatRange(min=0, min_open=True), help="Latency limit; a frame's period otherwise.")
 @click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Frames a second; the board's otherwise.")
@@ -55,7 +55,7 @@ def command(
     batch: int,
     work: Path,
     board: str,
-    runtime: str,
+    runtime: str | None,
     watts: float | None,
     ms: float | None,
     rate: float | None,
@@ -80,6 +80,7 @@ def command(
     from models.sensitivity.tasks import LocalExecutor
 
     profile, found = BoardProfile.load(board), SensitivityMap.load(map_file)
+    runtime = runtime or profile.runtime
     rate = rate or profile.frame_rate_hz
     budget = Budget(ms or 1e3 / rate, watts or profile.budget_mw / 1e3, rate)
     with progress_bar("plan") as progress:
@@ -89,7 +90,7 @@ def command(
             files = StudyFiles(network, captures, tuple(found.pools), calibration, ranges, limit)
             study = load_study(files, progress)
             pairs = measured_pairs(study, found, KeptExecutor(LocalExecutor(), work), progress, batch)
-        program = program_of(graph_of(network), found, board, runtime, pairs, allow_float=allow_float)
+        program = program_of(graph_of(network), found, profile, runtime, pairs, allow_float=allow_float)
         choices = best(program, budget, tries if study is not None else 1)
         points, greedy = front(program, budget), cheaper_greedy(program, budget)
         position, trials = (0, ()) if study is None else tried(study, choices, runtime, progress)

@@ -34,6 +34,7 @@ _RUNTIMES = ["litert", "tflite-runtime"]
 @click.option("--model", default="detector", show_default=True, help="The model's name.")
 @click.option("--version", default="0.1.0", show_default=True, help="The model's version.")
 @click.option("--security-version", type=click.IntRange(0), default=1, show_default=True, help="Rollback index.")
+@click.option("--board", default="ks100", show_default=True, metavar="NAME|FILE.toml", help="The board's profile.")
 @click.option("--runtime", "runtimes", type=click.Choice(_RUNTIMES), multiple=True, default=["litert"],
               show_default=True)  # fmt: skip
 @click.option("--gate", type=_FILE, help="The gate's evidence for these very bytes.")
@@ -58,6 +59,7 @@ def command(
     model: str,
     version: str,
     security_version: int,
+    board: str,
     runtimes: tuple[str, ...],
     gate: Path | None,
     waive: str,
@@ -79,7 +81,7 @@ def command(
         waiver=waive,
         custody="" if recorder is None else recorder.folder.name,
     )
-    release = Release(program, model, version, security_version, runtimes=runtimes)
+    release = Release(program, model, version, security_version, board, runtimes)
     if digest_out is not None and public_key is not None and key is None:
         _await(graph, release, origin, public_key, digest_out, out or graph.with_suffix(".unsigned"))
     elif key is not None and digest_out is None and public_key is None:

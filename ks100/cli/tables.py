@@ -10,7 +10,10 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-__all__ = ["print_table", "share_of"]
+__all__ = ["MARKS", "print_table", "share_of"]
+
+MARKS = {"pass": "[green]pass[/]", "fail": "[red]FAIL[/]", "inconclusive": "[yellow]inconclusive[/]", "info": ""}
+"""What a table shows of a verdict, by its value."""
 
 _PLAIN_WIDTH = 200
 

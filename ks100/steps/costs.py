@@ -48,7 +48,7 @@ def untrained(name: str) -> bytes:
     return export_float(build(name, folded=True))
 
 
-def planned_graph(graph: Graph, plan: str | Path, runtime: str = "litert") -> Graph:
+def planned_graph(graph: Graph, plan: str | Path, runtime: str) -> Graph:
     """Return the float ``graph`` as ``plan`` (a standard plan's name, or a file) would make it.
 
     Raises:

@@ -6,12 +6,11 @@ import hashlib
 import time
 import uuid
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 from firmware_bridge.device.cost import cost
 from firmware_bridge.device.graph import Graph
-from firmware_bridge.device.profile import BoardProfile
+from firmware_bridge.device.profile import DEFAULT_BOARD, BoardProfile
 from firmware_bridge.package.container import PackageFile, prepare, write, write_atomically
 from firmware_bridge.package.detached import unsigned_package
 from firmware_bridge.package.ecdsa import PublicKey
@@ -37,7 +36,7 @@ class Release:
         model: the model's name.
         version: the model's version.
         security_version: rollback index.
-        board: kind of board.
+        board: kind of board, a profile's name or TOML file.
         runtimes: runtimes that it is for.
     """
 
@@ -45,7 +44,7 @@ class Release:
     model: str
     version: str
     security_version: int = 1
-    board: str = "ks100"
+    board: str = DEFAULT_BOARD
     runtimes: tuple[str, ...] = ("litert",)
 
 
@@ -100,7 +99,7 @@ def _describe(graph: Path, release: Release, origin: Origin) -> tuple[Manifest, 
         program=release.program,
         model=release.model,
         version=release.version,
-        boards=(release.board,),
+        boards=(profile.name,),
         runtimes=tuple(sorted((name, _minimum(name)) for name in release.runtimes)),
         ops=parsed.op_types,
         security_version=release.security_version,
@@ -175,8 +174,3 @@ def verify_file(package: Path, store: TrustStore, context: BoardContext | None =
     """
     context = context or BoardContext.any_board(program=store.program, time_s=time.time())
     return verify_package(PackageFile.open(package).data, store, context)
-
-
-def tool_version() -> str:
-    """Return the name and version that statements carry."""
-    return f"ks100 {version('ks100')}"

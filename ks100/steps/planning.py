@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ks100.errors import UsageError
 from ks100.run_folder import Progress
+from ks100.steps.sensitivity import STUDY_FRAMES, STUDY_POOLS, StudyFiles, load_study
 
 if TYPE_CHECKING:
+    from firmware_bridge.device.profile import BoardProfile
     from hil.report.figures import Figure
     from models.planning.choose import PlannedChoice
     from models.planning.loss_table import PairTerm
@@ -19,13 +23,74 @@ if TYPE_CHECKING:
     from models.sensitivity.study import Study
     from models.sensitivity.tasks import Executor
 
-__all__ = ["draw_front", "front_figure", "measured_pairs", "program_of", "tried"]
+__all__ = ["choose_plan", "draw_front", "front_figure", "measured_pairs", "program_of", "read_front", "tried"]
+
+_TRIES = 2
+
+
+def choose_plan(
+    network: Path,
+    captures: Path,
+    map_file: Path,
+    profile_file: Path,
+    headroom: float | None,
+    out: Path,
+    front: Path,
+    progress: Progress,
+) -> None:
+    """Choose the plan with the least loss in the worst condition, and write it with its Pareto front.
+
+    Args:
+        network: the float graph.
+        captures: folder of pools.
+        map_file: the network's sensitivity map.
+        profile_file: the board's profile, TOML.
+        headroom: what the network may draw above the board's idle power, as a multiple of what it draws all in INT8;
+            None for that of the board's published network. The board's budget holds as well.
+        out: the plan to write.
+        front: the picture to write, JSON.
+        progress: told of the trials.
+    """
+    study = load_study(StudyFiles(network, captures, STUDY_POOLS, limit=STUDY_FRAMES), progress)
+    from firmware_bridge.device.profile import BoardProfile
+    from models.planning.choose import best, cheaper_greedy
+    from models.planning.choose import front as pareto
+    from models.sensitivity.map import SensitivityMap
+
+    profile = BoardProfile.load(str(profile_file))
+    program = program_of(network.read_bytes(), SensitivityMap.load(map_file), profile, profile.runtime)
+    budget = _budget(program, headroom or profile.published_headroom)
+    choices = best(program, budget, _TRIES)
+    position, _ = tried(study, choices, profile.runtime, progress)
+    figure = front_figure(program, pareto(program, budget), choices[position], cheaper_greedy(program, budget), budget)
+    choices[position].plan.save(out)
+    front.write_text(json.dumps(asdict(figure)) + "\n")
+
+
+def read_front(front: Path) -> Figure:
+    """Return the picture that `choose_plan` wrote."""
+    from hil.report.figures import Figure
+
+    return Figure(**json.loads(front.read_text()))
+
+
+def _budget(program: PrecisionMilp, headroom: float | None) -> Budget:
+    """Return the board's frame period and power, less where ``headroom`` over the network all in INT8 is less."""
+    from models.planning.milp import Budget
+    from models.quant.plan import Precision
+
+    profile = program.costs.profile
+    rate_hz, watts, idle_w = profile.frame_rate_hz, profile.budget_mw / 1e3, profile.idle_mw / 1e3
+    if headroom is not None:
+        int8_w = program.costs.of_plan([Precision.INT8] * len(program.costs.groups)).watts(rate_hz)
+        watts = min(watts, idle_w + headroom * (int8_w - idle_w))
+    return Budget(1e3 / rate_hz, watts, rate_hz)
 
 
 def program_of(
     float_tflite: bytes,
     found: SensitivityMap,
-    board: str,
+    profile: BoardProfile,
     runtime: str,
     pairs: Sequence[PairTerm] = (),
     *,
@@ -39,14 +104,13 @@ def program_of(
     import hashlib
 
     from firmware_bridge.device.graph import Graph
-    from firmware_bridge.device.profile import BoardProfile
     from models.planning.cost_table import CostTable
     from models.planning.loss_table import LossTable
     from models.planning.milp import PrecisionMilp
 
     if hashlib.sha256(float_tflite).hexdigest() != found.model:
         raise UsageError("the sensitivity map is of another graph than NETWORK; measure it again for this one")
-    costs = CostTable.of(Graph.parse(float_tflite), BoardProfile.load(board), runtime, allow_float=allow_float)
+    costs = CostTable.of(Graph.parse(float_tflite), profile, runtime, allow_float=allow_float)
     return PrecisionMilp(costs, LossTable.of(found, pairs))
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from firmware_bridge.device.profile import BoardProfile
 from firmware_bridge.package.container import PackageFile
 from ks100.custody.chain import chain_of, verify_chain
 from ks100.custody.log import CustodyLog, verify_log
 from ks100.custody.recorder import ProvenanceRecorder
-from ks100.layout import CANDIDATE, GRAPHS
+from ks100.layout import CANDIDATE, GRAPHS, PROFILE
 from ks100.steps.demo_boards import Push
 from ks100.steps.keyring import LOG, PROGRAM, Keyring
 from ks100.steps.packaging import Origin, Release, sign_graph
@@ -47,7 +48,8 @@ def release(run: Path, program: str, waiver: str = "") -> PackageFile:
     origin = Origin(
         plan.digest, sets["calibration"].sha256, artifact(parent).sha256, run / "gate.json", waiver, CUSTODY
     )
-    what = Release(program, "fusion-small", "0.1.0", runtimes=("litert",))
+    profile = str(run / PROFILE)
+    what = Release(program, "fusion-small", "0.1.0", board=profile, runtimes=(BoardProfile.load(profile).runtime,))
     package = sign_graph(graph, what, origin, ring.signer(PROGRAM), run / PACKAGE)
     record_signing(recorder, package, PACKAGE)
     return package

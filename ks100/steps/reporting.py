@@ -13,6 +13,7 @@ from firmware_bridge.device.graph import Graph
 from firmware_bridge.device.profile import BoardProfile
 from firmware_bridge.package.container import PackageFile
 from hil.measurements.accuracy import accuracy_record
+from hil.measurements.requirements import Requirements
 from hil.measurements.results import RESULTS_FILE, HilResults
 from hil.report import Report, write_html, write_json, write_junit
 from hil.report.facts import gate_summary, precision_rows
@@ -22,21 +23,24 @@ from hil.report.pictures import detection_picture, varied
 from ks100.custody.chain import chain_of
 from ks100.custody.log import CustodyLog
 from ks100.errors import CustodyError, UsageError
-from ks100.layout import CANDIDATE, FRONT, GRAPHS, POOLS, SENSITIVITY, detections_file, evaluation_file
+from ks100.layout import CANDIDATE, FRONT, GRAPHS, POOLS, PROFILE, SENSITIVITY, detections_file, evaluation_file
 from ks100.run_folder import Outcome
-from ks100.steps.choosing import chosen_figures
 from ks100.steps.demo_boards import read_pushes, read_rejections
+from ks100.steps.planning import read_front
 from ks100.steps.release import CUSTODY, PACKAGE, verify_custody
+from ks100.steps.sensitivity import map_figures
 from models.captures import CaptureSet, stored_length
 from models.evaluation.detections import DETECTIONS_FILE, load_detections
 from models.evaluation.gate import GateResult
 from models.evaluation.metrics import Evaluation
+from models.sensitivity.map import SensitivityMap
 
 __all__ = ["HIL", "build_report", "save_outcomes", "write_report"]
 
 HIL = "hil"
 _OUTCOMES = "steps.json"
 _PICTURES = 6
+_TOP_GROUPS = 20
 _HARD = "hard-holdout"
 
 
@@ -65,9 +69,10 @@ def build_report(run: Path) -> Report:
         raise UsageError(f"{run} holds no finished run: there is no {PACKAGE}; run: ks100 demo --run {run}")
     results = _results(run)
     graph = Graph.parse((run / GRAPHS[CANDIDATE]).read_bytes())
+    profile = BoardProfile.load(str(run / PROFILE))
     return Report(
-        title="KS-100 deployment report",
-        subtitle=f"{CANDIDATE} fusion detector: from captures to a signed model, measured on a board",
+        title="Deployment report",
+        subtitle=f"{CANDIDATE} fusion detector on {profile.name}: from captures to a signed model, measured on a board",
         created_s=time.time(),
         results=results,
         steps=_steps(run),
@@ -77,11 +82,12 @@ def build_report(run: Path) -> Report:
             for model in GRAPHS
         ),
         gate=gate_summary(GateResult.load(run / "gate.json")),
-        precision=precision_rows(cost(graph, BoardProfile.load("ks100")), _group),
+        precision=precision_rows(cost(graph, profile), _group),
         choice=_choice(run),
         pictures=_pictures(run),
         custody=_custody(run),
         custody_verified=_custody_verifies(run),
+        board=Requirements.of(profile),
         notes=_notes(run),
         facts=_facts(run),
     )
@@ -116,7 +122,8 @@ def _steps(run: Path) -> tuple[StepRow, ...]:
 def _choice(run: Path) -> tuple[Figure, ...]:
     if not ((run / SENSITIVITY).is_file() and (run / FRONT).is_file()):
         return ()
-    return chosen_figures(run / SENSITIVITY, run / FRONT)
+    found = SensitivityMap.load(run / SENSITIVITY)
+    return (*map_figures(found, _TOP_GROUPS), read_front(run / FRONT))
 
 
 def _pictures(run: Path) -> tuple[DetectionPicture, ...]:

@@ -20,7 +20,14 @@ if TYPE_CHECKING:
     from models.sensitivity.sweep import SweepSettings
     from models.sensitivity.tasks import Executor
 
-__all__ = ["StudyFiles", "draw_map", "load_study", "map_figures", "measure_map"]
+__all__ = [
+    "STUDY_FRAMES", "STUDY_POOLS", "StudyFiles", "draw_map", "load_study", "map_figures", "map_network", "measure_map",
+]  # fmt: skip
+
+STUDY_POOLS = ("validation", "hard-dev")
+"""The pools on which the pipeline measures a map and tries its plans."""
+STUDY_FRAMES = 60
+_LEADERS = 6
 
 _CALIBRATION_LIMIT = 64
 
@@ -65,6 +72,15 @@ def measure_map(study: Study, executor: Executor, settings: SweepSettings, progr
     from models.sensitivity.sweep import sweep
 
     return sweep(study, executor, settings, progress)
+
+
+def map_network(network: Path, captures: Path, out: Path, progress: Progress) -> None:
+    """Measure what INT8 costs each group of layers of ``network`` as the pipeline does, and write the map."""
+    study = load_study(StudyFiles(network, captures, STUDY_POOLS, limit=STUDY_FRAMES), progress)
+    from models.sensitivity.sweep import SweepSettings
+    from models.sensitivity.tasks import LocalExecutor
+
+    measure_map(study, LocalExecutor(), SweepSettings(leaders=_LEADERS, accuracy=False), progress).save(out)
 
 
 def draw_map(found: SensitivityMap, top: int, path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,8 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
+
+from hil.measurements.results import HilResults
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -23,9 +26,9 @@ def ks100(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*command, *map(str, arguments)], capture_output=True, text=True, check=False)
 
 
-def demo(run: Path) -> subprocess.CompletedProcess[str]:
+def demo(run: Path, *more: str | Path) -> subprocess.CompletedProcess[str]:
     frames = [part for pool in POOLS for part in ("--frames", pool)]
-    return ks100("demo", "--run", run, "--recipe", "fusion-small-smoke", "--waive", "a test's network", *frames)
+    return ks100("demo", "--run", run, "--recipe", "fusion-small-smoke", "--waive", "a test's network", *frames, *more)
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +59,7 @@ def test_a_second_demo_reuses_what_is_valid_and_says_so(run: Path) -> None:
     done = demo(run)
     assert done.returncode == INCONCLUSIVE, done.stdout + done.stderr
     reused = [line for line in done.stdout.splitlines() if "reused, still valid" in line]
-    assert len(reused) == 16
+    assert len(reused) == 17
 
 
 def test_every_private_key_is_for_the_owner_only(run: Path) -> None:
@@ -134,3 +137,53 @@ def test_the_gate_stops_a_candidate_that_has_not_passed(run: Path, tmp_path: Pat
     assert done.returncode == INCONCLUSIVE
     assert "INCONCLUSIVE" in done.stdout
     assert "not released" in done.stderr
+
+
+LYNX = Path(__file__).parents[1] / "boards" / "lynx.toml"
+# What the first board's profile says, in the words of pages and tables.
+OF_THE_FIRST_BOARD = re.compile(
+    r"\b(8000|80 ms|8 W|60 frames/s|59\.4|16\.67?|6\.1 W|5\.6 W|6100|3\.4 G)\b|KS-100|\bks100\b(?! (hil|demo|report))|VDD_|vdd_"
+)
+
+
+@pytest.fixture(scope="module")
+def second(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("second") / "run"
+    shutil.copytree(run, folder, ignore=shutil.ignore_patterns("board-*", "hil", "pushes", "custody", ".lock"))
+    done = demo(folder, "--board", LYNX)
+    assert done.returncode == INCONCLUSIVE, done.stdout + done.stderr
+    assert "Train the fusion detector (FP32): reused" in done.stdout
+    table = done.stdout[done.stdout.index("Deployment report") :]
+    assert OF_THE_FIRST_BOARD.findall(table) == []
+    assert "≤ 15000" in table
+    return folder
+
+
+def test_another_board_goes_through_all_steps_without_a_figure_of_the_first(second: Path) -> None:
+    page = (second / "report.html").read_text()
+    for words in ("120 ms", "15 W", "30 frames/s", "board 5V", "lynx-2", "counts cars", "9.9 W"):
+        assert words in page, words
+    assert OF_THE_FIRST_BOARD.findall(re.sub(r'base64,[^"]*', "", page)) == []
+    results = HilResults.load(second / "hil")
+    assert results.requirements is not None
+    assert (results.requirements.window_ms, results.requirements.budget_mw) == (120, 15000)
+    assert sum(item.name.startswith("power_rail_") for item in results.measurements) == 5
+    assert [m.limit.high for m in results.measurements if m.limit and m.name.startswith("latency_")] == [120] * 3
+    assert ks100("inspect", second / "package.ksm").stdout.count("lynx-2") == 1
+
+
+def test_runs_of_one_kind_of_board_are_compared_and_of_two_are_not(run: Path, second: Path) -> None:
+    same = ks100("hil", "compare", second / "hil", second / "hil")
+    assert same.returncode == 0, same.stderr
+    assert "power_total" in same.stdout
+    other = ks100("hil", "compare", run / "hil", second / "hil")
+    assert other.returncode == 2
+    assert "kind of board" in other.stderr
+
+
+def test_a_package_for_one_kind_of_board_is_refused_by_another(run: Path, second: Path) -> None:
+    done = ks100("flash", second / "package.ksm", "--board", "emu:")
+    assert done.returncode == 4
+    assert "board" in done.stderr
+    matching = ks100("flash", second / "package.ksm", "--board", f"emu:?board={LYNX}")
+    assert matching.returncode == 0, matching.stderr
