@@ -84,7 +84,7 @@ def build_steps(options: DemoOptions) -> tuple[Step, ...]:
 
 def _keys(options: DemoOptions) -> Step:
     def work(run: Path, progress: Progress) -> None:
-        from firmware_bridge.package.container import write_atomically
+        from firmware_bridge.files import write_atomically
         from ks100.steps.keyring import Keyring
 
         progress(0.0, "two roots, the program's key, the custody log's key")

@@ -17,6 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from firmware_bridge.files import write_atomically
 from ks100.errors import UsageError
 
 __all__ = ["Outcome", "Progress", "Run", "Step", "digest_path"]
@@ -138,9 +139,7 @@ class Run:
             seconds=time.monotonic() - started,
             finished_s=time.time(),
         )
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(asdict(record), indent=1) + "\n")
-        temporary.replace(path)
+        write_atomically(path, json.dumps(asdict(record), indent=1).encode() + b"\n")
         return Outcome(step.name, step.title, False, record.seconds, record.outputs)
 
     def _valid_record(self, step: Step) -> _Record | None:

@@ -7,12 +7,11 @@ is accepted is `firmware_bridge.package.trust`'s.
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from firmware_bridge.errors import InputError
+from firmware_bridge.files import write_atomically
 from firmware_bridge.package import cose
 from firmware_bridge.package import manifest as manifests
 from firmware_bridge.package.ecdsa import Algorithm, PublicKey
@@ -46,7 +45,6 @@ __all__ = [
     "head_length",
     "prepare",
     "write",
-    "write_atomically",
 ]
 
 
@@ -221,35 +219,3 @@ def write(path: Path, manifest: Manifest, payload: bytes, signer: Signer) -> Pac
     package = PackageFile.of(build(manifest, payload, signer))
     write_atomically(path, package.data)
     return package
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write ``data`` to ``path`` through a temporary file in the same folder.
-
-    Raises:
-        InputError: the file cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(descriptor)
-            Path(temporary).chmod(0o644)
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-        _sync_folder(path.parent)
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror}") from error
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -72,12 +72,12 @@ class SuiteRequest:
         """What carries the session, ``ssh`` or ``serial``."""
         return "serial" if BoardAddress.parse(self.board).is_serial else "ssh"
 
-    def described(self) -> tuple[tuple[str, str], ...]:
+    def described(self) -> dict[str, str]:
         """Return the options as a reader wants to see them."""
         names = {"package": self.package, "trust": self.trust, "captures": self.captures}
-        files = tuple((key, value.name) for key, value in names.items() if value is not None)
+        files = {key: value.name for key, value in names.items() if value is not None}
         frames = "by the link's speed" if self.frames is None else str(self.frames)
-        return (*files, ("frames", frames), ("loop", f"{self.loop_frames} frames"))
+        return {**files, "frames": frames, "loop": f"{self.loop_frames} frames"}
 
 
 def parse_refuse(text: str) -> tuple[RejectReason, Path]:

@@ -1,22 +1,19 @@
 """What the suite found on one board, as one value that reports are made of.
 
-Round-trip law: ``from_json(r.to_json()) == r``.
+Round-trip law: ``load(p) == r`` after ``r.save(p)``.
 """
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any
 
 from hil.errors import EvidenceError
+from models.records import RecordFile, derived
 
 __all__ = ["CaseResult", "ConformanceResults", "RuleFacts", "Status"]
-
-_SCHEMA = 2
 
 
 class Status(Enum):
@@ -144,40 +141,19 @@ class ConformanceResults:
         """Return the cases of one rule."""
         return tuple(case for case in self.cases if case.rule == rule)
 
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        item = asdict(self)
-        item["cases"] = [{**case, "status": case["status"].value} for case in item["cases"]]
-        return {"schema": _SCHEMA, "passed": self.passed, **item}
+    def save(self, path: Path) -> None:
+        """Write it as JSON."""
+        _FILE.save(self, path)
 
     @classmethod
-    def from_json(cls, item: dict[str, Any]) -> ConformanceResults:
-        """Restore what `to_json` gave.
+    def load(cls, path: Path) -> ConformanceResults:
+        """Read what `save` wrote.
 
         Raises:
             EvidenceError: it is no such result.
         """
-        try:
-            fields = {key: value for key, value in item.items() if key not in ("schema", "passed")}
-            fields["rules"] = tuple(
-                RuleFacts(**{**rule, "expected": tuple(rule["expected"])}) for rule in fields["rules"]
-            )
-            fields["cases"] = tuple(
-                CaseResult(
-                    **{
-                        **case,
-                        "expected": tuple(case["expected"]),
-                        "broken": tuple(case["broken"]),
-                        "status": Status(case["status"]),
-                    }
-                )
-                for case in fields["cases"]
-            )
-            return cls(**fields)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise EvidenceError(f"not the result of a conformance run: {type(error).__name__} {error}") from error
+        return _FILE.load(path)
 
-    def save(self, path: Path) -> None:
-        """Write it as JSON."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(self.to_json(), indent=1) + "\n")
+
+_FILE = RecordFile(ConformanceResults, "the result of a conformance run", 2, "run again", EvidenceError)
+derived(ConformanceResults, "passed")

@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from models.evaluation.metrics import Evaluation
@@ -44,19 +44,6 @@ class AccuracyRecord:
     ap50: float
     ap: float | None = None
     conditions: tuple[ConditionScore, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain values; `from_json` restores an equal record."""
-        return {**asdict(self), "conditions": [asdict(score) for score in self.conditions]}
-
-    @classmethod
-    def from_json(cls, item: dict[str, Any]) -> AccuracyRecord:
-        """Restore what `to_json` gave.
-
-        Raises:
-            KeyError, TypeError: the record is not one of these.
-        """
-        return cls(**{**item, "conditions": tuple(ConditionScore(**score) for score in item["conditions"])})
 
 
 def accuracy_record(evaluation: Evaluation, *, model: str | None = None, pool: str | None = None) -> AccuracyRecord:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+
+from models.records import derived
 
 __all__ = ["Basis", "Better", "Limit", "Margin", "Measurement", "Source", "Verdict"]
 
@@ -136,49 +137,5 @@ class Measurement:
             return Verdict.INCONCLUSIVE
         return Verdict.PASS if self.limit.holds(self.value) else Verdict.FAIL
 
-    def to_json(self) -> dict[str, Any]:
-        """Return plain values; `from_json` restores an equal measurement."""
-        return {
-            "name": self.name,
-            "value": None if math.isnan(self.value) else self.value,
-            "unit": self.unit,
-            "source": self.source.value,
-            "basis": self.basis.value,
-            "limit": None
-            if self.limit is None
-            else {"low": self.limit.low, "high": self.limit.high, "why": self.limit.why},
-            "verdict": self.verdict.value,
-            "n": self.n,
-            "reference": self.reference,
-            "note": self.note,
-            "better": self.better.value,
-            "margin": None
-            if self.margin is None
-            else {"relative": self.margin.relative, "absolute": self.margin.absolute},
-            "quantile": self.quantile,
-            "series": self.series,
-        }
 
-    @classmethod
-    def from_json(cls, item: dict[str, Any]) -> Measurement:
-        """Restore what `to_json` gave.
-
-        Raises:
-            KeyError, ValueError: the record is not a measurement.
-        """
-        limit, margin = item["limit"], item["margin"]
-        return cls(
-            name=item["name"],
-            value=math.nan if item["value"] is None else float(item["value"]),
-            unit=item["unit"],
-            source=Source(item["source"]),
-            basis=Basis(item["basis"]),
-            limit=None if limit is None else Limit(limit["low"], limit["high"], limit["why"]),
-            n=int(item["n"]),
-            reference=item["reference"],
-            note=item["note"],
-            better=Better(item["better"]),
-            margin=None if margin is None else Margin(margin["relative"], margin["absolute"]),
-            quantile=item["quantile"],
-            series=item["series"],
-        )
+derived(Measurement, "verdict")

@@ -128,8 +128,8 @@ class Recorder:
 
     def samples(self, name: str, values: Iterable[float]) -> str:
         """Record the samples behind figures, and return ``name`` as `figure` takes it; a later series replaces it."""
-        kept = tuple(item for item in self._results.samples if item[0] != name)
-        self._results = replace(self._results, samples=(*kept, (name, tuple(map(float, values)))))
+        samples = {**self._results.samples, name: tuple(map(float, values))}
+        self._results = replace(self._results, samples=samples)
         return name
 
     def measured(self, measured: Measured) -> None:

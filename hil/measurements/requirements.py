@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-from firmware_bridge.device.profile import BoardProfile, Published, PublishedAccuracy, PublishedFigure
+from firmware_bridge.device.profile import BoardProfile, Published
 
 __all__ = ["Requirements"]
 
@@ -54,21 +53,3 @@ class Requirements:
         """Return the value that was published for a measurement, in its unit, or None."""
         figures = () if self.published is None else self.published.figures
         return next((item.value for item in figures if item.measurement == measurement), None)
-
-    @classmethod
-    def from_json(cls, item: dict[str, Any]) -> Requirements:
-        """Restore what ``dataclasses.asdict`` gave.
-
-        Raises:
-            KeyError, TypeError: the record is not one of these.
-        """
-        published = item["published"]
-        if published is not None:
-            published = Published(
-                published["context"],
-                tuple(PublishedFigure(**figure) for figure in published["figures"]),
-                tuple(
-                    PublishedAccuracy(tuple(row["models"]), row["text"], row["hard"]) for row in published["accuracy"]
-                ),
-            )
-        return cls(**{**item, "rails": tuple(item["rails"]), "published": published})

@@ -6,19 +6,18 @@ pytest: the plugin fills it, the report and the baseline read it.
 
 from __future__ import annotations
 
-import json
-import os
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from firmware_bridge.device.runtime_info import RuntimeInfo
-from firmware_bridge.protocol.messages import BoardInfo, Measured, RailTrace, SlotInfo
+from firmware_bridge.protocol.messages import BoardInfo, Measured
 from hil.errors import EvidenceError
 from hil.measurements.accuracy import AccuracyRecord
 from hil.measurements.measurement import Measurement, Source, Verdict
 from hil.measurements.requirements import Requirements
+from models.records import RecordFile, derived
 
 __all__ = [
     "LATENCY",
@@ -35,8 +34,6 @@ __all__ = [
 RESULTS_FILE = "results.json"
 LATENCY = "latency_ms"
 """The series of the paced run's latencies, which `HilResults.measured` holds."""
-
-_SCHEMA = 2
 
 
 class Outcome(Enum):
@@ -196,12 +193,12 @@ class HilResults:
     package: PackageFacts | None = None
     checks: tuple[Check, ...] = ()
     measurements: tuple[Measurement, ...] = ()
-    samples: tuple[tuple[str, tuple[float, ...]], ...] = ()
+    samples: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     measured: Measured | None = None
     rejections: tuple[Rejection, ...] = ()
     transfers: tuple[Transfer, ...] = ()
     accuracy: tuple[AccuracyRecord, ...] = ()
-    options: tuple[tuple[str, str], ...] = field(default=())
+    options: Mapping[str, str] = field(default_factory=dict)
     exit_status: int = -1
 
     @property
@@ -235,7 +232,7 @@ class HilResults:
         """Return the samples of the series ``name``, in the unit of its figures; may be empty."""
         if name == LATENCY and self.measured is not None:
             return self.measured.latency_ms
-        return dict(self.samples).get(name, ())
+        return self.samples.get(name, ())
 
     def with_exit_status(self, exit_status: int) -> HilResults:
         """Return the same results with pytest's exit code."""
@@ -243,67 +240,21 @@ class HilResults:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values; `from_json` restores an equal value."""
-        return {
-            "schema": _SCHEMA,
-            "url": self.url,
-            "link": self.link,
-            "source": None if self.source is None else self.source.value,
-            "verdict": self.verdict.value,
-            "started_s": self.started_s,
-            "seconds": self.seconds,
-            "exit_status": self.exit_status,
-            "options": dict(self.options),
-            "board": None if self.board is None else asdict(self.board),
-            "requirements": None if self.requirements is None else asdict(self.requirements),
-            "package": None if self.package is None else asdict(self.package),
-            "checks": [{**asdict(check), "outcome": check.outcome.value} for check in self.checks],
-            "measurements": [item.to_json() for item in self.measurements],
-            "samples": {name: list(values) for name, values in self.samples},
-            "rejections": [{**asdict(item), "holds": item.holds} for item in self.rejections],
-            "transfers": [asdict(item) for item in self.transfers],
-            "accuracy": [item.to_json() for item in self.accuracy],
-            "measured": None if self.measured is None else asdict(self.measured),
-        }
+        return _FILE.to_json(self)
 
     @classmethod
-    def from_json(cls, item: dict[str, Any]) -> HilResults:
+    def from_json(cls, item: Any) -> HilResults:
         """Restore what `to_json` gave.
 
         Raises:
             EvidenceError: the record is not a run's results.
         """
-        try:
-            if item["schema"] != _SCHEMA:
-                raise EvidenceError(f"results of schema {item['schema']}, this release reads {_SCHEMA}; run again")
-            return cls(
-                url=item["url"],
-                link=item["link"],
-                started_s=item["started_s"],
-                seconds=item["seconds"],
-                board=_board(item["board"]),
-                requirements=None if item["requirements"] is None else Requirements.from_json(item["requirements"]),
-                package=_package(item["package"]),
-                checks=tuple(Check(**{**c, "outcome": Outcome(c["outcome"])}) for c in item["checks"]),
-                measurements=tuple(Measurement.from_json(m) for m in item["measurements"]),
-                samples=tuple((str(name), tuple(map(float, v))) for name, v in item["samples"].items()),
-                measured=_measured(item["measured"]),
-                rejections=tuple(_rejection(r) for r in item["rejections"]),
-                transfers=tuple(Transfer(**t) for t in item["transfers"]),
-                accuracy=tuple(AccuracyRecord.from_json(a) for a in item["accuracy"]),
-                options=tuple((str(k), str(v)) for k, v in item["options"].items()),
-                exit_status=item["exit_status"],
-            )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise EvidenceError(f"not the results of a HIL run: {type(error).__name__} {error}") from error
+        return _FILE.from_json(item)
 
     def save(self, folder: Path) -> Path:
         """Write ``results.json`` into ``folder``, the old file or the whole new one, and return its path."""
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / RESULTS_FILE
-        fresh = path.with_suffix(f".{os.getpid()}.tmp")
-        fresh.write_text(json.dumps(self.to_json(), separators=(",", ":")) + "\n")
-        fresh.replace(path)
-        return path
+        _FILE.save(self, folder / RESULTS_FILE)
+        return folder / RESULTS_FILE
 
     @classmethod
     def load(cls, path: Path) -> HilResults:
@@ -312,34 +263,9 @@ class HilResults:
         Raises:
             EvidenceError: there is none, or it is damaged.
         """
-        path = path / RESULTS_FILE if path.is_dir() else path
-        try:
-            item = json.loads(path.read_text())
-        except (OSError, ValueError) as error:
-            raise EvidenceError(f"{path} cannot be read as the results of a HIL run: {error}") from error
-        return cls.from_json(item)
+        return _FILE.load(path / RESULTS_FILE if path.is_dir() else path)
 
 
-def _board(item: dict[str, Any] | None) -> BoardInfo | None:
-    if item is None:
-        return None
-    runtime = RuntimeInfo(**{**item["runtime"], "ops": tuple(item["runtime"]["ops"])})
-    slots = tuple(SlotInfo(**slot) for slot in item["slots"])
-    return BoardInfo(**{**item, "runtime": runtime, "slots": slots, "rails": tuple(item["rails"])})
-
-
-def _package(item: dict[str, Any] | None) -> PackageFacts | None:
-    return None if item is None else PackageFacts(**{**item, "ops": tuple(item["ops"])})
-
-
-def _rejection(item: dict[str, Any]) -> Rejection:
-    fields = {key: value for key, value in item.items() if key != "holds"}
-    return Rejection(**{**fields, "expected": tuple(item["expected"])})
-
-
-def _measured(item: dict[str, Any] | None) -> Measured | None:
-    if item is None:
-        return None
-    rails = tuple(RailTrace(r["rail"], tuple(r["time_s"]), tuple(r["power_mw"])) for r in item["rails"])
-    series = {name: tuple(item[name]) for name in ("start_s", "latency_ms")}
-    return Measured(**{**item, **series, "rails": rails})
+_FILE = RecordFile(HilResults, "the results of a HIL run", 2, "run again", EvidenceError, indent=None)
+derived(Rejection, "holds")
+derived(HilResults, "source", "verdict")

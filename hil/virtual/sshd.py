@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from firmware_bridge.errors import BenchError
+from firmware_bridge.files import write_atomically
 
 __all__ = ["SshServer", "find_sshd", "login_url"]
 
@@ -119,7 +120,7 @@ class SshServer:
     def _write_config(self, keys: Path, work: Path, attach: list[str]) -> None:
         # sshd takes quotes away before it hands the command to a shell: so the command stands in a file.
         script = work / "attach"
-        _private(script, f"exec {shlex.join(attach)}\n")
+        write_atomically(script, f"exec {shlex.join(attach)}\n".encode(), 0o600)
         text = _CONFIG.format(
             host_key=_quoted(keys / "host_ed25519"),
             authorized=_quoted(keys / "authorized_keys").replace("%", "%%"),  # a percent sign begins a token there
@@ -127,7 +128,7 @@ class SshServer:
             pam="yes" if _locked_for_sshd() else "no",
             command="/bin/sh " + _quoted(shlex.quote(str(script))),
         )
-        _private(self._config, text)
+        write_atomically(self._config, text.encode(), 0o600)
         if os.geteuid() == 0:
             _SEPARATION.mkdir(mode=0o755, parents=True, exist_ok=True)
 
@@ -142,8 +143,8 @@ def login_url(keys: Path, user: str, port: int) -> str:
     """
     keys.mkdir(mode=0o700, parents=True, exist_ok=True)
     host_key, identity = _key(keys / "host_ed25519"), _key(keys / "id_ed25519")
-    _private(keys / "authorized_keys", f"restrict {identity}\n")
-    _private(keys / "known_hosts", f"[{_ADDRESS}]:{port} {host_key}\n")
+    write_atomically(keys / "authorized_keys", f"restrict {identity}\n".encode(), 0o600)
+    write_atomically(keys / "known_hosts", f"[{_ADDRESS}]:{port} {host_key}\n".encode(), 0o600)
     options = urlencode({"identity": keys / "id_ed25519", "known_hosts": keys / "known_hosts"}, safe="/")
     return f"ssh://{quote(user)}@{_ADDRESS}:{port}?{options}"
 
@@ -155,19 +156,10 @@ def _key(path: Path) -> str:
         pem = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
         )
-        _private(path, pem.decode())
+        write_atomically(path, pem, 0o600)
     loaded = serialization.load_ssh_private_key(path.read_bytes(), password=None)
     public = loaded.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
     return public.decode()
-
-
-def _private(path: Path, text: str) -> None:
-    """Write a file that only this user may read, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-    temporary.replace(path)
 
 
 def _quoted(text: Path | str) -> str:

@@ -36,7 +36,8 @@ def command(
     recorder: ProvenanceRecorder | None,
 ) -> None:
     """Attach a signature to UNSIGNED, from ks100 sign --digest-out. One that does not verify is not attached."""
-    from firmware_bridge.package.container import PackageFile, write_atomically
+    from firmware_bridge.files import write_atomically
+    from firmware_bridge.package.container import PackageFile
     from firmware_bridge.package.detached import attach
     from firmware_bridge.package.ecdsa import SignatureEncoding
     from ks100.steps.signers import read_public_key

@@ -35,7 +35,7 @@ def show(package: Path, log: Path | None, html: Path | None) -> None:
     manifest = opened.manifest_unverified
     chain = chain_of(opened.digest, CustodyLog.open(log or package.parent / "custody"))
     if html is not None:
-        from firmware_bridge.package.container import write_atomically
+        from firmware_bridge.files import write_atomically
         from ks100.custody.page import page_of
 
         write_atomically(html, page_of(chain, manifest).encode())

@@ -110,7 +110,7 @@ def _sign(
 
 
 def _await(graph: Path, release: Release, origin: Origin, public_key: Path, digest_out: Path, out: Path) -> None:
-    from firmware_bridge.package.container import write_atomically
+    from firmware_bridge.files import write_atomically
     from ks100.steps.packaging import await_signature
     from ks100.steps.signers import read_public_key
 

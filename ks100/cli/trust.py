@@ -54,7 +54,7 @@ def command() -> None:
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), default=Path("trust.ksr"), show_default=True)
 def init(keys: Path, program: str, version: int, out: Path) -> None:
     """Make the trust store of a set of keys; both roots sign it."""
-    from firmware_bridge.package.container import write_atomically
+    from firmware_bridge.files import write_atomically
     from ks100.steps.keyring import Keyring
 
     store = Keyring(keys).trust_store(program, version)
@@ -174,7 +174,7 @@ def _amend(current: TrustStore, **changes: Any) -> TrustStore:
 
 
 def _replace(store: Path, out: Path | None, changed: TrustStore) -> None:
-    from firmware_bridge.package.container import write_atomically
+    from firmware_bridge.files import write_atomically
 
     write_atomically(out or store, changed.raw)
     good = sum(not key.revoked for key in changed.keys)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from firmware_bridge.errors import InputError
-from firmware_bridge.package.container import write_atomically
+from firmware_bridge.files import write_atomically
 from firmware_bridge.package.ecdsa import PublicKey
 from firmware_bridge.package.signing import Signer
 from ks100.custody import dsse, merkle

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from ks100.errors import UsageError
@@ -14,6 +12,7 @@ from ks100.steps.captures import load_captures
 from ks100.steps.evaluating import read_graph
 from models.captures import CaptureSet
 from models.curation import ActivationReport, Coverage, TensorReport, compare_activations, coverage, draw_calibration
+from models.records import plain, write_plain
 
 __all__ = ["CalibrationCheck", "build_calibration", "check_calibration"]
 
@@ -42,8 +41,7 @@ class CalibrationCheck:
 
     def save(self, path: Path) -> None:
         """Write everything as JSON."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(_finite(asdict(self)), indent=1, allow_nan=False) + "\n")
+        write_plain(path, plain(self))
 
 
 def build_calibration(source: Path, count: int, seed: int, out: Path) -> CaptureSet:
@@ -125,12 +123,3 @@ def _tensors(tensors: Sequence[TensorReport]) -> str:
 
 def _named(names: Sequence[str]) -> str:
     return ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
-
-
-def _finite(value: object) -> object:
-    """JSON knows no infinity: None stands for a distance without a unit."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from firmware_bridge.host.transfer import TransferProgress
@@ -14,6 +14,7 @@ from hil.measurements.results import Rejection
 from hil.virtual.emulated import EmulatedBoard
 from ks100.run_folder import Progress
 from ks100.steps.packaging import read_trust
+from models.records import plain, structured, write_plain
 
 __all__ = ["Push", "forge", "provision", "push", "read_pushes", "read_rejections"]
 
@@ -92,8 +93,7 @@ def push(board: EmulatedBoard, link: str, package: Path, record: Path, progress:
         host.confirm()
         serial = host.welcome.serial
     done = Push(link, serial, installed.slot, installed.digest, opened.header.payload_bytes, wire, seconds, retries)
-    record.parent.mkdir(parents=True, exist_ok=True)
-    record.write_text(json.dumps(asdict(done), indent=1) + "\n")
+    write_plain(record, plain(done))
     return done
 
 
@@ -108,20 +108,18 @@ def forge(board: EmulatedBoard, package: Path, folder: Path) -> tuple[Rejection,
     chosen = (FLIPPED_PAYLOAD, *(item for item in FORGERIES if item.case == "other-program"))
     with open_board(board.ssh_url) as host:
         found = tuple(attempt(host, forgery, forgery.make(genuine)) for forgery in chosen)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / _REJECTIONS).write_text(json.dumps([asdict(item) for item in found], indent=1) + "\n")
+    write_plain(folder / _REJECTIONS, plain(found))
     return found
 
 
 def read_rejections(folder: Path) -> tuple[Rejection, ...]:
     """Return the rejections that were noted in ``folder``."""
     try:
-        rows = json.loads((folder / _REJECTIONS).read_text())
+        return structured(tuple[Rejection, ...], json.loads((folder / _REJECTIONS).read_text()))
     except OSError:
         return ()
-    return tuple(Rejection(**{**row, "expected": tuple(row["expected"])}) for row in rows)
 
 
 def read_pushes(folder: Path) -> tuple[Push, ...]:
     """Return the pushes that were noted in ``folder``."""
-    return tuple(Push(**json.loads(path.read_text())) for path in sorted(folder.glob("push-*.json")))
+    return tuple(structured(Push, json.loads(path.read_text())) for path in sorted(folder.glob("push-*.json")))

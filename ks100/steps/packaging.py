@@ -11,7 +11,8 @@ from pathlib import Path
 from firmware_bridge.device.cost import cost
 from firmware_bridge.device.graph import Graph
 from firmware_bridge.device.profile import DEFAULT_BOARD, BoardProfile
-from firmware_bridge.package.container import PackageFile, prepare, write, write_atomically
+from firmware_bridge.files import write_atomically
+from firmware_bridge.package.container import PackageFile, prepare, write
 from firmware_bridge.package.detached import unsigned_package
 from firmware_bridge.package.ecdsa import PublicKey
 from firmware_bridge.package.manifest import Evidence, Manifest, TensorSpec

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ks100.errors import UsageError
 from ks100.run_folder import Progress
 from ks100.steps.sensitivity import STUDY_FRAMES, STUDY_POOLS, StudyFiles, load_study
+from models.records import plain, structured, write_plain
 
 if TYPE_CHECKING:
     from firmware_bridge.device.profile import BoardProfile
@@ -64,14 +64,14 @@ def choose_plan(
     position, _ = tried(study, choices, profile.runtime, progress)
     figure = front_figure(program, pareto(program, budget), choices[position], cheaper_greedy(program, budget), budget)
     choices[position].plan.save(out)
-    front.write_text(json.dumps(asdict(figure)) + "\n")
+    write_plain(front, plain(figure))
 
 
 def read_front(front: Path) -> Figure:
     """Return the picture that `choose_plan` wrote."""
     from hil.report.figures import Figure
 
-    return Figure(**json.loads(front.read_text()))
+    return structured(Figure, json.loads(front.read_text()))
 
 
 def _budget(program: PrecisionMilp, headroom: float | None) -> Budget:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from firmware_bridge.files import write_atomically
 from ks100.run_folder import Progress
 from ks100.steps.captures import load_captures
 from ks100.steps.evaluating import read_graph
@@ -140,10 +141,7 @@ def _finish(
         raise QuantizationError(
             f"the graph is not what the plan asks for: {report.problems[0]} ({len(report.problems)})"
         )
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_suffix(".part")
-    temporary.write_bytes(model)
-    temporary.replace(out)
+    write_atomically(out, model)
     summary = GraphSummary(
         dict(report.op_counts),
         tuple(f"{b.kind} {b.source} -> {', '.join(b.targets)}" for b in report.boundaries),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 from firmware_bridge.device.cost import cost
@@ -33,6 +33,7 @@ from models.captures import CaptureSet, stored_length
 from models.evaluation.detections import DETECTIONS_FILE, load_detections
 from models.evaluation.gate import GateResult
 from models.evaluation.metrics import Evaluation
+from models.records import plain, structured, write_plain
 from models.sensitivity.map import SensitivityMap
 
 __all__ = ["HIL", "build_report", "save_outcomes", "write_report"]
@@ -46,8 +47,7 @@ _HARD = "hard-holdout"
 
 def save_outcomes(run: Path, outcomes: Sequence[Outcome]) -> None:
     """Keep how the steps ended, for a report that is written later."""
-    rows = [{**asdict(outcome), "outputs": dict(outcome.outputs)} for outcome in outcomes]
-    (run / _OUTCOMES).write_text(json.dumps(rows, indent=1) + "\n")
+    write_plain(run / _OUTCOMES, plain(tuple(outcomes)))
 
 
 def write_report(run: Path) -> Report:
@@ -110,12 +110,12 @@ def _group(name: str) -> str:
 
 def _steps(run: Path) -> tuple[StepRow, ...]:
     try:
-        rows = json.loads((run / _OUTCOMES).read_text())
+        outcomes = structured(tuple[Outcome, ...], json.loads((run / _OUTCOMES).read_text()))
     except (OSError, ValueError):
         return ()
     return tuple(
-        StepRow(row["name"], row["title"], row["seconds"], StepState.REUSED if row["reused"] else StepState.DONE)
-        for row in rows
+        StepRow(found.name, found.title, found.seconds, StepState.REUSED if found.reused else StepState.DONE)
+        for found in outcomes
     )
 
 

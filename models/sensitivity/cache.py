@@ -7,7 +7,6 @@ frames. Files are written whole or not at all. A damaged file is as if it were n
 from __future__ import annotations
 
 import hashlib
-import os
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from firmware_bridge.files import replacing
 from models.heads import Detections
 from models.sensitivity.study import Study
 from models.sensitivity.tasks import Executor, Piece, PieceResult, Variant
@@ -66,11 +66,8 @@ class KeptExecutor:
             arrays[variant.key] = arrays[key]
             if piece.detect:
                 arrays |= {f"{key}/{name}": value for name, value in _packed(result.detections[row]).items()}
-        self.folder.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(f".{os.getpid()}.part")
-        with temporary.open("wb") as file:
+        with replacing(path) as file:
             np.savez(file, **arrays)
-        temporary.replace(path)
 
 
 def _key(variant: Variant, piece: Piece) -> str:

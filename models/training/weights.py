@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from firmware_bridge.files import replacing
 from models.errors import TrainingError
 
 __all__ = ["assign_variables", "load_arrays_file", "named_variables", "save_arrays_file"]
@@ -19,12 +19,8 @@ __all__ = ["assign_variables", "load_arrays_file", "named_variables", "save_arra
 
 def save_arrays_file(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Write arrays; ``load_arrays_file(path)`` gives equal ones. A crash leaves the old file or the new one."""
-    temporary = path.with_name(path.name + ".part")
-    with temporary.open("wb") as file:
+    with replacing(path) as file:
         np.savez(file, **{name: np.asarray(arrays[name]) for name in sorted(arrays)})
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def load_arrays_file(path: Path) -> dict[str, NDArray[Any]]:

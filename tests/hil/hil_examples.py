@@ -101,10 +101,10 @@ def results(**changes: object) -> HilResults:
     )  # fmt: skip
     values: dict[str, object] = {
         "board": board_info(), "requirements": Requirements.of(BoardProfile.load("ks100")),
-        "package": package, "checks": checks, "samples": (("own_ms", (1.0, 2.5)),),
+        "package": package, "checks": checks, "samples": {"own_ms": (1.0, 2.5)},
         "measurements": figures(), "measured": measured(),
         "rejections": rejections, "transfers": (Transfer("ssh", 398_000, 301_221, 0.42),),
-        "accuracy": (accuracy("mixed QAT on the board", "hard", 0.583),), "options": (("frames", "200"),),
+        "accuracy": (accuracy("mixed QAT on the board", "hard", 0.583),), "options": {"frames": "200"},
         "exit_status": 0, "seconds": 61.5,
     }  # fmt: skip
     return HilResults("emu:", "ssh", STARTED_S, **{**values, **changes})  # type: ignore[arg-type]

@@ -135,7 +135,7 @@ def test_fewer_frames_a_second_are_worse_and_more_are_better() -> None:
 def own(median_c: float, seed: int, better: Better = Better.LOWER) -> Any:
     """Return a run with a measurement of a user's own: the 90 % quantile of a temperature, with its samples."""
     drawn = median_c + np.random.default_rng(seed).normal(0, 0.5, 200)
-    recorder = Recorder(example.results(measurements=(), samples=()), None)
+    recorder = Recorder(example.results(measurements=(), samples={}), None)
     recorder.figure(
         "case_temperature_p90", quantile(drawn, 0.9), "C", n=200, better=better, margin=Margin(0.0, 1.0),
         quantile=0.9, series=recorder.samples("case_temperature", drawn),

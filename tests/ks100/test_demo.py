@@ -142,7 +142,8 @@ def test_the_gate_stops_a_candidate_that_has_not_passed(run: Path, tmp_path: Pat
 LYNX = Path(__file__).parents[1] / "boards" / "lynx.toml"
 # What the first board's profile says, in the words of pages and tables.
 OF_THE_FIRST_BOARD = re.compile(
-    r"\b(8000|80 ms|8 W|60 frames/s|59\.4|16\.67?|6\.1 W|5\.6 W|6100|3\.4 G)\b|KS-100|\bks100\b(?! (hil|demo|report))|VDD_|vdd_"
+    r"\b(?:8000|80 ms|8 W|60 frames/s|59\.4|16\.67?|6\.1 W|5\.6 W|6100|3\.4 G)\b|KS-100|VDD_|vdd_"
+    r"|\bks100\b(?! (?:hil|demo|report))"
 )
 
 
@@ -174,7 +175,7 @@ def test_another_board_goes_through_all_steps_without_a_figure_of_the_first(seco
 
 def test_runs_of_one_kind_of_board_are_compared_and_of_two_are_not(run: Path, second: Path) -> None:
     same = ks100("hil", "compare", second / "hil", second / "hil")
-    assert same.returncode == 0, same.stderr
+    assert same.returncode in (0, INCONCLUSIVE), same.stderr
     assert "power_total" in same.stdout
     other = ks100("hil", "compare", run / "hil", second / "hil")
     assert other.returncode == 2

@@ -1,0 +1,180 @@
+"""Records as JSON files: dataclasses to plain values and back, strictly.
+
+A field that is missing, unknown or of another type is refused, with its place in one line. Two things differ from what
+`cattrs` does by itself: JSON has no NaN, so ``null`` stands for it in a field that is a ``float``; and a number, a text
+and a truth value are never converted into one another. NumPy arrays are stored as lists.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Generic, TypeVar, get_args, get_origin
+
+import cattrs
+import numpy as np
+from cattrs.preconf.json import JsonConverter, make_converter
+
+from firmware_bridge.files import write_atomically
+
+__all__ = ["RecordFile", "converter", "derived", "plain", "structured", "write_plain"]
+
+T = TypeVar("T")
+
+
+@cache
+def converter() -> JsonConverter:
+    """Return the one converter of this project."""
+    found = make_converter(forbid_extra_keys=True)
+    for kind in (str, int, bool):
+        found.register_structure_hook(kind, _exactly(kind))
+    found.register_structure_hook(float, _float)
+    found.register_unstructure_hook(float, lambda value: value if math.isfinite(value) else None)
+    found.register_structure_hook_func(_is_array, _array)
+    found.register_unstructure_hook_func(_is_array, _list)
+    return found
+
+
+def derived(kind: type, *names: str) -> None:
+    """Store these properties of ``kind`` too, for other readers; what is read back is computed again."""
+    to_plain, to_value = converter().get_unstructure_hook(kind), converter().get_structure_hook(kind)
+
+    def unstructure(value: Any) -> Any:
+        return {**to_plain(value), **{name: plain(getattr(value, name)) for name in names}}
+
+    def structure(item: Any, _: Any) -> Any:
+        kept = {key: value for key, value in item.items() if key not in names} if isinstance(item, dict) else item
+        return to_value(kept, kind)
+
+    converter().register_unstructure_hook(kind, unstructure)
+    converter().register_structure_hook(kind, structure)
+
+
+def plain(value: Any) -> Any:
+    """Return plain JSON values; `structured` restores an equal value."""
+    return converter().unstructure(value)
+
+
+def structured(kind: type[T], item: Any) -> T:
+    """Restore what `plain` gave.
+
+    Raises:
+        ValueError: it is not a ``kind``; the text is one line that says where.
+    """
+    try:
+        return converter().structure(item, kind)
+    except (cattrs.BaseValidationError, cattrs.ForbiddenExtraKeysError, ValueError, TypeError, KeyError) as error:
+        words, _, place = cattrs.transform_error(error, path="", format_exception=_words)[0].rpartition(" @ ")
+        place = place.lstrip(".")
+        raise ValueError(f"{place}: {words}" if place else words) from error
+
+
+def write_plain(path: Path, item: Any, indent: int | None = 1) -> None:
+    """Write plain values as a file, the old one or the whole new one; its folder is made."""
+    separators = (",", ":") if indent is None else None
+    text = json.dumps(item, indent=indent, separators=separators, allow_nan=False)
+    write_atomically(path, text.encode() + b"\n")
+
+
+@dataclass(frozen=True)
+class RecordFile(Generic[T]):
+    """How the values of one class are kept as files.
+
+    Attributes:
+        kind: the class.
+        what: what a person calls one, with its article, e.g. ``an evaluation``.
+        schema: the version of its fields.
+        renew: what to do with a file of another version, e.g. ``evaluate again``.
+        error: what is raised.
+        indent: of the JSON; None for one line.
+    """
+
+    kind: type[T]
+    what: str
+    schema: int
+    renew: str
+    error: type[Exception]
+    indent: int | None = 1
+
+    def to_json(self, value: T) -> dict[str, Any]:
+        """Return plain values with the schema's version."""
+        return {"schema": self.schema, **plain(value)}
+
+    def from_json(self, item: Any) -> T:
+        """Restore what `to_json` gave; raises ``error``."""
+        if not isinstance(item, dict) or "schema" not in item:
+            raise self.error(f"not {self.what}: it names no schema")
+        if item["schema"] != self.schema:
+            raise self.error(
+                f"{self.what} of schema {item['schema']!r}, this release reads {self.schema}; {self.renew}"
+            )
+        try:
+            return structured(self.kind, {key: value for key, value in item.items() if key != "schema"})
+        except ValueError as error:
+            raise self.error(f"not {self.what}: {error}") from error
+
+    def save(self, value: T, path: Path) -> None:
+        """Write a file, the old one or the whole new one; its folder is made."""
+        write_plain(path, self.to_json(value), self.indent)
+
+    def load(self, path: Path) -> T:
+        """Read a file; raises ``error`` with its path when it is missing or damaged."""
+        try:
+            item = json.loads(path.read_text())
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise self.error(f"{path} cannot be read as {self.what}: {reason}") from error
+        try:
+            return self.from_json(item)
+        except self.error as error:
+            raise self.error(f"{path}: {error}") from error
+
+
+def _exactly(kind: type) -> Callable[[Any, Any], Any]:
+    def structure(value: Any, _: Any) -> Any:
+        if type(value) is not kind:
+            raise TypeError(f"{value!r:.40} is not {'a text' if kind is str else f'of type {kind.__name__}'}")
+        return value
+
+    return structure
+
+
+def _float(value: Any, _: Any) -> float:
+    if value is None:
+        return math.nan
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{value!r:.40} is not a number")
+    return float(value)
+
+
+def _is_array(kind: Any) -> bool:
+    return (get_origin(kind) or kind) is np.ndarray
+
+
+def _array(value: Any, kind: Any) -> Any:
+    dtype = np.dtype(get_args(get_args(kind)[1])[0])
+    if not isinstance(value, list):
+        raise TypeError(f"{value!r:.40} is not a list")
+    return np.array([math.nan if item is None else item for item in value], dtype)
+
+
+def _list(value: Any) -> list[Any]:
+    items: list[Any] = value.tolist()
+    if value.dtype.kind != "f":
+        return items
+    return [item if math.isfinite(item) else None for item in items]
+
+
+def _words(error: BaseException, kind: type | None) -> str:
+    del kind
+    if isinstance(error, KeyError):
+        return "is missing"
+    if isinstance(error, cattrs.ForbiddenExtraKeysError):
+        return f"unknown field {', '.join(sorted(error.extra_fields))}"
+    if isinstance(error, AttributeError):
+        return "is not of the right type"
+    return " ".join(str(error).split())
