@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from firmware_bridge import files
 from firmware_bridge.errors import InputError, RejectedError
 from firmware_bridge.package import cbor, container
 from firmware_bridge.package import manifest as manifests
@@ -143,7 +144,7 @@ def test_a_write_that_fails_leaves_the_old_package(shop, tmp_path, monkeypatch):
     def fail(descriptor):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(container.os, "fsync", fail)
+    monkeypatch.setattr(files.os, "fsync", fail)
     with pytest.raises(InputError, match="No space left"):
         container.write(path, shop.manifest, shop.graph, shop.good)
     assert path.read_bytes() == b"old"
