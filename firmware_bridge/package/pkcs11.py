@@ -8,6 +8,7 @@ CKM_ECDSA signs whatever it is given.
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from firmware_bridge.errors import InputError
 from firmware_bridge.package.ecdsa import Algorithm, PublicKey
+from firmware_bridge.package.pkcs11_token import find_token
 
-__all__ = ["Pkcs11Signer"]
+__all__ = ["Pkcs11Signer", "public_key_of"]
 
 _DIGEST_BYTES = {Algorithm.ES256: 32, Algorithm.ES384: 48}
 _CURVES = {Algorithm.ES256: "secp256r1", Algorithm.ES384: "secp384r1"}
@@ -33,19 +35,21 @@ class Pkcs11Signer:
         self._public = public
 
     @classmethod
-    def open(cls, library: Path, token: str, pin: str, key_label: str, key_id: bytes) -> Pkcs11Signer:
+    def open(
+        cls, library: Path, token: str | Mapping[str, str], pin: str, key_label: str | None, key_id: bytes | None
+    ) -> Pkcs11Signer:
         """Find a key in a token.
 
         Args:
             library: the token's PKCS#11 module, e.g. ``/usr/lib/softhsm/libsofthsm2.so``.
-            token: the token's label.
+            token: the token's label, or attributes (`pkcs11_uri.TOKEN_ATTRIBUTES`) that all have to match.
             pin: the user's PIN.
-            key_label: CKA_LABEL of the key.
-            key_id: CKA_ID of the key; labels alone are not unique.
+            key_label: CKA_LABEL of the key, None for any.
+            key_id: CKA_ID of the key, None for any; labels alone are not unique.
 
         Raises:
-            InputError: the extra or the module is missing, no such token, a wrong PIN, not exactly one such key, or
-                the key could be exported.
+            InputError: the extra or the module is missing, not exactly one such token, a wrong PIN, not exactly one
+                such key, or the key could be exported.
         """
         session = _open_session(library, token, pin, writable=False)
         try:
@@ -141,45 +145,87 @@ def _module() -> Any:
     return pkcs11
 
 
-def _open_session(library: Path, token: str, pin: str, *, writable: bool) -> Any:
+def _open_session(library: Path, token: str | Mapping[str, str], pin: str, *, writable: bool) -> Any:
     pkcs11 = _module()
     if "tensorflow" in sys.modules:
         # Both bring a libcrypto of their own; the token's library then calls into the wrong one and crashes.
         raise InputError("a token cannot be used in a process that has loaded TensorFlow; sign in a process of its own")
+    wanted = {"token": token} if isinstance(token, str) else dict(token)
     try:
-        return pkcs11.lib(str(library)).get_token(token_label=token).open(rw=writable, user_pin=pin)
+        return find_token(pkcs11.lib(str(library)), wanted).open(rw=writable, user_pin=pin)
+    except InputError as error:
+        raise InputError(f"cannot open the token {_named(wanted)} of {library}: {error}") from error
     except (pkcs11.PKCS11Error, RuntimeError) as error:
-        raise InputError(f"cannot open the token {token!r} of {library}: {_why(error)}") from error
+        raise InputError(f"cannot open the token {_named(wanted)} of {library}: {_why(error)}") from error
 
 
-def _find(session: Any, label: str, key_id: bytes) -> tuple[Any, PublicKey]:
+def _named(wanted: Mapping[str, str]) -> str:
+    return repr(wanted["token"]) if wanted.keys() == {"token"} else ", ".join(f"{k}={v!r}" for k, v in wanted.items())
+
+
+def _find(session: Any, label: str | None, key_id: bytes | None) -> tuple[Any, PublicKey]:
     """Return the private key and its public key, when exactly one pair has this label and id."""
     pkcs11 = _module()
-    names = {pkcs11.Attribute.LABEL: label, pkcs11.Attribute.ID: key_id}
+    asked = {pkcs11.Attribute.LABEL: label, pkcs11.Attribute.ID: key_id}
+    names = {attribute: value for attribute, value in asked.items() if value is not None}
+    named = " and ".join(
+        ([] if label is None else [f"label {label!r}"]) + ([] if key_id is None else [f"id {key_id.hex()}"])
+    )
     found = {}
     for kind in (pkcs11.ObjectClass.PRIVATE_KEY, pkcs11.ObjectClass.PUBLIC_KEY):
         objects = list(session.get_objects({**names, pkcs11.Attribute.CLASS: kind}))
         if len(objects) != 1:
             raise InputError(
-                f"the token has {len(objects)} objects {kind.name} with label {label!r} and id {key_id.hex()}, need one"
+                f"the token has {len(objects)} objects {kind.name} with {named}, need one"
+                + ("; name label and id" if len(names) < len(asked) and objects else "")
             )
         found[kind] = objects[0]
     private = found[pkcs11.ObjectClass.PRIVATE_KEY]
     if private[pkcs11.Attribute.EXTRACTABLE] or not private[pkcs11.Attribute.SENSITIVE]:
-        raise InputError(f"the key {label!r} can be exported from the token; create one that cannot")
-    return private, _public_key(found[pkcs11.ObjectClass.PUBLIC_KEY], label)
+        raise InputError(f"the key with {named} can be exported from the token; create one that cannot")
+    return private, _public_key(found[pkcs11.ObjectClass.PUBLIC_KEY], named)
 
 
-def _public_key(public: Any, label: str) -> PublicKey:
+def _public_key(public: Any, named: str) -> PublicKey:
+    from pkcs11.util.ec import encode_named_curve_parameters
+
     pkcs11 = _module()
-    point = bytes(public[pkcs11.Attribute.EC_POINT])
-    # CKA_EC_POINT is a DER OCTET STRING of the uncompressed point (PKCS#11 2.40, section 2.3.3).
-    for algorithm, size in ((Algorithm.ES256, 65), (Algorithm.ES384, 97)):
-        if len(point) == size + 2 and point[:2] == bytes([4, size]):
-            key = ec.EllipticCurvePublicKey.from_encoded_point(algorithm.curve, point[2:])
+    curve = bytes(public[pkcs11.Attribute.EC_PARAMS])
+    for algorithm, name in _CURVES.items():
+        if curve == encode_named_curve_parameters(name):
+            return public_key_of(algorithm, bytes(public[pkcs11.Attribute.EC_POINT]), named)
+    raise InputError(f"the key with {named} is not on P-256 or P-384")
+
+
+def public_key_of(algorithm: Algorithm, value: bytes, named: str) -> PublicKey:
+    """Return the public key that a CKA_EC_POINT holds.
+
+    By PKCS#11 2.40, section 2.3.3, it is a DER OCTET STRING of the point; older versions and some tokens give the bare
+    point. Either may be compressed (SEC 1, section 2.3.3).
+
+    Args:
+        algorithm: whose curve it is on.
+        value: the attribute.
+        named: the key, for people.
+
+    Raises:
+        InputError: it is no point of the curve.
+    """
+    size = _DIGEST_BYTES[algorithm]  # of a coordinate
+    bare = {1 + size: b"\x02\x03", 1 + 2 * size: b"\x04"}
+    wrapped = value[2:] if len(value) > 2 and value[0] == 4 and value[1] == len(value) - 2 else b""
+    for point in (value, wrapped):
+        if point[:1] and point[0] in bare.get(len(point), b""):
+            try:
+                key = ec.EllipticCurvePublicKey.from_encoded_point(algorithm.curve, point)
+            except ValueError as error:
+                raise InputError(f"the public key with {named} is no point of its curve: {error}") from error
             encoding, form = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
             return PublicKey(key.public_bytes(encoding, form))
-    raise InputError(f"the key {label!r} is not on P-256 or P-384")
+    raise InputError(
+        f"the public key with {named} has a CKA_EC_POINT of {len(value)} bytes that begins with {value[:2].hex()}; "
+        f"expected is a point of {algorithm.name}, bare or in an OCTET STRING"
+    )
 
 
 def _why(error: BaseException) -> str:

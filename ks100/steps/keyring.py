@@ -5,6 +5,8 @@ A production program keeps its roots apart and its program key in a token; the n
 
 from __future__ import annotations
 
+import codecs
+import re
 import secrets
 import time
 from dataclasses import dataclass
@@ -80,7 +82,7 @@ class Keyring:
 
 
 def read_passphrase(path: Path) -> str:
-    """Return the first line of a passphrase file.
+    """Return the first line of a passphrase file, in UTF-8, or in what its byte-order mark says.
 
     Raises:
         InputError: it cannot be read, others may read it, or it is empty.
@@ -88,9 +90,14 @@ def read_passphrase(path: Path) -> str:
     try:
         if path.stat().st_mode & 0o077:
             raise InputError(f"{path} may be read by others; restrict it with: chmod 600 {path}")
-        line = path.read_text().split("\n", 1)[0]
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read the passphrase file {path}: {error}") from error
+        data = path.read_bytes()
+        # Editors that mark a file as UTF-8 or write UTF-16 mean the passphrase without the mark.
+        encoding = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+        line = re.split("\r\n|\r|\n", data.decode(encoding), maxsplit=1)[0]
+    except OSError as error:
+        raise InputError(f"cannot read the passphrase file {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:  # without its text, which would show bytes of the secret
+        raise InputError(f"the passphrase file {path} is not UTF-8; save it as plain text") from error
     if not line:
         raise InputError(f"the passphrase file {path} is empty")
     return line

@@ -7,15 +7,16 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import unquote, unquote_to_bytes
+from urllib.parse import unquote_to_bytes
 
 from firmware_bridge.package.ecdsa import PublicKey
+from firmware_bridge.package.pkcs11_uri import KeyUri
 from firmware_bridge.package.signing import PemSigner, Signer
 from ks100.errors import UsageError
+from ks100.steps.keyring import read_passphrase
 
 __all__ = ["ask_agent", "open_signer", "read_public_key"]
 
-_TOKEN = "pkcs11:"  # noqa: S105 - a URI's scheme
 _AGENT_TIMEOUT_S = 120
 
 
@@ -28,22 +29,18 @@ def open_signer(key: str, passphrase: Callable[[], str]) -> Iterator[Signer]:
         passphrase: asked once: the passphrase of the file, or the PIN of the token.
 
     Raises:
-        UsageError: the URI lacks a part.
-        InputError: the key does not open.
+        InputError: the URI is none, or the key does not open.
     """
-    if not key.startswith(_TOKEN):
+    if not KeyUri.is_one(key):
         yield PemSigner.load(Path(key), passphrase())
         return
     from firmware_bridge.package.pkcs11 import Pkcs11Signer
+    from firmware_bridge.package.pkcs11_token import find_module
 
-    path, _, query = key.removeprefix(_TOKEN).partition("?")
-    parts = dict(item.partition("=")[::2] for item in [*path.split(";"), *query.split("&")] if item)
-    missing = {"token", "object", "id", "module-path"} - set(parts)
-    if missing:
-        raise UsageError(f"the key {key} lacks {', '.join(sorted(missing))}; write {_TOKEN}token=T;object=L;id=%01"
-                         "?module-path=FILE.so")  # fmt: skip
-    module, key_id = Path(unquote(parts["module-path"])), unquote_to_bytes(parts["id"])
-    with Pkcs11Signer.open(module, unquote(parts["token"]), passphrase(), unquote(parts["object"]), key_id) as signer:
+    uri = KeyUri.parse(key)
+    module = uri.module or find_module(uri.module_name or "")
+    pin = passphrase() if uri.pin_file is None else read_passphrase(uri.pin_file)
+    with Pkcs11Signer.open(module, uri.token, pin, uri.label, uri.key_id) as signer:
         yield signer
 
 
