@@ -68,7 +68,7 @@ def main(arguments: list[str]) -> int:
                 storage=LocalStorage(options.state),
                 engine=_engine(options),
                 clock=RealClock(),
-                rails=HwmonRails(options.hwmon),
+                rails=_rails(options.hwmon, profile),
                 wall_s=time.time,
                 time_is_trusted=options.trust_time,
             )
@@ -79,6 +79,15 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write(f"the agent cannot start: {error}\n")
         return 3
     return 0
+
+
+def _rails(root: Path, profile: BoardProfile) -> HwmonRails:
+    rails = HwmonRails(root, profile.rails)
+    log = logging.getLogger(__name__)
+    log.info("power rails: %s", ", ".join(rails.labels) or "none")
+    for line in rails.left_out:
+        log.info("not a power rail: %s", line)
+    return rails
 
 
 def _engine(options: argparse.Namespace) -> RuntimeEngine:

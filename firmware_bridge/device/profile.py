@@ -64,6 +64,7 @@ class Rail:
 
     Attributes:
         label: as the board's hwmon gives it.
+        chip: name or device of its sensor (``ina226``, ``0-0040``), ``""`` where the label is enough.
         nominal_v: volts.
         share: its share of the energy that inference takes; the shares of all rails add up to 1.
         idle_share: its share of the idle power; these add up to 1 too.
@@ -73,6 +74,7 @@ class Rail:
     nominal_v: float
     share: float
     idle_share: float
+    chip: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,8 +316,16 @@ class _Reader:
 
     def _rails(self) -> tuple[Rail, ...]:
         try:
-            fields = ("nominal_v", "share", "idle_share")
-            rails = tuple(Rail(str(r["label"]), *(float(r[field]) for field in fields)) for r in self._at("rails"))
+            rails = tuple(
+                Rail(
+                    str(r["label"]),
+                    float(r["nominal_v"]),
+                    float(r["share"]),
+                    float(r["idle_share"]),
+                    str(r.get("chip", "")),
+                )
+                for r in self._at("rails")
+            )
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"board profile {self._where}: a rail lacks {error}") from error
         sums = (sum(r.share for r in rails), sum(r.idle_share for r in rails))

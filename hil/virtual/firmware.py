@@ -14,6 +14,7 @@ import os
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from firmware_bridge.agent.daemon import SerialLine
@@ -89,10 +90,11 @@ def _power_sensors(options: argparse.Namespace, profile: BoardProfile) -> tuple[
     """Return what the model writes to, and the reader that a real board has."""
     if options.i2c is not None:
         chips = ina226_chips(options.i2c, profile)
-        return list(chips), HwmonRails(labels={chip.device: chip.label for chip in chips})
+        named = [replace(rail, chip=chip.device) for rail, chip in zip(profile.rails, chips, strict=False)]
+        return list(chips), HwmonRails(named=named)
     hwmon = options.state / "hwmon"
     sensors = hwmon_files(hwmon, profile)  # the files, before the reader looks for them
-    return sensors, HwmonRails(hwmon)
+    return sensors, HwmonRails(hwmon, profile.rails)
 
 
 def _stop_with_input(stop: threading.Event) -> None:

@@ -20,6 +20,7 @@ from firmware_bridge.agent.sockets import connect_unix, listen_unix
 from firmware_bridge.agent.state import lifecycle
 from firmware_bridge.agent.state.audit import AuditLog
 from firmware_bridge.agent.state.slot_table import SLOT_NAMES, BoardRecord, SlotRecord, SlotState
+from firmware_bridge.device.profile import Rail
 from firmware_bridge.protocol import messages as m
 from hil.virtual.clock import ModelledClock
 from tests.agent.board_kit import LocalStorage, SteadyRails, boot, graph_bytes, install
@@ -178,6 +179,75 @@ def test_a_rail_that_cannot_be_read_is_none_and_not_zero(tmp_path):
 
 def test_a_board_without_sensors_has_no_rails(tmp_path):
     assert HwmonRails(tmp_path / "missing").labels == ()
+
+
+def _ina3221(root, number=0, **more):
+    """As the kernel has it since 5.5: bus voltages, then shunt voltages, then their sum; the fourth current is a sum."""
+    currents = {f"curr{n}_input": 100 * n for n in (1, 2, 3)} | {"curr4_input": 600}
+    volts = {f"in{n}_input": 5000 for n in (1, 2, 3)} | {f"in{n}_input": 10 for n in (4, 5, 6)} | {"in7_input": 30}
+    labels = {"in1_label": "VDD_IN", "in2_label": "VDD_CPU", "in7_label": "sum of shunt voltages"}
+    _chip(root, number, name="ina3221", **currents, **volts, **labels, **more)
+
+
+def test_sums_and_shunt_voltages_of_an_ina3221_are_no_rails(tmp_path):
+    _ina3221(tmp_path, in3_enable=0)
+    rails = HwmonRails(tmp_path)
+    assert (rails.labels, rails.read_mw()) == (("VDD_IN", "VDD_CPU"), (500.0, 1000.0))
+    assert rails.left_out == (
+        "hwmon0 (ina3221) channel 3 is switched off", "hwmon0 (ina3221) channel 4 is the chip's sum, not a rail",
+    )  # fmt: skip
+    rails.close()
+
+
+@pytest.mark.parametrize(
+    "name", ["ucsi_source_psy_USBC000:001", "BAT0", "AC", "ADP1", "hidpp_battery_0", "sbs-0-000b", "bq24190-charger"]
+)
+def test_batteries_and_supplies_are_no_rails(tmp_path, name):
+    _chip(tmp_path, 0, name=name, power1_input=9_000_000, in0_input=5000, curr1_input=3000)
+    rails = HwmonRails(tmp_path)
+    assert (rails.labels, len(rails.left_out)) == ((), 1)
+    assert "is a battery or a supply" in rails.left_out[0]
+
+
+def test_a_supply_is_known_by_its_class_whatever_its_name(tmp_path):
+    supply = tmp_path / "class/power_supply/cw2015"
+    supply.mkdir(parents=True)
+    _chip(tmp_path / "hwmon", 0, name="cw2015", power1_input=1000)
+    (tmp_path / "hwmon/hwmon0/device").symlink_to(supply)
+    assert HwmonRails(tmp_path / "hwmon").labels == ()
+
+
+def test_rails_are_those_of_the_profile_by_label_and_chip_and_the_rest_is_said(tmp_path):
+    _ina3221(tmp_path)
+    _chip(tmp_path, 1, name="ina226", power1_input=7_000_000, power1_label="VDD_NPU")
+    _chip(tmp_path, 2, name="amdgpu", power1_input=30_000_000, power1_label="VDD_NPU")
+    _chip(tmp_path, 3, name="ina226", power1_input=2_000_000)
+    (tmp_path / "i2c/0-0041").mkdir(parents=True)
+    (tmp_path / "hwmon3/device").symlink_to(tmp_path / "i2c/0-0041")
+    named = [
+        Rail("VDD_IO", 3.3, 0.1, 0.1, chip="0-0041"), Rail("VDD_NPU", 0.8, 0.5, 0.5, chip="ina226"),
+        Rail("VDD_CPU", 0.9, 0.2, 0.2), Rail("VDD_DDR", 1.1, 0.2, 0.2),
+    ]  # fmt: skip
+    rails = HwmonRails(tmp_path, named)
+    assert dict(zip(rails.labels, rails.read_mw(), strict=True)) == {
+        "VDD_CPU": 1000.0, "VDD_NPU": 7000.0, "VDD_IO": 2000.0,
+    }  # fmt: skip
+    said = "\n".join(rails.left_out)
+    for line in (
+        "the rail VDD_DDR of the profile is not there",
+        "hwmon0/1 (VDD_IN) is no rail",
+        "hwmon2/1 (VDD_NPU) is no",
+    ):
+        assert line in said
+    rails.close()
+
+
+def test_a_label_on_two_chips_is_no_rail_until_the_profile_names_the_chip(tmp_path):
+    for number in (0, 1):
+        _chip(tmp_path, number, name="ina226", power1_input=1000, power1_label="VDD_NPU")
+    rails = HwmonRails(tmp_path, [Rail("VDD_NPU", 0.8, 1.0, 1.0)])
+    assert rails.labels == ()
+    assert "on several channels (ina226/hwmon0/1, ina226/hwmon1/1): the profile must name its chip" in rails.left_out[0]
 
 
 # --- clocks and pacing --------------------------------------------------------------------------------------

@@ -1,22 +1,19 @@
-"""The board's power rails, read through the files of the Linux hwmon class (Documentation/hwmon/sysfs-interface.rst).
-
-    hwmonN/name  powerC_input (uW)  powerC_label | inC_label  inC_input (mV)  currC_input (mA)  update_interval (ms)
+"""The board's power rails: those of its profile, found by label and chip among the channels that `hwmon` finds.
 
 Refuses to know whose files they are: an INA2xx driver's, or those of a virtual board.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
-import re
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Protocol
 
-__all__ = ["HWMON", "HwmonRails", "NoRails", "Rails"]
+from firmware_bridge.agent.inference.hwmon import PowerChannel, find_channels
+
+__all__ = ["HWMON", "HwmonRails", "NamedRail", "NoRails", "Rails"]
 
 HWMON = Path("/sys/class/hwmon")
 
@@ -43,6 +40,20 @@ class Rails(Protocol):
         ...
 
 
+class NamedRail(Protocol):
+    """What a board's profile says of a rail."""
+
+    @property
+    def label(self) -> str:
+        """Its label, as the driver gives it."""
+        ...
+
+    @property
+    def chip(self) -> str:
+        """Its chip's name or device (``ina226``, ``0-0040``), ``""`` for any: needed where the label is not enough."""
+        ...
+
+
 class NoRails:
     """A board without power sensors."""
 
@@ -56,7 +67,7 @@ class NoRails:
 
 @dataclass(frozen=True, slots=True)
 class _Channel:
-    """One rail: the open ``powerC_input``, or where a chip has none, ``inC_input`` and ``currC_input``."""
+    """One rail, with the files of its channel open."""
 
     label: str
     descriptors: tuple[int, ...]
@@ -70,23 +81,31 @@ class _Channel:
 
 
 class HwmonRails:
-    """The power channels of all hwmon chips under a folder. Their files stay open: reading is then ten times faster."""
+    """Rails of hwmon chips. Their files stay open: reading is then ten times faster.
 
-    def __init__(self, root: Path = HWMON, labels: Mapping[str, str] = MappingProxyType({})) -> None:
+    Attributes:
+        left_out: what was not taken for a rail, and which rail of the profile is not there; one line each.
+    """
+
+    def __init__(self, root: Path = HWMON, named: Sequence[NamedRail] | None = None) -> None:
         """Find the channels, in the order of the chips' numbers; those that appear later are not seen.
 
         Args:
             root: the folder of the chips.
-            labels: a rail by its chip's device, e.g. ``0-0040``, where the driver gives no label.
+            named: the rails of the board's profile; without them every channel that can be a rail is one.
         """
-        self._channels: list[_Channel] = []
-        periods_s = []
-        for chip in sorted(root.glob("hwmon*"), key=lambda path: _number(path.name)):
-            found = _channels(chip, labels)
-            self._channels += found
-            if found:
-                periods_s.append(_period_s(chip))
-        self._period_s = max(_SHORTEST_PERIOD_S, min(periods_s, default=_DEFAULT_PERIOD_S))
+        channels, left_out = find_channels(root)
+        chosen = [(channel.label or channel.place, channel) for channel in channels]
+        if named is not None:
+            chosen, more = _choose(channels, named)
+            left_out += more
+        self.left_out = tuple(left_out)
+        self._channels = [
+            _Channel(label, tuple(os.open(file, os.O_RDONLY | os.O_CLOEXEC) for file in channel.files))
+            for label, channel in chosen
+        ]
+        shortest_s = min((channel.period_s for _, channel in chosen), default=_DEFAULT_PERIOD_S)
+        self._period_s = max(_SHORTEST_PERIOD_S, shortest_s)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -110,36 +129,31 @@ class HwmonRails:
         self._channels = []
 
 
-def _channels(chip: Path, given: Mapping[str, str]) -> list[_Channel]:
-    name = _text(chip / "name") or chip.name
-    by_device = given.get((chip / "device").resolve().name)
-    numbers = sorted({_number(path.name) for kind in ("power", "curr") for path in chip.glob(f"{kind}*_input")})
-    found = []
-    for number in numbers:
-        files = [chip / f"power{number}_input"]
-        if not files[0].exists():
-            files = [chip / f"in{number}_input", chip / f"curr{number}_input"]
-        if not all(file.exists() for file in files):
-            continue
-        labels = [_text(chip / f"{kind}{number}_label") for kind in ("power", "in", "curr")] + [by_device]
-        label = next(filter(None, labels), f"{name}/{chip.name}/{number}")
-        found.append(_Channel(label, tuple(os.open(file, os.O_RDONLY | os.O_CLOEXEC) for file in files)))
-    return found
+def _choose(
+    channels: Sequence[PowerChannel], named: Sequence[NamedRail]
+) -> tuple[list[tuple[str, PowerChannel]], list[str]]:
+    """Return the named rails with their channels, in the chips' order, and what does not fit."""
+    rail_of: dict[int, str] = {}
+    left_out = []
+    for rail in named:
+        found = [at for at, channel in enumerate(channels) if at not in rail_of and _is_rail(channel, rail)]
+        if len(found) == 1:
+            rail_of[found[0]] = rail.label
+        elif found:
+            places = ", ".join(channels[at].place for at in found)
+            left_out.append(f"the rail {rail.label} is on several channels ({places}): the profile must name its chip")
+        else:
+            chip = f" on a chip {rail.chip}" if rail.chip else ""
+            left_out.append(f"the rail {rail.label} of the profile is not there{chip}")
+    for at, channel in enumerate(channels):
+        if at not in rail_of:
+            named_as = f" ({channel.label})" if channel.label else ""
+            left_out.append(f"{channel.place}{named_as} is no rail of the profile")
+    return [(rail_of[at], channel) for at, channel in enumerate(channels) if at in rail_of], left_out
 
 
-def _period_s(chip: Path) -> float:
-    with contextlib.suppress(ValueError):
-        return int(_text(chip / "update_interval")) / 1e3
-    return _DEFAULT_PERIOD_S
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text().strip()
-    except OSError:
-        return ""
-
-
-def _number(name: str) -> int:
-    digits = re.search(r"\d+", name)
-    return int(digits[0]) if digits else 0
+def _is_rail(channel: PowerChannel, rail: NamedRail) -> bool:
+    if rail.chip and rail.chip not in (channel.chip, channel.device):
+        return False
+    # A driver without labels leaves the device to tell the chips apart.
+    return channel.label == rail.label or (not channel.label and rail.chip == channel.device != "")
