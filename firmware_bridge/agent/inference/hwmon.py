@@ -71,7 +71,7 @@ def _channel(chip: Path, name: str, number: int) -> PowerChannel | str:
     labels = [_text(chip / f"{kind}{number}_label") for kind in ("power", "in", "curr")]
     if any(_NO_RAIL_LABEL.search(label) for label in labels):
         return f"is labelled {next(filter(None, labels))!r}, not a rail"
-    files = (chip / f"power{number}_input",)
+    files: tuple[Path, ...] = (chip / f"power{number}_input",)
     if not files[0].exists():
         files = (chip / f"in{number}_input", chip / f"curr{number}_input")
     if not all(file.exists() for file in files):
