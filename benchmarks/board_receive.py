@@ -52,7 +52,7 @@ def peak_rss_over_model_mib(model_bytes: int) -> float:
             with Board(socket_link(connect_unix(str(path))), "benchmark") as board:
                 board.provision(kit.trust())
                 board.push(package)
-            status = Path(f"/proc/{agent.pid}/status").read_text()
+            status = Path(f"/proc/{agent.pid}/status").read_text(encoding="utf-8")
         finally:
             agent.terminate()
             agent.wait()

@@ -164,7 +164,8 @@ def _collect(folder: Path, status: int) -> HilResults:
 def _reason(log: Path) -> str:
     """Return the line of pytest's output that says why it stopped."""
     with suppress(OSError):
-        lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+        text = log.read_text(encoding="utf-8", errors="replace")
+        lines = [line.strip() for line in text.splitlines() if line.strip()]
         errors = [line for line in lines if line.lower().startswith(("error", "e  ", "usage"))]
         chosen = errors[-1:] or lines[-1:]
         if chosen:

@@ -124,7 +124,7 @@ class RecordFile(Generic[T]):
     def load(self, path: Path) -> T:
         """Read a file; raises ``error`` with its path when it is missing or damaged."""
         try:
-            item = json.loads(path.read_text())
+            item = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             raise self.error(f"{path} cannot be read as {self.what}: {reason}") from error

@@ -213,7 +213,7 @@ class HilResults:
         """The worst that happened: a fault hides a failed limit, which hides an inconclusive one."""
         outcomes = {check.outcome for check in self.checks}
         verdicts = {measurement.verdict for measurement in self.measurements}
-        if Outcome.ERROR in outcomes or self.board is None:
+        if Outcome.ERROR in outcomes or (self.board is None and outcomes != {Outcome.SKIPPED}):
             return SuiteVerdict.FAULT
         if Outcome.REJECTED in outcomes:
             return SuiteVerdict.REJECTED

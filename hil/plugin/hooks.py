@@ -123,9 +123,13 @@ class _Recording:
         self._seconds: dict[str, float] = {}
         self._worst: dict[str, tuple[Outcome, str, str]] = {}
         self._titles: dict[str, str] = {}
+        self._wanted = True  # whether this run is about a board; one whose collection fails is
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         self._recorder.total = len(session.items)
+        if not session.testsfailed:
+            listed = session.config.getoption("collectonly", False)
+            self._wanted = not listed and any(_uses_board(item) for item in session.items)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -147,22 +151,31 @@ class _Recording:
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
         from hil.measurements.results import Check, Outcome
 
+        if not self._wanted:
+            return
         outcome, message, detail = self._worst.get(nodeid, (Outcome.PASSED, "", ""))
         name = nodeid.rpartition("/")[2].replace(".py::", "::")
         title = self._titles.get(nodeid, name)
         self._recorder.check(Check(name, title, outcome, self._seconds.get(nodeid, 0.0), message, detail))
 
     def pytest_sessionfinish(self, exitstatus: int) -> None:
-        self._recorder.finish(int(exitstatus))
+        if self._wanted:
+            self._recorder.finish(int(exitstatus))
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         from hil.plugin.outcomes import figure_lines
 
+        if not self._wanted:  # nothing was asked of a board, so there is nothing to judge
+            return
         results = self._recorder.results
         source = "no board" if results.source is None else results.source.value
         terminalreporter.section(f"KS-100 {results.url} ({source}): {results.verdict.value}")
         for line in figure_lines(results):
             terminalreporter.write_line(line)
+
+
+def _uses_board(item: pytest.Item) -> bool:
+    return any(name.startswith("ks_") for name in getattr(item, "fixturenames", ()))
 
 
 def _title(item: pytest.Item) -> str:

@@ -72,7 +72,7 @@ class EmulatedBoard(VirtualBoard):
 
 def _children(process: int) -> list[int]:
     try:
-        return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+        return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_bytes().split()]
     except OSError as error:
         raise BenchError(f"the virtual board that was process {process} has ended") from error
 

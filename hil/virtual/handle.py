@@ -172,8 +172,8 @@ def lock_state(path: Path) -> int:
 def serial_number(path: Path, wanted: str) -> str:
     """Return a board's serial number, given to it in its factory: at its first start."""
     if not path.exists():
-        path.write_text(wanted + "\n")
-    return path.read_text().strip()
+        path.write_text(wanted + "\n", encoding="utf-8")
+    return path.read_text(encoding="utf-8").strip()
 
 
 def factory_profile(state: Path, wanted: str | None) -> Path:
@@ -226,7 +226,7 @@ def _endpoints(child: subprocess.Popen[bytes], log: Path, start_s: float) -> dic
     except ValueError:
         item = {"error": "the virtual board does not start"}
     if "error" in item:
-        said = log.read_text(errors="replace").splitlines()[-1:]
+        said = log.read_text(encoding="utf-8", errors="replace").splitlines()[-1:]
         raise BenchError(str(item["error"]) + "".join(f"; it said: {text}" for text in said))
     return item
 

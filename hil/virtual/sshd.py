@@ -174,7 +174,7 @@ def _user() -> str:
 def _locked_for_sshd() -> bool:
     """Whether sshd, asked without PAM, would take this account for locked: it can only know when it runs as root."""
     try:
-        lines = Path("/etc/shadow").read_text().splitlines()
+        lines = Path("/etc/shadow").read_text(encoding="utf-8").splitlines()
     except OSError:
         return False
     return any(line.startswith(f"{_user()}:!") for line in lines)

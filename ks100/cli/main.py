@@ -140,7 +140,7 @@ def _fail(error: Exception, as_json: bool) -> int:
     code = code_of(error)
     if code is not ExitCode.INTERNAL:
         return _say(str(error), code, as_json)
-    with tempfile.NamedTemporaryFile("w", prefix="ks100-bug-", suffix=".txt", delete=False) as stream:
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", prefix="ks100-bug-", suffix=".txt", delete=False) as stream:
         traceback.print_exception(error, file=stream)
     text = f"a bug in ks100: {type(error).__name__}: {error}; please report it with {Path(stream.name)}"
     return _say(text, code, as_json)

@@ -69,6 +69,15 @@ def _plain(error: UnicodeError) -> tuple[str | bytes, int]:
     return "".join(_PLAIN.get(letter, "?") for letter in text), error.end
 
 
+class _AsciiText(io.TextIOWrapper):
+    """An ASCII stream. click takes one that says so for misconfigured, and writes UTF-8 past it."""
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]  # nobody sets it
+        """What click and rich decide by."""
+        return "latin-1"
+
+
 class ForgivingFile(io.FileIO):
     """A descriptor whose reader may go: what is written then is dropped, since nobody wants it.
 
@@ -99,7 +108,8 @@ def forgive_closed_output() -> tuple[ForgivingFile, ...]:
         if not isinstance(stream, io.TextIOWrapper) or stream.fileno() != descriptor:
             continue
         file = ForgivingFile(descriptor, "w", closefd=False)
-        text = io.TextIOWrapper(
+        kind = _AsciiText if codecs.lookup(stream.encoding).name == "ascii" else io.TextIOWrapper
+        text = kind(
             io.BufferedWriter(file), stream.encoding, stream.errors, line_buffering=name == "stderr" or stream.isatty()
         )
         setattr(sys, name, text)

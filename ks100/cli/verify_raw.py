@@ -39,7 +39,7 @@ def command(
 def _judge(path: Path) -> int:
     from firmware_bridge.package.vectors import judge_vectors
 
-    results = judge_vectors(path.read_text())
+    results = judge_vectors(path.read_text(encoding="utf-8"))
     wrong = [result for result in results if not result.agrees]
     for result in wrong:
         said = "valid" if result.valid else "not valid"

@@ -71,7 +71,7 @@ def read_front(front: Path) -> Figure:
     """Return the picture that `choose_plan` wrote."""
     from hil.report.figures import Figure
 
-    return structured(Figure, json.loads(front.read_text()))
+    return structured(Figure, json.loads(front.read_text(encoding="utf-8")))
 
 
 def _budget(program: PrecisionMilp, headroom: float | None) -> Budget:

@@ -111,7 +111,7 @@ def load_cells(path: Path) -> tuple[CriticalCell, ...]:
         RecipeError: the file is missing or not TOML, or a cell has an unknown field, class or type.
     """
     try:
-        items = tomllib.loads(path.read_text())
+        items = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise RecipeError(f"cannot read the critical cells {path}: {error}") from error
     cells = items.pop("cell", None)

@@ -176,7 +176,7 @@ class Evaluation:
     def save(self, path: Path) -> None:
         """Write the evaluation as JSON."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(self.to_json(), separators=(",", ":"), allow_nan=False) + "\n")
+        path.write_text(json.dumps(self.to_json(), separators=(",", ":"), allow_nan=False) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, path: Path) -> Evaluation:
@@ -186,7 +186,7 @@ class Evaluation:
             DataError: the file is missing or not an evaluation.
         """
         try:
-            item = json.loads(path.read_text())
+            item = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise DataError(f"cannot read the evaluation {path}: {error}") from error
         return cls.from_json(item)

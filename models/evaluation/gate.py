@@ -125,7 +125,7 @@ class GateResult:
             DataError: the file is not the gate's evidence, or says something else than its own records.
         """
         try:
-            evidence = json.loads(path.read_text())
+            evidence = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise DataError(f"cannot read the gate's evidence {path}: {error}") from error
         return recompute(evidence)

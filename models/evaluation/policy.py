@@ -46,7 +46,7 @@ class GatePolicy:
             RecipeError: the file is missing, not TOML, or a field is unknown, of the wrong type or out of range.
         """
         try:
-            item = tomllib.loads(path.read_text())
+            item = tomllib.loads(path.read_text(encoding="utf-8"))
         except (OSError, tomllib.TOMLDecodeError) as error:
             raise RecipeError(f"cannot read the gate's policy {path}: {error}") from error
         default = cls()

@@ -151,7 +151,7 @@ class PrecisionPlan:
             RecipeError: it cannot be read, or is not a plan.
         """
         try:
-            data = json.loads(path.read_text())
+            data = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise RecipeError(f"{path} is not a plan: {error}") from error
         try:
@@ -161,7 +161,7 @@ class PrecisionPlan:
 
     def save(self, path: Path) -> None:
         """Write the plan; ``load(path)`` gives an equal one."""
-        path.write_text(json.dumps(self.to_json(), indent=1) + "\n")
+        path.write_text(json.dumps(self.to_json(), indent=1) + "\n", encoding="utf-8")
 
 
 STANDARD_PLANS: dict[str, PrecisionPlan] = {

@@ -170,7 +170,7 @@ class Ranges:
 
     def save(self, path: Path) -> None:
         """Write the ranges; ``load(path)`` gives equal ones."""
-        path.write_text(json.dumps(self.to_json(), indent=1) + "\n")
+        path.write_text(json.dumps(self.to_json(), indent=1) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, path: Path) -> Ranges:
@@ -180,7 +180,7 @@ class Ranges:
             DataError: it cannot be read, or is not one.
         """
         try:
-            return cls.from_json(json.loads(path.read_text()))
+            return cls.from_json(json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError) as error:
             raise DataError(f"{path} is not a file of ranges: {error}") from error
 

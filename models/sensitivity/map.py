@@ -201,7 +201,7 @@ class SensitivityMap:
             DataError: it cannot be read, or is none.
         """
         try:
-            return cls.from_json(json.loads(path.read_text()))
+            return cls.from_json(json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError) as error:
             raise DataError(f"{path} is not a sensitivity map: {error}") from error
 

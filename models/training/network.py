@@ -93,7 +93,7 @@ def write_record(path: Path, recipe: Recipe, history: tuple[EpochRecord, ...], d
         "versions": {"tensorflow": tf.__version__, "keras": keras.__version__, "numpy": np.__version__},
         "epochs": [asdict(item) for item in history],
     }
-    path.write_text(json.dumps(record, indent=1) + "\n")
+    path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
 def read_record(path: Path) -> tuple[tuple[EpochRecord, ...], dict[str, str]]:
@@ -103,7 +103,7 @@ def read_record(path: Path) -> tuple[tuple[EpochRecord, ...], dict[str, str]]:
         TrainingError: it cannot be read, or is none.
     """
     try:
-        record: dict[str, Any] = json.loads(path.read_text())
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         return tuple(EpochRecord(**item) for item in record["epochs"]), dict(record["data"])
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise TrainingError(f"{path} cannot be read: {error}; train again") from error

@@ -115,7 +115,7 @@ class Recipe:
         if isinstance(path, str) and path in known_recipes():
             return cls.parse((_shipped() / f"{path}.toml").read_text(), path)
         try:
-            text = Path(path).read_text()
+            text = Path(path).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise RecipeError(
                 f"there is no recipe {str(path)!r}; give a TOML file, or one of {', '.join(known_recipes())}"

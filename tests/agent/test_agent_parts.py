@@ -182,7 +182,7 @@ def test_a_board_without_sensors_has_no_rails(tmp_path):
 
 
 def _ina3221(root, number=0, **more):
-    """As the kernel has it since 5.5: bus voltages, then shunt voltages, then their sum; the fourth current is a sum."""
+    """As the kernel has it since 5.5: bus voltages, shunt voltages, and their sum; the fourth current is a sum."""
     currents = {f"curr{n}_input": 100 * n for n in (1, 2, 3)} | {"curr4_input": 600}
     volts = {f"in{n}_input": 5000 for n in (1, 2, 3)} | {f"in{n}_input": 10 for n in (4, 5, 6)} | {"in7_input": 30}
     labels = {"in1_label": "VDD_IN", "in2_label": "VDD_CPU", "in7_label": "sum of shunt voltages"}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-PYTEST_OK, PYTEST_FAILED, PYTEST_USAGE = 0, 1, 4
+PYTEST_OK, PYTEST_FAILED, PYTEST_INTERRUPTED, PYTEST_USAGE = 0, 1, 2, 4
 
 
 def run_pytest(folder: Path, *arguments: str) -> tuple[int, str]:
@@ -54,3 +54,32 @@ def test_a_wrong_request_is_one_line_and_a_usage_error(tmp_path: Path, arguments
     assert code == PYTEST_USAGE
     assert said in output
     assert "Traceback" not in output
+
+
+NOTHING_OF_THE_BOARD = {
+    "listed": ("--collect-only",),
+    "not selected": ("-k", "plain"),
+    "deselected": ("--deselect", "m.py::test_b"),
+}
+
+
+@pytest.mark.parametrize("how", NOTHING_OF_THE_BOARD)
+def test_a_run_that_asks_nothing_of_the_board_gives_no_verdict_on_it(tmp_path: Path, how: str) -> None:
+    (tmp_path / "m.py").write_text("def test_b(ks_board):\n    assert ks_board\n\n\ndef test_plain():\n    pass\n")
+    code, output = run_pytest(tmp_path, "m.py", "--ks-board", "emu:", "--ks-results", "r", *NOTHING_OF_THE_BOARD[how])
+    assert code == PYTEST_OK
+    assert "KS-100" not in output
+    assert not (tmp_path / "r").exists()
+
+
+def test_a_collection_that_fails_is_still_a_fault_of_the_bench(tmp_path: Path) -> None:
+    (tmp_path / "m.py").write_text("import no_such_module\n")
+    code, output = run_pytest(tmp_path, "m.py", "--ks-board", "emu:")
+    assert code == PYTEST_INTERRUPTED
+    assert "board or bench fault" in output
+
+
+def test_checks_that_were_all_skipped_before_the_board_was_opened_break_no_board(tmp_path: Path) -> None:
+    (tmp_path / "m.py").write_text("def test_p(ks_package):\n    assert ks_package\n")
+    code, output = run_pytest(tmp_path, "m.py", "--ks-board", "emu:")
+    assert (code, "(no board): inconclusive" in output) == (PYTEST_OK, True)

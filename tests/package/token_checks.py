@@ -140,7 +140,8 @@ def test_slot_and_library_are_attributes_that_match_as_well(library, twins):
     slot = find_token(module, {"serial": twins[1]}).slot
     attributes = {
         "slot-id": str(slot.slot_id), "slot-description": slot.slot_description.rstrip(),
-        "library-manufacturer": "SoftHSM", "slot-manufacturer": "SoftHSM project", "library-description": "Implementation of PKCS11",
+        "slot-manufacturer": "SoftHSM project", "library-manufacturer": "SoftHSM",
+        "library-description": "Implementation of PKCS11",
     }  # fmt: skip
     assert find_token(module, attributes).serial.decode() == twins[1]
 

@@ -118,7 +118,7 @@ class Machine:
     @staticmethod
     def _said(path: Path) -> list[str]:
         try:
-            return path.read_text(errors="replace").splitlines()
+            return path.read_text(encoding="utf-8", errors="replace").splitlines()
         except OSError:
             return []
 

@@ -1,0 +1,72 @@
+"""YAML as labgrid's environment files are written: ``!template``, and every scalar as its text.
+
+A target named ``007`` or ``no`` is a name, not a number or a truth value. Knows nothing of targets.
+"""
+
+from __future__ import annotations
+
+import os
+import string
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+__all__ = ["UnresolvedTemplate", "load_environment"]
+
+_TEMPLATE = "!template"
+_MERGE = "tag:yaml.org,2002:merge"
+
+
+class UnresolvedTemplate(str):
+    """The text of a ``!template`` that names a variable which is not known; an error only for whoever needs it."""
+
+    __slots__ = ()
+
+
+class _Loader(yaml.SafeLoader):
+    """A safe loader in which plain scalars are text."""
+
+    # Merging keeps its meaning.
+    yaml_implicit_resolvers = {"<": yaml.SafeLoader.yaml_implicit_resolvers["<"]}  # noqa: RUF012
+    base: Path
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        """Refuse a key that is there twice; labgrid does so too, plain YAML takes the last."""
+        node = super().compose_mapping_node(anchor)
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.tag != _MERGE]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.composer.ComposerError(None, None, f"{key!r} is there twice", node.start_mark)
+        return node
+
+
+def load_environment(data: bytes, base: Path) -> object:
+    """Return the content of an environment file.
+
+    Args:
+        data: the file, in UTF-8 or UTF-16 with a mark.
+        base: its folder, ``$BASE`` in templates.
+
+    Raises:
+        yaml.YAMLError: it is no YAML, or has a tag that is not labgrid's.
+    """
+    loader = _Loader(data)
+    loader.base = base
+    try:
+        return loader.get_single_data()
+    finally:
+        loader.dispose()
+
+
+def _template(loader: _Loader, node: yaml.Node) -> str:
+    """Substitute what labgrid does: ``$BASE`` and the environment's ``$LG_*``."""
+    text = str(loader.construct_scalar(node))  # type: ignore[arg-type]  # raises for other nodes
+    known = {name: value for name, value in os.environ.items() if name.startswith("LG_")} | {"BASE": str(loader.base)}
+    try:
+        return string.Template(text).substitute(known)
+    except (KeyError, ValueError):
+        return UnresolvedTemplate(text)
+
+
+_Loader.add_constructor(_TEMPLATE, _template)
