@@ -7,8 +7,9 @@ type, on an engine that keeps a share u of its units busy, and B bytes to and fr
              fixed + max(E / (element rate u), B / DRAM bandwidth)              without
     energy = M mac_pj + E element_pj + B dram_pj_per_byte
 
-Weights come from DRAM once a frame; an activation does only when it is larger than half of the SRAM (the operation
-needs room for what it reads beside what it writes). What the NPU does not run falls to the CPU, with a handover.
+Weights come from DRAM once a frame, in the type in which the kernel reads them; an activation does only when it is
+larger than half of the SRAM (the operation needs room for what it reads beside what it writes). What the NPU does
+not run falls to the CPU, with a handover.
 The roofline is that of Williams et al., CACM 2009. These figures are modelled: a report must say so.
 """
 
@@ -88,7 +89,8 @@ class GraphCost:
 
 def cost(graph: Graph, profile: BoardProfile) -> GraphCost:
     """Model one inference of ``graph`` on the board of ``profile``."""
-    ops = tuple(_op_cost(op, graph, profile) for op in graph.ops)
+    fixed = _fixed(graph)
+    ops = tuple(_op_cost(op, graph, fixed, profile) for op in graph.ops)
     return GraphCost(
         latency_ms=sum(op.latency_us for op in ops) / 1e3,
         energy_mj=sum(op.energy_uj for op in ops) / 1e3,
@@ -97,14 +99,22 @@ def cost(graph: Graph, profile: BoardProfile) -> GraphCost:
     )
 
 
-def _op_cost(op: GraphOp, graph: Graph, profile: BoardProfile) -> OpCost:
+def _fixed(graph: Graph) -> frozenset[int]:
+    """Return the tensors that are the same in every inference: constants, and what is computed from them alone."""
+    found = {index for index, tensor in enumerate(graph.tensors) if tensor.constant}
+    for op in graph.ops:
+        if op.inputs and all(index < 0 or index in found for index in op.inputs):
+            found.update(op.outputs)
+    return frozenset(found)
+
+
+def _op_cost(op: GraphOp, graph: Graph, fixed: frozenset[int], profile: BoardProfile) -> OpCost:
     on_npu = op.type in profile.npu_ops
-    moving = any(index >= 0 and not graph.tensors[index].constant for index in op.inputs)
-    if op.op in _FREE or (op.inputs and not moving):  # constants are folded when the graph is prepared
+    if op.op in _FREE or fixed.issuperset(op.outputs):  # constants are folded when the graph is prepared
         return OpCost(op, on_npu, 0, 0.0, 0.0, "fixed")
-    engine = profile.npu[_engine_type(op)] if on_npu else profile.cpu
+    engine = _npu_engine(op, profile) if on_npu else profile.cpu
     utilisation = profile.npu_utilisation.get(op.op, 1.0) if on_npu else 1.0
-    dram_bytes = _dram_bytes(op, graph, profile)
+    dram_bytes = _dram_bytes(op, graph, fixed, profile)
     times = {
         "macs": op.macs / (engine.macs_per_s * utilisation),
         "elements": op.output_elements / (engine.elements_per_s * (1.0 if op.macs else utilisation)),
@@ -122,15 +132,18 @@ def _op_cost(op: GraphOp, graph: Graph, profile: BoardProfile) -> OpCost:
     )
 
 
-def _engine_type(op: GraphOp) -> str:
-    """Return the type whose rate applies; a conversion runs at that of its wider end."""
-    return "INT16" if "INT16" in op.dtype else op.dtype.split("_", maxsplit=1)[0]
+def _npu_engine(op: GraphOp, profile: BoardProfile) -> EngineCost:
+    """Return the rates of the kernel's types, or of the activations' where the profile has none for these weights."""
+    if op.kernel in profile.npu:
+        return profile.npu[op.kernel]
+    # A conversion runs at the rate of its wider end.
+    return profile.npu["INT16" if "INT16" in op.dtype else op.dtype.split("_", maxsplit=1)[0]]
 
 
-def _dram_bytes(op: GraphOp, graph: Graph, profile: BoardProfile) -> int:
-    tensors = [graph.tensors[index] for index in (*op.inputs, *op.outputs) if index >= 0]
+def _dram_bytes(op: GraphOp, graph: Graph, fixed: frozenset[int], profile: BoardProfile) -> int:
+    sizes = {index: graph.tensors[index].size_bytes for index in (*op.inputs, *op.outputs) if index >= 0}
     limit_bytes = profile.sram_bytes // 2
-    return sum(t.size_bytes for t in tensors if t.constant or t.size_bytes > limit_bytes)
+    return sum(size for index, size in sizes.items() if index in fixed or size > limit_bytes)
 
 
 def _energy_pj(op: GraphOp, engine: EngineCost, dram_bytes: int, profile: BoardProfile) -> float:

@@ -3,9 +3,12 @@
 Owns: parsing untrusted bytes into values, or `InputError`. Runs nothing and knows no runtime.
 
 The dtype of an operation, as it stands in op sets (``CONV_2D:INT8``), is the TFLite type of its first input that is
-not constant, because the kernels of a runtime are chosen by it: ``CONV_2D:INT16`` has int16 activations and int8
-weights, ``CONV_2D:FLOAT32`` may have float or int8 weights. An operation that converts types (QUANTIZE, DEQUANTIZE,
-CAST) names both ends: ``QUANTIZE:INT8_INT16``. A custom operation is named ``CUSTOM(name)``.
+not constant, because the kernels of a runtime are chosen by it. A third part names the type of constant weights that
+its kernel reads, where that is not the usual one: INT8 under INT8 and INT16 activations, otherwise that of the
+activations. ``CONV_2D:INT8:INT4`` has 4-bit weights, ``CONV_2D:FLOAT32:INT8`` is a hybrid kernel that quantizes its
+activations as it runs. Weights behind a DEQUANTIZE reach the kernel as floats, and the conversion is an operation of
+its own: ``DEQUANTIZE:FLOAT16_FLOAT32``. An operation that converts types (QUANTIZE, DEQUANTIZE, CAST) names both ends:
+``QUANTIZE:INT8_INT16``. A custom operation is named ``CUSTOM(name)``.
 """
 
 from __future__ import annotations
@@ -23,7 +26,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["CONVERSIONS", "Graph", "GraphOp", "GraphTensor"]
+__all__ = ["CONVERSIONS", "FORMAT_VERSION", "Graph", "GraphOp", "GraphTensor"]
+
+FORMAT_VERSION = 3
+"""Version of the TFLite schema that is read; the only one in use since 2017."""
 
 CONVERSIONS = frozenset({"QUANTIZE", "DEQUANTIZE", "CAST"})
 """Operations that change the type of their input; their dtype names both ends."""
@@ -32,11 +38,16 @@ _IDENTIFIER = b"TFL3"
 # No kernel of a board takes more; they keep a hostile shape from becoming a huge number.
 _RANK_LIMIT = 8
 _ELEMENTS_LIMIT = 1 << 31
-_UNSIZED = frozenset({"string", "resource", "variant", "int4", "uint4", "int2"})
-_ITEM_BYTES = {
-    "float64": 8, "complex128": 16, "int64": 8, "uint64": 8, "complex64": 8, "float32": 4, "int32": 4, "uint32": 4,
-    "float16": 2, "bfloat16": 2, "int16": 2, "uint16": 2,
+_UNSIZED = frozenset({"string", "resource", "variant", "int4"})
+_ITEM_BITS = {
+    "float64": 64, "complex128": 128, "int64": 64, "uint64": 64, "complex64": 64, "float32": 32, "int32": 32,
+    "uint32": 32, "float16": 16, "bfloat16": 16, "int16": 16, "uint16": 16, "int4": 4,
 }  # fmt: skip
+# Which input of an operation are its weights.
+_WEIGHTS = {
+    "CONV_2D": 1, "DEPTHWISE_CONV_2D": 1, "FULLY_CONNECTED": 1, "TRANSPOSE_CONV": 1, "CONV_3D": 1, "BATCH_MATMUL": 1,
+}  # fmt: skip
+_USUAL_WEIGHTS = {"INT16": "INT8"}  # by the type of the activations; otherwise it is theirs
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +81,8 @@ class GraphTensor:
 
     @property
     def size_bytes(self) -> int:
-        """Bytes of its value; types below a byte count as one byte an element."""
-        return self.elements * _ITEM_BYTES.get(self.dtype, 1)
+        """Bytes of its value; 4-bit values are packed in pairs."""
+        return -(-self.elements * _ITEM_BITS.get(self.dtype, 8) // 8)
 
     def quantize(self, values: NDArray[np.float32]) -> NDArray[Any]:
         """Return real values as this tensor holds them: rounded to even, saturated; unchanged if it is float."""
@@ -109,6 +120,9 @@ class GraphOp:
         input_bytes: activation bytes it reads.
         output_bytes: activation bytes it writes.
         output_elements: values it computes.
+        stored_weights: the type in which its constant weights are stored, also behind a DEQUANTIZE, e.g. ``FLOAT16``;
+            ``""`` without such weights.
+        unusual_weights: the type of constant weights that its kernel reads, where it is not the usual one.
     """
 
     index: int
@@ -122,11 +136,18 @@ class GraphOp:
     input_bytes: int
     output_bytes: int
     output_elements: int
+    stored_weights: str = ""
+    unusual_weights: str = ""
 
     @property
     def type(self) -> str:
-        """The pair as it stands in an op set, e.g. ``CONV_2D:INT8``."""
-        return f"{self.op}:{self.dtype}"
+        """The operation as it stands in an op set, e.g. ``CONV_2D:INT8`` or ``CONV_2D:INT8:INT4``."""
+        return f"{self.op}:{self.kernel}"
+
+    @property
+    def kernel(self) -> str:
+        """The types that choose its kernel, e.g. ``INT8`` or ``INT8:INT4``."""
+        return f"{self.dtype}:{self.unusual_weights}" if self.unusual_weights else self.dtype
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +172,7 @@ class Graph:
 
     @property
     def op_types(self) -> tuple[str, ...]:
-        """The (op, dtype) pairs that a runtime must run, sorted, each once."""
+        """The operations with their types that a runtime must run, sorted, each once."""
         return tuple(sorted({op.type for op in self.ops}))
 
     @property
@@ -180,6 +201,8 @@ class Graph:
                 subgraphs, or an impossible shape.
         """
         model = FlatBuffer(data).root(_IDENTIFIER)
+        if (version := model.integer(0, "I")) != FORMAT_VERSION:
+            raise InputError(f"the graph has version {version} of the TFLite schema; version {FORMAT_VERSION} is read")
         subgraphs = list(model.tables(2))
         if len(subgraphs) != 1:
             raise InputError(f"the graph has {len(subgraphs)} subgraphs; export one function without control flow")
@@ -244,13 +267,31 @@ def _quantized(tensor: GraphTensor, parameters: FlatTable | None) -> GraphTensor
 
 def _operations(model: FlatTable, subgraph: FlatTable, tensors: tuple[GraphTensor, ...]) -> tuple[GraphOp, ...]:
     codes = [_code(table) for table in model.tables(1)]
-    found = []
+    found: list[GraphOp] = []
+    stored: dict[int, str] = {}  # what stands in the file for a constant that is dequantized, by the result
     for index, table in enumerate(subgraph.tables(3)):
         code = table.integer(0, "I")
         if code >= len(codes):
             raise InputError(f"operation {index} names operator code {code} of {len(codes)}")
-        found.append(_operation(index, codes[code], table, tensors))
+        op = _operation(index, codes[code], table, tensors)
+        if op.op == "DEQUANTIZE" and op.inputs and op.inputs[0] >= 0 and tensors[op.inputs[0]].constant:
+            stored[op.outputs[0]] = tensors[op.inputs[0]].dtype.upper()
+        found.append(_with_weights(op, tensors, stored))
     return tuple(found)
+
+
+def _with_weights(op: GraphOp, tensors: tuple[GraphTensor, ...], stored: dict[int, str]) -> GraphOp:
+    """Add the types of an operation's constant weights."""
+    position = _WEIGHTS.get(op.op, len(op.inputs))
+    index = op.inputs[position] if position < len(op.inputs) else -1
+    if index in stored:
+        return replace(op, stored_weights=stored[index])
+    if index < 0 or not tensors[index].constant:
+        return op
+    weights = tensors[index].dtype.upper()
+    # Both sides of a BATCH_MATMUL are of one type, whether or not one of them is constant.
+    usual = op.dtype if op.op == "BATCH_MATMUL" else _USUAL_WEIGHTS.get(op.dtype, op.dtype)
+    return replace(op, stored_weights=weights, unusual_weights="" if weights == usual else weights)
 
 
 def _code(table: FlatTable) -> str:

@@ -154,7 +154,7 @@ class BoardProfile:
         sram_bytes: memory next to the NPU.
         dram_bytes_per_s: bandwidth.
         dram_pj_per_byte: energy.
-        npu: the NPU's cost by type of the operation (``INT8``).
+        npu: the NPU's cost by type of the operation (``INT8``), also for weights of an unusual type (``INT8:INT4``).
         npu_utilisation: share of its units that an operation keeps busy, by TFLite name; 1 when not listed.
         npu_op_s: fixed time of an operation on the NPU, seconds.
         npu_ops: the (op, dtype) pairs that it runs, as ``CONV_2D:INT8``.

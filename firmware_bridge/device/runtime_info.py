@@ -14,7 +14,7 @@ class RuntimeInfo:
     Attributes:
         name: ``litert`` or ``tflite-runtime``.
         version: the runtime's own version.
-        ops: the (op, dtype) pairs it runs, each as ``CONV_2D:INT8``, sorted.
+        ops: the operations it runs with their types, each as ``CONV_2D:INT8``, sorted.
     """
 
     name: str

@@ -24,7 +24,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
 LABEL = re.compile(r"[ -~]{1,128}")
 TEXT = re.compile(r"[ -~]{0,256}")
 VERSION = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6}){0,3}")
-OP = re.compile(r"([A-Z][A-Z0-9_]{0,47}|CUSTOM\([ -'*-9;-~]{1,64}\)):[A-Z0-9_]{1,32}")
+OP = re.compile(r"([A-Z][A-Z0-9_]{0,47}|CUSTOM\([ -'*-9;-~]{1,64}\)):[A-Z0-9_]{1,32}(:[A-Z0-9]{1,16})?")
 
 T = TypeVar("T")
 

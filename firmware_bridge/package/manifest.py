@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from itertools import pairwise
 
-from firmware_bridge.device.graph import GraphTensor
+from firmware_bridge.device.graph import FORMAT_VERSION, GraphTensor
 from firmware_bridge.errors import InputError, RejectedError
 from firmware_bridge.package import cbor
 from firmware_bridge.package.fields import LABEL, NAME, OP, TEXT, VERSION, Fields, schema_error
@@ -18,9 +18,11 @@ __all__ = [
     "CHUNK_BYTES",
     "PAYLOAD_LIMIT_BYTES",
     "SCHEMA",
+    "TFLITE",
     "VERDICTS",
     "Evidence",
     "Manifest",
+    "PayloadFormat",
     "TensorSpec",
     "decode",
     "encode",
@@ -35,7 +37,7 @@ PAYLOAD_LIMIT_BYTES = 512 * 1024 * 1024
 VERDICTS = frozenset({"PASS", "FAIL", "INCONCLUSIVE", "NONE"})
 """Verdicts of the gate; NONE: it was not run."""
 
-SCHEMA = 1
+SCHEMA = 2
 """Schema of the manifest that this version writes and reads."""
 _DIGEST_BYTES = 32
 _NO_DIGEST = bytes(_DIGEST_BYTES)
@@ -43,6 +45,21 @@ _RANK_LIMIT = 8
 _DTYPES = frozenset(
     {"bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float16", "float32", "float64"}
 )
+
+
+@dataclass(frozen=True, slots=True)
+class PayloadFormat:
+    """What kind of file a payload is, and which version of that format, e.g. ``tflite`` 3."""
+
+    name: str
+    version: int
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}"
+
+
+TFLITE = PayloadFormat("tflite", FORMAT_VERSION)
+"""The one format that boards run today."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +125,8 @@ class Manifest:
         version: version of the model, for people.
         boards: kinds of boards that it is for, sorted.
         runtimes: (name, minimum version) of each runtime that runs it, sorted by name.
-        ops: (op, dtype) pairs of the graph, as ``CONV_2D:INT8``, sorted.
+        format: what kind of file the payload is.
+        ops: the graph's operations with their types, as ``CONV_2D:INT8``, sorted.
         security_version: rollback index of the program, u64.
         inputs: the graph's inputs, in the graph's order.
         outputs: the graph's outputs, in the signature's order.
@@ -137,6 +155,7 @@ class Manifest:
     npu_ops: int
     evidence: Evidence
     created_s: int
+    format: PayloadFormat = TFLITE
     custody: str = ""
     not_before_s: int | None = None
     not_after_s: int | None = None
@@ -160,6 +179,7 @@ def encode(manifest: Manifest) -> bytes:
         "version": manifest.version,
         "boards": list(manifest.boards),
         "runtimes": [list(pair) for pair in manifest.runtimes],
+        "format": [manifest.format.name, manifest.format.version],
         "ops": list(manifest.ops),
         "security": manifest.security_version,
         "bytes": manifest.payload_bytes,
@@ -198,6 +218,7 @@ def decode(data: bytes) -> Manifest:
         version=read.text("version", NAME),
         boards=read.texts("boards", NAME, least=1),
         runtimes=read.array("runtimes", _runtime),
+        format=_format(read.array("format", _part)),
         ops=read.texts("ops", OP, least=1),
         security_version=read.uint("security"),
         payload_bytes=read.uint("bytes", most=PAYLOAD_LIMIT_BYTES, least=1),
@@ -267,6 +288,17 @@ def _runtime(value: cbor.Value) -> tuple[str, str]:
         case [str(name), str(version)] if NAME.fullmatch(name) and VERSION.fullmatch(version):
             return name, version
     raise schema_error("manifest.runtimes is not of [name, minimum version like 2.14.0]")
+
+
+def _part(value: cbor.Value) -> cbor.Value:
+    return value
+
+
+def _format(parts: tuple[cbor.Value, ...]) -> PayloadFormat:
+    match parts:
+        case (str(name), int(version)) if NAME.fullmatch(name) and type(version) is int and 0 < version < 1 << 16:
+            return PayloadFormat(name, version)
+    raise schema_error('manifest.format is not [name, version from 1 to 65535] like ["tflite", 3]')
 
 
 def _evidence(read: Fields) -> Evidence:

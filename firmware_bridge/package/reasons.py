@@ -27,6 +27,7 @@ class RejectReason(Enum):
     SCHEMA = ("schema", "a field of the manifest is missing, unknown or of the wrong type")
     PROGRAM = ("program", "the package, its key and the board are not of one program")
     BOARD = ("board", "the package is not for this kind of board")
+    FORMAT = ("format", "the payload is of a format, or a version of it, that the board does not read")
     RUNTIME = ("runtime", "the board's runtime cannot run an operation that the package declares")
     ROLLBACK = ("rollback", "the security version is below the board's floor")
     VALIDITY = ("validity", "the package is outside its validity period")

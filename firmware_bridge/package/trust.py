@@ -5,8 +5,9 @@ same file runs on the host and on the board. Only this module constructs a `Veri
 runs nothing else.
 
 Order: header and lengths; strict envelope; key known, algorithm the key's, key not revoked; signature; schema;
-length as signed; program; board; runtime; rollback; validity; evidence; capacity; chunk table; chunks; whole digest;
-only then the first FlatBuffer parse, and the graph against the manifest. The normative text is docs/package-format.md.
+length as signed; program; board; format; runtime; rollback; validity; evidence; capacity; chunk table; chunks; whole
+digest; only then the first FlatBuffer parse, and the graph against the manifest. The normative text is
+docs/package-format.md.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from firmware_bridge.package.container import PackageFile
 from firmware_bridge.package.context import BoardContext
 from firmware_bridge.package.fields import version_numbers
 from firmware_bridge.package.layout import CONTENT_TYPE, DIGEST_BYTES, DOMAIN, HEADER_BYTES, Header, check_length
-from firmware_bridge.package.manifest import Manifest, TensorSpec
+from firmware_bridge.package.manifest import TFLITE, Manifest, TensorSpec
 from firmware_bridge.package.reasons import RejectReason
 from firmware_bridge.package.trust_store import ProgramKey, TrustStore, build_store
 
@@ -152,6 +153,7 @@ def verify_envelope(data: bytes, store: TrustStore | None, context: BoardContext
     floor = max(context.floor, store.floor(manifest.program) if store is not None else 0)
     _check_program(manifest, key, context)
     _check_board(manifest, key, context)
+    _check_format(manifest)
     _check_runtime(manifest, context.runtime)
     if manifest.security_version < floor:
         raise RejectedError(RejectReason.ROLLBACK, f"security version {manifest.security_version}, floor {floor}")
@@ -259,6 +261,11 @@ def _check_board(manifest: Manifest, key: ProgramKey, context: BoardContext) -> 
         raise RejectedError(RejectReason.BOARD, f"for {', '.join(manifest.boards)}; its key signs for {allowed}")
     if context.board is not None and context.board not in manifest.boards:
         raise RejectedError(RejectReason.BOARD, f"for {', '.join(manifest.boards)}; this is {context.board}")
+
+
+def _check_format(manifest: Manifest) -> None:
+    if manifest.format != TFLITE:
+        raise RejectedError(RejectReason.FORMAT, f"{manifest.format}; this board reads {TFLITE}")
 
 
 def _check_runtime(manifest: Manifest, runtime: RuntimeInfo | None) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from firmware_bridge.package import cbor
 from firmware_bridge.package.container import CONTENT_TYPE
+from firmware_bridge.package.manifest import SCHEMA
 from firmware_bridge.package.reasons import RejectReason as R
 from hil.conformance.rules import Case, Group, Rule, offers, reasons
 from hil.conformance.signing_kit import SigningKit
@@ -102,7 +103,11 @@ def _schema(shop: SigningKit) -> Iterator[Case]:
         "payload-negative": {"bytes": -5},
         "short-digest": {"sha256": bytes(31)},
         "text-digest": {"sha256": "0" * 64},
-        "future-schema": {"schema": 2},
+        "future-schema": {"schema": SCHEMA + 1},
+        "past-schema": {"schema": SCHEMA - 1},
+        "format-text": {"format": "tflite"},
+        "format-version-text": {"format": ["tflite", "3"]},
+        "format-version-0": {"format": ["tflite", 0]},
         "schema-0": {"schema": 0},
         "boards-text": {"boards": "ks100"},
         "boards-empty": {"boards": []},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from firmware_bridge.package.manifest import Evidence
+from firmware_bridge.package.manifest import Evidence, PayloadFormat
 from firmware_bridge.package.reasons import RejectReason as R
 from hil.conformance.rules import Case, Group, Rule, offers, reasons
 from hil.conformance.signing_kit import FLOOR, OTHER_PROGRAM, SigningKit
@@ -35,6 +35,11 @@ def _scope(shop: SigningKit) -> Iterator[Case]:
     yield Case("this-and-its-own", offers(shop.package(shop.narrow, boards=both)))
 
 
+def _format(shop: SigningKit) -> Iterator[Case]:
+    for name, version in (("onnx", 3), ("tflite", 2), ("tflite", 4), ("TFLite", 3), ("tflite", 65535)):
+        yield Case(f"{name}-{version}", offers(shop.package(format=PayloadFormat(name, version))))
+
+
 def _runtime(shop: SigningKit) -> Iterator[Case]:
     name, version = shop.info.runtime.name, shop.info.runtime.version
     major = int(version.split(".")[0])
@@ -44,7 +49,7 @@ def _runtime(shop: SigningKit) -> Iterator[Case]:
 
 
 def _operations(shop: SigningKit) -> Iterator[Case]:
-    for op in ("CUSTOM:INT8", "CONV_3D:INT4", "ADD:INT4", "NO_SUCH_OP:INT8"):
+    for op in ("CUSTOM:INT8", "CONV_3D:INT4", "ADD:INT4", "NO_SUCH_OP:INT8", "CONV_2D:INT8:INT2"):
         ops = tuple(sorted({*shop.manifest.ops, op}))
         yield Case(f"{op.lower().replace(':', '-')}", offers(shop.package(ops=ops)))
 
@@ -116,6 +121,14 @@ RULES = (
         "a key for the bench signs for the field",
         reasons(R.BOARD),
         _scope,
+    ),
+    Rule(
+        "format",
+        Group.POLICY,
+        "the payload is of a format that the board reads, in that version",
+        "bytes that mean something else to another reader",
+        reasons(R.FORMAT),
+        _format,
     ),
     Rule(
         "runtime",

@@ -1,6 +1,7 @@
-"""Does a produced graph compute every operation in the type that its plan asks for? Peers fall back silently.
+"""Does a produced graph compute every operation, with weights, in the types that its plan asks for?
 
-Owns: the comparison operation by operation, and the list of conversions at boundaries. Changes nothing.
+Peers fall back silently. Owns: the comparison operation by operation, and the list of conversions at boundaries.
+Changes nothing.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class LintReport:
     """What a lint found.
 
     Attributes:
-        problems: one line each: an operation of another type than planned, or one that is missing.
+        problems: one line each: an operation or weights of another type than planned, or one that is missing.
         left_float: layers that stay float although the plan asks for integers (only with ``allow_float``).
         boundaries: every conversion, in execution order.
         op_counts: number of operations by type, e.g. ``CONV_2D:INT8``.
@@ -61,16 +62,28 @@ def lint(graph: Graph, plan: PrecisionPlan, *, source: Graph | None = None, allo
     for op in graph.ops:
         if op.op in CONVERSIONS:
             continue
-        wanted = plan.precision_of(*names[op.index])
-        if op.dtype == wanted.op_dtype or op.dtype not in _COMPARED:
-            continue
-        if allow_float and op.dtype == "FLOAT32":
+        planned = plan.precision_of(*names[op.index])
+        if allow_float and planned.integer and op.dtype == "FLOAT32":
             left_float.append(names[op.index][0])
-        else:
-            problems.append(f"layer {names[op.index][0]!r} ({op.op}) is {op.dtype}, the plan says {wanted.value}")
+            continue
+        if op.dtype != planned.op_dtype and op.dtype in _COMPARED:
+            problems.append(f"layer {names[op.index][0]!r} ({op.op}) is {op.dtype}, the plan says {planned.value}")
+        elif fault := _weight_fault(op, planned, graph):
+            problems.append(f"layer {names[op.index][0]!r} ({op.op}) has {fault}")
     problems += _lost(graph, source)
     counts = Counter(op.type for op in graph.ops)
     return LintReport(tuple(problems), tuple(left_float), _boundaries(graph, names), tuple(sorted(counts.items())))
+
+
+def _weight_fault(op: GraphOp, planned: Precision, graph: Graph) -> str:
+    """Return what is wrong with the constant weights of an operation, or ``""``."""
+    if op.op == "BATCH_MATMUL":
+        # Its kernels take one scale: with more they compute zeros. And no float of 16 bits is stored for it.
+        scales = max((graph.tensors[i].channels for i in op.inputs if i >= 0 and graph.tensors[i].constant), default=1)
+        return f"{scales} scales for its weights, and runtimes compute with one" if scales > 1 else ""
+    if not op.stored_weights or op.stored_weights == planned.weight_dtype:
+        return ""
+    return f"{op.stored_weights} weights, the plan says {planned.value} ({planned.weight_dtype} weights)"
 
 
 # Operations on indices and masks have types of their own; no plan speaks of them.

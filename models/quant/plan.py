@@ -45,6 +45,16 @@ class Precision(Enum):
         return {Precision.INT8: 8, Precision.INT16: 16}.get(self, 32)
 
     @property
+    def weight_bits(self) -> int:
+        """Bits of a stored weight."""
+        return {Precision.FP16: 16, Precision.FP32: 32}.get(self, 8)
+
+    @property
+    def weight_dtype(self) -> str:
+        """The type in which such an operation's weights are stored, e.g. ``INT8``."""
+        return {Precision.FP16: "FLOAT16", Precision.FP32: "FLOAT32"}.get(self, "INT8")
+
+    @property
     def op_dtype(self) -> str:
         """The dtype of such an operation in a graph, e.g. ``INT8`` (see `firmware_bridge.device.graph`)."""
         return {Precision.INT8: "INT8", Precision.INT16: "INT16"}.get(self, "FLOAT32")

@@ -63,6 +63,7 @@ LAX = {
     "signature": (lambda m: m.setattr(cose, "signed_by", lambda *_: True), "signature-arithmetic"),
     "program": (lambda m: m.setattr(trust, "_check_program", _lenient), "program"),
     "board": (lambda m: m.setattr(trust, "_check_board", _lenient), "board"),
+    "format": (lambda m: m.setattr(trust, "_check_format", _lenient), "format"),
     "runtime": (lambda m: m.setattr(trust, "_check_runtime", _lenient), "runtime"),
     "validity": (lambda m: m.setattr(trust, "_check_validity", _lenient), "validity"),
     "evidence": (lambda m: m.setattr(trust, "_check_evidence", _lenient), "evidence"),

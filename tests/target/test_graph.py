@@ -110,6 +110,17 @@ def test_parts_that_refer_to_one_another_in_masses_are_refused_quickly() -> None
     assert time.monotonic() - started < 2
 
 
+def test_a_graph_of_another_schema_version_is_refused_by_its_number(small_graph: bytes) -> None:
+    flat = bytearray(small_graph)
+    root = int.from_bytes(flat[:4], "little")
+    table = root - int.from_bytes(flat[root : root + 4], "little", signed=True)
+    version = root + int.from_bytes(flat[table + 4 : table + 6], "little")
+    assert flat[version] == 3
+    flat[version] = 4
+    with pytest.raises(InputError, match="version 4 of the TFLite schema; version 3 is read"):
+        Graph.parse(bytes(flat))
+
+
 def _aliased(name_bytes: int, count: int) -> bytes:
     """A model whose one subgraph lists the same tensor ``count`` times."""
     import flatbuffers
@@ -131,6 +142,7 @@ def _aliased(name_bytes: int, count: int) -> bytes:
     b.PrependUOffsetTRelative(subgraph)
     subgraphs = b.EndVector()
     schema.ModelStart(b)
+    schema.ModelAddVersion(b, 3)
     schema.ModelAddSubgraphs(b, subgraphs)
     b.Finish(schema.ModelEnd(b), file_identifier=b"TFL3")
     return bytes(b.Output())

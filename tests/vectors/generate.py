@@ -23,7 +23,7 @@ from firmware_bridge.package import cbor, container, cose
 from firmware_bridge.package import manifest as manifests
 from firmware_bridge.package.container import CONTENT_TYPE, DOMAIN, Header, chunk_table
 from firmware_bridge.package.ecdsa import Algorithm, PublicKey
-from firmware_bridge.package.manifest import Evidence, Manifest, TensorSpec
+from firmware_bridge.package.manifest import Evidence, Manifest, PayloadFormat, TensorSpec
 from firmware_bridge.package.signing import PemSigner
 from firmware_bridge.package.trust_store import ProgramKey, TrustStore, build_store
 
@@ -326,7 +326,9 @@ def _schema(shop: SigningKit, make: Callable[..., Vector]) -> Iterator[Vector]:
     yield make("manifest-version-true", shop.raw(document=shop.document(security=True)), "schema")
     yield make("manifest-path-in-name", shop.raw(document=shop.document(model="../../etc/passwd")), "schema")
     yield make("manifest-payload-zero", shop.raw(document=shop.document(bytes=0)), "schema")
-    yield make("manifest-future-schema", shop.raw(document=shop.document(schema=2)), "schema")
+    yield make("manifest-future-schema", shop.raw(document=shop.document(schema=3)), "schema")
+    yield make("manifest-past-schema", shop.raw(document=shop.document(schema=1)), "schema")
+    yield make("manifest-format-without-version", shop.raw(document=shop.document(format=["tflite"])), "schema")
 
 
 def _policy(shop: SigningKit, good: bytes, make: Callable[..., Vector]) -> Iterator[Vector]:
@@ -335,6 +337,9 @@ def _policy(shop: SigningKit, good: bytes, make: Callable[..., Vector]) -> Itera
     yield make("program-of-board", shop.package(shop.other, program="heron"), "program")
     yield make("board-kind", shop.package(boards=("ks200",)), "board")
     yield make("board-beyond-key-scope", shop.package(shop.narrow), "board")
+    yield make("format-other", shop.package(format=PayloadFormat("onnx", 3)), "format")
+    yield make("format-future", shop.package(format=PayloadFormat("tflite", 4)), "format")
+    yield make("runtime-lacks-weight-type", shop.package(ops=("ADD:INT8", "CONV_2D:INT8:INT4")), "runtime")
     yield make("runtime-other", good, "runtime", runtime={**CONTEXT["runtime"], "name": "onnx"})
     yield make("runtime-old", good, "runtime", runtime={**CONTEXT["runtime"], "version": "2.2.9"})
     yield make("runtime-lacks-op", good, "runtime", runtime={**CONTEXT["runtime"], "ops": ["RELU:INT8"]})
