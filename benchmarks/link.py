@@ -33,6 +33,8 @@ from firmware_bridge.links.tty import make_raw
 
 _PAYLOAD_BYTES = 2 * 1024 * 1024
 _PEER_LIMIT_S = 240.0
+_PEER_LAST_S = 30.0  # what is still on the line when the sender ends
+_ZMODEM_SHARE = 0.93  # its framing leaves 0.97 (escapes, and 5 bytes in 1024), its start takes half a second of 23
 _STOP_AT = 0.37
 _SHARES = (
     ("share_115200", 115200, 0.0, 0.97),
@@ -117,7 +119,11 @@ def _resume(bench: Benchmark) -> None:
 
 
 def _peer(line: Line, sender: list[str], receiver: list[str]) -> float | None:
-    """Return the seconds a peer's pair of programs takes for the payload, or None when it fails."""
+    """Return the seconds until the sender has ended and the payload is there, or None when that does not come about.
+
+    A receiver may stay longer: `sz` leaves with two bytes that nobody acknowledges, and where they get lost with its
+    terminal settings `rz` waits 30 s for them, with the whole file on its disk. That is no part of a transfer.
+    """
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "send"), Path(folder, "receive")
         source.mkdir()
@@ -127,15 +133,16 @@ def _peer(line: Line, sender: list[str], receiver: list[str]) -> float | None:
         ends = [os.open(path, os.O_RDWR | os.O_NOCTTY) for path in (line.host_path, line.board_path)]
         for end in ends:
             make_raw(end, line.baud)
+        arrived = target / "model.bin"
         begun_s = time.monotonic()
         sink = subprocess.Popen(receiver, stdin=ends[1], stdout=ends[1], stderr=subprocess.DEVNULL, cwd=target)
         command = [*sender, str(source / "model.bin")]
         send = subprocess.Popen(command, stdin=ends[0], stdout=ends[0], stderr=subprocess.DEVNULL, cwd=source)
         try:
             send.wait(_PEER_LIMIT_S)
-            sink.wait(30)
+            _wait_for_bytes(arrived, _PAYLOAD_BYTES)
             seconds = time.monotonic() - begun_s
-        except subprocess.TimeoutExpired:
+        except (subprocess.TimeoutExpired, TimeoutError):
             return None
         finally:
             for process in (send, sink):
@@ -144,8 +151,15 @@ def _peer(line: Line, sender: list[str], receiver: list[str]) -> float | None:
                     process.wait()
             for end in ends:
                 os.close(end)
-        arrived = target / "model.bin"
-        return seconds if arrived.exists() and arrived.read_bytes()[:_PAYLOAD_BYTES] == payload else None
+        return seconds if arrived.read_bytes()[:_PAYLOAD_BYTES] == payload else None
+
+
+def _wait_for_bytes(file: Path, size_bytes: int) -> None:
+    end_s = time.monotonic() + _PEER_LAST_S
+    while not file.exists() or file.stat().st_size < size_bytes:
+        if time.monotonic() > end_s:
+            raise TimeoutError
+        time.sleep(0.01)
 
 
 def _peers(bench: Benchmark, ours: float) -> None:
@@ -159,15 +173,25 @@ def _peers(bench: Benchmark, ours: float) -> None:
         ("ymodem_1k", 0.0, ["sb", "-b", "-q", "-k"], ["rb", "-b", "-q"]),
     ):
         times = []
-        for _ in range(1 if error_rate else 2):  # a start that was missed costs a peer half a minute: the better counts
+        for _ in range(1 if error_rate else 2):  # a start that was missed costs a peer ten seconds: the better counts
             with paced_line(921600, byte_error_rate=error_rate, seed=5) as line:
                 times.append(_peer(line, sender, receiver))
         seconds = min((one for one in times if one), default=None)
         share = _PAYLOAD_BYTES / seconds / line.rate_bytes_s if seconds else None
         note = " ".join(sender) + ("" if seconds else f": did not finish within {_PEER_LIMIT_S:.0f} s")
         bench.row(f"share_921600_{name}", share, "1", peer="8N1 line rate", note=note)
-        if name == "zmodem" and share:
-            bench.row("ratio_vs_zmodem", ours / share, "1", at_least=1.02, peer="lrzsz")
+        if name == "zmodem":
+            _ratio(bench, ours, share)
+
+
+def _ratio(bench: Benchmark, ours: float, share: float | None) -> None:
+    """Add the comparison with ZMODEM, which counts only where it ran as it can."""
+    as_it_can = share is not None and share >= _ZMODEM_SHARE
+    note = (
+        "" if as_it_can else f"INVALID: sz had {share or 0:.2f} of the line, undisturbed it has {_ZMODEM_SHARE} or more"
+    )
+    ratio = ours / share if as_it_can and share else None
+    bench.row("ratio_vs_zmodem", ratio, "1", at_least=1.02, peer="lrzsz", note=note)
 
 
 def measure(bench: Benchmark) -> None:

@@ -17,7 +17,7 @@ from firmware_bridge.host.open import open_link
 
 def _main(url: str, mebibytes: int) -> None:
     package = PlainPackage(random.Random(1).randbytes(mebibytes << 20))  # noqa: S311  # incompressible, not secret
-    import firmware_bridge.links.ssh  # noqa: F401  # loaded before the clock runs, as the peer is
+    import firmware_bridge.links.openssh  # noqa: F401  # loaded before the clock runs, as the peer is
 
     begun_s, cpu_s = time.monotonic(), time.process_time()
     with Board(open_link(url), "benchmark") as board:

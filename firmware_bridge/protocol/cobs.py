@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["FrameReader", "decode", "encode"]
 
 _BLOCK = 254  # longest run of non-zero bytes that one COBS code byte covers
-_FEW_ZEROS = 64  # from here on NumPy is quicker than cutting at each
+_FEW_ZEROS, _FEW_ZEROS_EVERY = 64, 64  # beyond, and more than one in so many bytes, NumPy is quicker than cutting
+_CODES = tuple(bytes((code,)) for code in range(256))
 _SAMPLE_BYTES = 120  # garbage kept for an error text: about one line of a boot log
 _ZERO_RUN = re.compile(rb"\x01+")
 
@@ -26,20 +27,29 @@ _Indices: TypeAlias = "np.ndarray[tuple[int], np.dtype[np.intp]]"
 
 def encode(body: bytes) -> bytes:
     """Return ``body`` in consistent-overhead byte stuffing, with the final zero byte (Cheshire and Baker, 1999)."""
-    return _stuff_cut(body) if body.count(0) <= _FEW_ZEROS else _stuff_array(body)
+    few = _FEW_ZEROS + len(body) // _FEW_ZEROS_EVERY
+    return _stuff_cut(body) if body.count(0) <= few else _stuff_array(body)
 
 
 def _stuff_cut(body: bytes) -> bytes:
-    """Stuff by cutting at the zeros: the quicker way where they are few, as in a board's answers and acknowledgements.
+    """Stuff by cutting at the zeros: the quicker way where they are few, as in deflated chunks, weights and answers.
 
     A board that only receives thus does without NumPy, and its 20 MiB.
     """
     parts: list[bytes] = []
+    add = parts.append
     for run in body.split(b"\0"):
-        full = len(run) // _BLOCK * _BLOCK
-        parts += [b"\xff" + run[start : start + _BLOCK] for start in range(0, full, _BLOCK)]
-        parts.append(bytes((len(run) - full + 1,)) + run[full:])
-    return b"".join(parts) + b"\0"
+        size = len(run)
+        if size >= _BLOCK:
+            full = size // _BLOCK * _BLOCK
+            for start in range(0, full, _BLOCK):
+                add(b"\xff")
+                add(run[start : start + _BLOCK])
+            run, size = run[full:], size - full
+        add(_CODES[size + 1])
+        add(run)
+    add(b"\0")
+    return b"".join(parts)
 
 
 def _stuff_array(body: bytes) -> bytes:
