@@ -47,12 +47,18 @@ def around_segmentation(segmentation: object) -> Rectangle:
     if not isinstance(segmentation, list) or not segmentation:
         raise ValueError("there is neither a box nor a segmentation")
     parts = segmentation if isinstance(segmentation[0], list) else [segmentation]
-    # Some tools write each point as a pair of its own.
-    flat = [[v for point in part for v in point] if part and isinstance(part[0], list) else part for part in parts]
-    boxes = [around_points(part) for part in flat if part]
+    boxes = [around_points(_flat(part)) for part in parts if part]
     if not boxes:
         raise ValueError("there is neither a box nor a segmentation")
     return min(b[0] for b in boxes), min(b[1] for b in boxes), max(b[2] for b in boxes), max(b[3] for b in boxes)
+
+
+def _flat(part: object) -> list[Any]:
+    """Return x, y, x, y, ... of a polygon; some tools write each point as a pair of its own."""
+    if not isinstance(part, list):
+        raise ValueError("a polygon is a list")
+    pairs = all(isinstance(point, list) for point in part)
+    return [v for point in part for v in point] if pairs else part
 
 
 def _around_runs(mask: dict[str, Any]) -> Rectangle:

@@ -76,12 +76,12 @@ def yolo_labels(path: Path, names: YoloNames, report: ReportBuilder) -> RawLabel
 
 def yolo_files(root: Path, images: Sequence[Path]) -> list[Path]:
     """Return the label files in ``root`` and its folders: texts beside images, or in a folder for labels."""
-    beside = {image.parent for image in images}
+    beside, stems = {image.parent for image in images}, {image.stem for image in images}
     found = []
     for path in sorted(root.rglob("*.txt")):
         inside = path.parent in beside or any(is_label_folder(p) for p in path.parents if p.is_relative_to(root))
         named = path.stem.casefold() in _NO_LABELS or path.stem.casefold().startswith("readme")
-        if inside and not named and not path.name.startswith("."):
+        if inside and (path.stem in stems or not named) and not path.name.startswith("."):
             found.append(path)
     return found
 
@@ -99,9 +99,11 @@ def read_yolo(path: Path, options: Options | None = None) -> tuple[CaptureSet, R
     report = ReportBuilder("YOLO")
     names = load_names(path) if path.is_file() else find_names(path)
     folder = _root(path, names) if path.is_file() else path
-    images = (_listed_images(folder, names, report) if path.is_file() else []) or images_below(folder, report)
-    files = yolo_files(folder, images)
-    pairs = pair_labels(folder, images, files)
+    present = images_below(folder, report)
+    images = (_listed_images(folder, names) if path.is_file() else []) or present
+    present = sorted({*present, *images})
+    files = yolo_files(folder, present)
+    pairs = pair_labels(folder, present, files)
     _check(folder, images, pairs.by_image, files)
     _report_orphans(pairs.orphans, names, report)
     ids = frame_ids(["/".join((*place_of(folder, image), image.name)) for image in images])
@@ -122,7 +124,7 @@ def _root(path: Path, names: YoloNames) -> Path:
     return inner if inner.is_dir() and ".." not in Path(names.root).parts else path.parent
 
 
-def _listed_images(folder: Path, names: YoloNames, report: ReportBuilder) -> list[Path]:
+def _listed_images(folder: Path, names: YoloNames) -> list[Path]:
     """Return the images in the folders that ``data.yaml`` lists and that are there; none where it lists no folder."""
     found: dict[Path, None] = {}
     for listed in names.folders.values():
@@ -130,12 +132,12 @@ def _listed_images(folder: Path, names: YoloNames, report: ReportBuilder) -> lis
             # Roboflow writes ../train/images for train/images.
             place = folder / text.removeprefix("../").lstrip("/")
             if ".." not in Path(text.removeprefix("../")).parts and place.is_dir():
-                found |= dict.fromkeys(images_below(place, report))
+                found |= dict.fromkeys(images_below(place))
     return sorted(found)
 
 
 def _check(folder: Path, images: Sequence[Path], known: Mapping[Path, Path], files: Sequence[Path]) -> None:
-    if images and not known:
+    if images and not known.keys() & set(images):
         example = relative(images[0].with_suffix(".txt"), folder)
         parallel = "/".join(("labels", *place_of(folder, images[0]), images[0].with_suffix(".txt").name))
         there = f"; there are {', '.join(relative(file, folder) for file in files[:3])}" if files else ""
