@@ -86,7 +86,7 @@ def parse_coco(data: Mapping[str, Any], path: Path, report: ReportBuilder) -> li
         report.note(f"{path.name} has no list 'annotations': its frames are not labelled")
         found: dict[str, RawLabels | None] = dict.fromkeys(keys.labelled)
     else:
-        found = _labels(annotations, _category_names(data.get("categories")), keys, report)
+        found = _labels(annotations, _category_names(data.get("categories"), report), keys, report)
     return _merged((replace(image, labels=found.get(key)) for key, image in entries), report)
 
 
@@ -218,11 +218,17 @@ def _merged(images: Iterable[CocoImage], report: ReportBuilder) -> list[CocoImag
             for image in found.values()]  # fmt: skip
 
 
-def _category_names(categories: object) -> dict[str, str]:
-    if not isinstance(categories, list):
-        return {}
-    known = ((_key(c.get("id")), c["name"]) for c in categories if isinstance(c, dict) and "name" in c)
-    return {key: str(name) for key, name in known if key is not None}
+def _category_names(categories: object, report: ReportBuilder) -> dict[str, str]:
+    """Return the names by id; an id with two names has none."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for category in categories if isinstance(categories, list) else ():
+        key = _key(category.get("id")) if isinstance(category, dict) and "name" in category else None
+        if key is not None:
+            found[key].add(str(category["name"]))
+    for key, names in found.items():
+        if len(names) > 1:
+            report.note(f"the category id {key} has several names ({', '.join(sorted(names))}): its boxes are ignored")
+    return {key: next(iter(names)) for key, names in found.items() if len(names) == 1}
 
 
 def _entry(item: Any, report: ReportBuilder) -> tuple[str, CocoImage] | None:

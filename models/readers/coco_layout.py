@@ -11,7 +11,7 @@ from models.errors import DataError
 from models.readers.assemble import Options, RawFrame, assemble
 from models.readers.bands import Band
 from models.readers.coco import CocoImage, is_coco, load_json, parse_coco
-from models.readers.files import find_file, relative
+from models.readers.files import find_file, find_folder, relative
 from models.readers.names import frame_ids
 from models.readers.pixels import IMAGE_SUFFIXES
 from models.readers.report import FrameCounts, ProblemKind, ReadReport, ReportBuilder
@@ -21,16 +21,19 @@ __all__ = ["coco_files", "read_coco"]
 
 # COCO's own files are named after what they hold: instances_val2017.json.
 _KINDS = ("instances_", "person_keypoints_", "captions_", "stuff_", "panoptic_", "image_info_")
+_FOLDERS = ("annotations", "annotation", "labels")
+_ROBOFLOW = "*/_annotations.coco.json"
 _SAMPLE = 50
 _MAX_SNIFFED = 40
 
 
 def coco_files(folder: Path) -> list[Path]:
-    """Return the COCO files of the dataset in ``folder``: right there, in a folder below, or one for each split.
+    """Return the COCO files of the dataset in ``folder``: right there, in its ``annotations``, or one for each split.
 
     Where COCO's own kinds lie side by side, the ones with boxes (``instances_``) are taken.
     """
-    found = sorted(p for pattern in ("*.json", "*/*.json", "annotations/*/*.json") for p in folder.glob(pattern))
+    places = [folder, *(place for name in _FOLDERS if (place := find_folder(folder, name)) is not None)]
+    found = [path for place in places for path in sorted(place.glob("*.json"))] + sorted(folder.glob(_ROBOFLOW))
     known = [path for path in dict.fromkeys(found) if not path.name.startswith(".")]
     instances = [path for path in known if path.name.startswith("instances_")]
     return [path for path in (instances or known)[:_MAX_SNIFFED] if _looks_like_coco(path)]

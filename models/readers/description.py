@@ -26,6 +26,7 @@ eo_to_lwir = [1, 0, 0, 0, 1, 0, 0, 0, 1]  # 3x3 homography, row by row
 
 from __future__ import annotations
 
+import glob
 import math
 import re
 import tomllib
@@ -43,7 +44,7 @@ from models.readers.files import find_file
 from models.readers.frames import FrameScaling
 from models.readers.text import posix, read_text
 
-__all__ = ["BoxFormat", "BoxSource", "Description", "FilePattern"]
+__all__ = ["BoxFormat", "BoxSource", "Description", "FilePattern", "is_description"]
 
 _FIELD = re.compile(r"\{(\w+)\}")
 _TABLES: dict[str, set[str] | None] = {
@@ -85,7 +86,8 @@ class FilePattern:
                 seen.add(part)
         whole = re.compile("".join(pieces))
         found = []
-        paths = sorted(root.glob(_FIELD.sub("*", self.text)))
+        literal = [glob.escape(part) for part in _FIELD.split(self.text)[::2]]
+        paths = sorted(root.glob("*".join(literal)))
         if not any(path.is_file() for path in paths):
             # 0001.JPG under a pattern with .jpg, as cameras write it and Windows finds it.
             whole = re.compile(whole.pattern, re.IGNORECASE)
@@ -168,6 +170,15 @@ class Description:
             return _parse(data, path)
         except (TypeError, ValueError, AttributeError, re.error) as error:
             raise DataError(f"{path}: {error}") from error
+
+
+def is_description(path: Path) -> bool:
+    """Whether a TOML file describes a dataset: it has a table for frames."""
+    try:
+        text = read_text(path, _MAX_BYTES)
+    except (OSError, ValueError):
+        return False
+    return any(line.replace(" ", "").startswith(("[eo]", "[lwir]")) for line in text.splitlines())
 
 
 def _parse(data: dict[str, Any], path: Path) -> Description:

@@ -10,6 +10,7 @@ from models.errors import DataError
 from models.readers.assemble import Options
 from models.readers.coco_layout import coco_files, read_coco
 from models.readers.described import read_described
+from models.readers.description import is_description
 from models.readers.files import find_folder, images_below
 from models.readers.flir import read_flir
 from models.readers.kaist import read_kaist
@@ -91,6 +92,10 @@ def _reader_of(path: Path) -> _Reader | None:
     return next((reader for fits, reader in _READERS if fits(path)), None)
 
 
+def _descriptions(path: Path) -> list[Path]:
+    return [file for file in sorted(path.glob("*.toml")) if is_description(file)]
+
+
 def _has(*names: str) -> Callable[[Path], bool]:
     return lambda path: all(find_folder(path, name) is not None for name in names)
 
@@ -125,6 +130,7 @@ def _is_yolo(path: Path) -> bool:
 
 
 _READERS: tuple[tuple[Callable[[Path], bool], _Reader], ...] = (
+    (lambda path: len(_descriptions(path)) == 1, lambda path, options: read_described(_descriptions(path)[0], options)),
     (_has("video_thermal_test"), read_flir),
     (_has("visible", "infrared"), read_llvip),
     (_is_kaist, read_kaist),

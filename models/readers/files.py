@@ -10,6 +10,7 @@ from pathlib import Path
 
 from models.readers.pixels import IMAGE_SUFFIXES
 from models.readers.report import ProblemKind, ReportBuilder
+from models.readers.text import alike
 
 __all__ = ["LabelPairs", "find_file", "find_folder", "images_below", "images_in", "pair_labels", "place_of", "relative"]
 
@@ -26,8 +27,8 @@ _COMPANIONS = frozenset({
 
 def find_folder(root: Path, *names: str) -> Path | None:
     """Return the first folder in ``root`` with one of the names, whatever their case."""
-    present = {p.name.casefold(): p for p in _sorted(root) if p.is_dir()}
-    return next((present[name.casefold()] for name in names if name.casefold() in present), None)
+    present = {alike(p.name): p for p in _sorted(root) if p.is_dir()}
+    return next((present[alike(name)] for name in names if alike(name) in present), None)
 
 
 def find_file(folder: Path, name: str) -> Path:
@@ -37,7 +38,7 @@ def find_file(folder: Path, name: str) -> Path:
         return path
     place = folder
     for part in Path(name).parts:
-        spelt = _spellings(place).get(part.casefold()) if place.is_dir() else None
+        spelt = _spellings(place).get(alike(part)) if place.is_dir() else None
         if spelt is None:
             return path
         place /= spelt
@@ -51,7 +52,7 @@ def _spellings(folder: Path) -> Mapping[str, str]:
 @lru_cache(maxsize=64)
 def _listing(folder: Path, _changed_ns: int) -> Mapping[str, str]:
     """Return the names in a folder by their lower case, until the folder changes."""
-    return {path.name.casefold(): path.name for path in _sorted(folder)}
+    return {alike(path.name): path.name for path in _sorted(folder)}
 
 
 def images_in(folder: Path, report: ReportBuilder | None = None) -> dict[str, Path]:
@@ -80,8 +81,9 @@ def images_below(root: Path, report: ReportBuilder | None = None) -> list[Path]:
 
 def _frames_of(paths: Iterable[Path], report: ReportBuilder | None) -> Iterable[Path]:
     for path in paths:
-        if path.name.startswith(".") or not path.is_file():
+        if path.name.startswith(".") or path.is_dir():
             continue
+        # A link to nothing is listed, and found missing when the frames are checked.
         if path.suffix.lower() in IMAGE_SUFFIXES:
             yield path
         elif path.suffix.lower() not in _COMPANIONS and report is not None:
@@ -110,15 +112,15 @@ def pair_labels(root: Path, images: Sequence[Path], labels: Sequence[Path]) -> L
     """
     by_place: dict[tuple[tuple[str, ...], str], Path] = {}
     for label in labels:
-        by_place.setdefault((place_of(root, label), label.stem.casefold()), label)
+        by_place.setdefault((place_of(root, label), alike(label.stem)), label)
     found: dict[Path, Path] = {}
     left: dict[str, list[Path]] = defaultdict(list)
     for image in images:
-        parallel = by_place.get((place_of(root, image), image.stem.casefold()))
+        parallel = by_place.get((place_of(root, image), alike(image.stem)))
         if parallel is not None:
             found[image] = parallel
         else:
-            left[image.stem.casefold()].append(image)
+            left[alike(image.stem)].append(image)
     used = set(found.values())
     for stem, candidates in left.items():
         top = by_place.get(((), stem))
@@ -130,7 +132,7 @@ def pair_labels(root: Path, images: Sequence[Path], labels: Sequence[Path]) -> L
 
 def place_of(root: Path, path: Path) -> tuple[str, ...]:
     """Return a file's folders below ``root`` without those that say ``images`` or ``labels``, in lower case."""
-    folders = (part.casefold() for part in path.relative_to(root).parts[:-1])
+    folders = (alike(part) for part in path.relative_to(root).parts[:-1])
     return tuple(part for part in folders if part not in _IMAGE_FOLDERS and part not in _LABEL_FOLDERS)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from models.readers.text import posix
+from models.readers.text import alike, posix
 
 __all__ = ["Assignment", "assign", "facts_of_name", "frame_ids"]
 
@@ -67,7 +67,7 @@ def assign(listed: Iterable[str], files: Iterable[str]) -> Assignment:
 
 
 def _parts(name: str) -> tuple[str, ...]:
-    return tuple(part for part in posix(name).casefold().split("/") if part)
+    return tuple(part for part in alike(posix(name)).split("/") if part)
 
 
 def _lookup(parts: tuple[str, ...], index: Mapping[tuple[str, ...], list[str]]) -> tuple[list[str], int]:

@@ -9,12 +9,13 @@ import codecs
 import csv
 import io
 import re
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
 from models.errors import DataError
 
-__all__ = ["MAX_TEXT_BYTES", "decode_text", "flag", "number", "posix", "read_table", "read_text"]
+__all__ = ["MAX_TEXT_BYTES", "alike", "decode_text", "flag", "number", "posix", "read_table", "read_text"]
 
 MAX_TEXT_BYTES = 2_000_000_000
 """COCO's largest annotation file has 0.5 GB."""
@@ -39,11 +40,11 @@ def read_text(path: Path, max_bytes: int = MAX_TEXT_BYTES) -> str:
         OSError: it cannot be read.
         ValueError: it is larger than ``max_bytes``.
     """
-    with path.open("rb") as file:
-        data = file.read(max_bytes + 1)
-    if len(data) > max_bytes:
+    if path.exists() and not path.is_file():
+        raise ValueError("it is no regular file")
+    if path.stat().st_size > max_bytes:
         raise ValueError(f"it has over {max_bytes} bytes")
-    return decode_text(data)
+    return decode_text(path.read_bytes())
 
 
 def decode_text(data: bytes) -> str:
@@ -133,6 +134,11 @@ def number(text: object) -> float:
 def flag(value: object) -> bool:
     """Return whether a flag is set, given as a number, a truth value or a word (``"0"`` and ``"false"`` are not)."""
     return value.strip().lower() not in _NO if isinstance(value, str) else bool(value)
+
+
+def alike(name: str) -> str:
+    """Return what names have in common that differ in case, or in how an accent is written (macOS takes it apart)."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def posix(name: str) -> str:

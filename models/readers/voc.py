@@ -19,7 +19,7 @@ from models.readers.names import frame_ids
 from models.readers.report import ProblemKind, ReadReport, ReportBuilder
 from models.readers.segmentation import around_points, around_rotated
 from models.readers.single import bands_of
-from models.readers.text import decode_text, flag, number, posix
+from models.readers.text import alike, decode_text, flag, number, posix
 
 __all__ = ["VocDocument", "parse_voc", "read_voc", "report_orphans", "voc_files", "voc_labels"]
 
@@ -138,14 +138,14 @@ def _by_file_name(images: list[Path], known: object, orphans: tuple[Path, ...]) 
     """Pair files by the image that they name, where it is one image's name alone and has no file yet."""
     named: dict[str, list[Path]] = {}
     for image in images:
-        named.setdefault(image.name.casefold(), []).append(image)
+        named.setdefault(alike(image.name), []).append(image)
     found: dict[Path, Path] = {}
     for path in orphans:
         try:
             file = parse_voc(path.read_bytes()).file
         except (OSError, ValueError):
             continue
-        candidates = named.get(file.rpartition("/")[2].casefold(), [])
+        candidates = named.get(alike(file.rpartition("/")[2]), [])
         if len(candidates) == 1 and candidates[0] not in known and candidates[0] not in found:  # type: ignore[operator]
             found[candidates[0]] = path
     return found

@@ -129,6 +129,11 @@ COCO = {
     "unknown and DontCare": Case(
         {**A, "ann.json": _coco([_image()], [_of(category=9), _of(category=4)])},
         {"a": ["ignore 4 4 14 24"] * 2}, problems={_K.UNKNOWN_CLASS: 1}),
+    "one id for two categories": Case(
+        {**A, "ann.json": {**_coco([_image()], [_of()]), "categories": [{"id": 1, "name": n} for n in ("car", "bus")]}},
+        {"a": ["ignore 4 4 14 24"]}, problems={_K.UNKNOWN_CLASS: 1}),
+    "an accent written as macOS does": Case(
+        {"images/e\u0301.png": GREY, "ann.json": _coco([_image(1, "\u00e9.png")], [_of()])}, {"e\u0301": [P]}),
     "COCO's own layout": Case(
         {"val2017/1.jpg": GREY, "annotations/instances_val2017.json": _coco([_image(1, "1.jpg")], [_of()]),
          "annotations/captions_val2017.json": {"images": [_image(1, "1.jpg")], "annotations": [{"image_id": 1}]}},
@@ -401,6 +406,12 @@ DESCRIBED = {
     "another case of letters": Case(
         {"rgb/0001.JPG": COLOUR, "t/0001.png": GREY,
          "d.toml": '[eo]\nfiles="rgb/{f}.jpg"\n[lwir]\nfiles="t/{f}.png"\n'}, {"0001": None}, path="d.toml"),
+    "brackets in a pattern": Case(
+        {"t [1]/1.png": GREY, "d.toml": "[lwir]\nfiles='t [1]/{f}.png'\n"}, {"t [1]/1": None}, path="d.toml"),
+    "a folder with its description": Case(
+        {**TWO, "d.toml": DEEP, "pyproject.toml": "[tool]\n", "annotations.json": ONE,
+         "boxes.json": _coco([_image(1, "day/1.png"), _image(2, "night/1.png")], [_of(1)])},
+        {"t/day/1": [P], "t/night/1": []}),
     "backslashes in a pattern, a mark": Case(
         {"t/1.png": GREY, "d.toml": "\ufeff[lwir]\nfiles='t\\{f}.png'\n"}, {"t/1": None}, path="d.toml"),
 }  # fmt: skip
@@ -434,6 +445,9 @@ REFUSED = {
     "two datasets": (
         {f"VOC{y}/{k}": v for y in (2007, 2012) for k, v in _xml(XML).items()}, "",
         r"several datasets; give one of .*VOC2007, .*VOC2012"),
+    "COCO datasets side by side": (
+        {f"{name}/{k}": v for name in "ab" for k, v in {**A, "ann.json": ONE}.items()}, "",
+        r"several datasets; give one of .*a, .*b"),
     "images and nothing else": (A, "", r"no known layout .*describe where their annotations are in a TOML file"),
     "an archive": ({"x.zip": b"PK"}, "x.zip", r"unpack it first"),
     "a pattern that fits nothing": (
@@ -500,3 +514,28 @@ def test_the_band_is_known_by_name_or_look(tmp_path: Path, files: dict[str, Any]
     assert "".join(found) == bands
     forced, _ = read_dataset(tmp_path / "ann.json", options=Options(band=Band.EO))
     assert all(forced.frames.lwir(k) is None and forced.frames.eo(k) is not None for k in range(len(forced)))
+
+
+def test_a_link_to_nothing_is_a_missing_image(tmp_path: Path) -> None:
+    _write(tmp_path, {**_yolo(LABEL), "labels/b.txt": LABEL})
+    (tmp_path / "images/b.png").symlink_to(tmp_path / "gone.png")
+    captures, report = read_dataset(tmp_path)
+    assert _boxes(captures) == {"a": [PY]}
+    assert [(p.kind, p.examples) for p in report.problems] == [(_K.MISSING_IMAGE, ("b.png",))]
+
+
+def test_an_annotation_file_without_end_is_refused_at_once(tmp_path: Path) -> None:
+    (tmp_path / "a.json").symlink_to("/dev/zero")
+    with pytest.raises(DataError, match=r"no regular file"):
+        read_dataset(tmp_path / "a.json")
+    with (tmp_path / "b.json").open("wb") as file:
+        file.truncate(20_000_000_000)
+    with pytest.raises(DataError, match="has over 2000000000 bytes"):
+        read_dataset(tmp_path / "b.json")
+
+
+def test_progress_is_told_frame_by_frame(tmp_path: Path) -> None:
+    _write(tmp_path, {**A, "images/b.png": GREY, "ann.json": _coco([_image(), _image(2, "b.png")], [])})
+    told: list[tuple[int, int]] = []
+    read_dataset(tmp_path, options=Options(progress=lambda done, total: told.append((done, total))))
+    assert told == [(1, 2), (2, 2)]

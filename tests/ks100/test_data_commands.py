@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from models.captures import CaptureSet
 from tests.captures.dataset_fixtures import grey
 
 Said = Callable[..., tuple[int, str, str]]
+DETECTOR = Path(__file__).parents[1] / "hil/detector.tflite"
 
 
 def _generate(folder: Path, seed: int, count: int = 24) -> Path:
@@ -74,3 +76,39 @@ def test_a_calibration_set_that_lacks_a_condition_is_named(tmp_path: Path, said:
     code, shown, _ = said("calibration", "check", tmp_path / "day", "--evaluation", evaluation)
     assert code == 1
     assert "crossover" in shown
+
+
+def test_a_dataset_of_one_band_may_be_named_and_its_unlabelled_frames_do_not_go_into_parts(
+    tmp_path: Path, said: Said
+) -> None:
+    for name in ("a", "b", "c"):
+        grey(tmp_path / "images" / f"{name}.png")
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "classes.txt").write_text("person\n")
+    (tmp_path / "labels/a.txt").write_text("0 0.5 0.5 0.25 0.5\n")
+    (tmp_path / "labels/b.txt").write_text("")
+    code, shown, _ = said("dataset", "inspect", tmp_path)
+    assert code == 0
+    assert "bands: LWIR" in shown
+    assert "frames: 1 with boxes, 1 labelled as empty, 1 not labelled" in shown
+    assert "bands: EO" in said("dataset", "inspect", tmp_path, "--band", "eo")[1]
+    code, shown, _ = said("dataset", "split", tmp_path, "--part", "all=1", "--out", tmp_path / "parts")
+    assert code == 0
+    assert "1 frames are not labelled (left out)" in shown
+    assert [c.id for c in CaptureSet.load(tmp_path / "parts/all").captures] == ["a", "b"]
+
+
+def test_a_split_that_was_kept_back_is_evaluated_by_its_path_alone(tmp_path: Path, said: Said) -> None:
+    frames = [f"ir/test/{distance}_IR_BIRD_00{k}_0001.png" for k, distance in enumerate(("close", "distant"))]
+    for name in frames:
+        grey(tmp_path / name, (160, 128))
+    images = [{"id": k, "file_name": name, "width": 160, "height": 128} for k, name in enumerate(frames)]
+    boxes = [{"id": 1, "image_id": 0, "category_id": 2, "bbox": [9, 9, 30, 30]}]
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "annotations/ir-test.json").write_text(
+        json.dumps({"images": images, "annotations": boxes, "categories": [{"id": 2, "name": "bird"}]})
+    )
+    code, shown, error = said("evaluate", DETECTOR, "--captures", tmp_path)
+    assert (code, "error" in error) == (0, False)
+    for words in ("distance: close", "distance: distant", "1 with boxes, 1 labelled as empty", "no map names", "bird"):
+        assert words in shown
