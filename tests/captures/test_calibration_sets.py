@@ -148,7 +148,7 @@ def test_a_quantized_graph_and_a_broken_one_are_refused(small_captures: CaptureS
     from pathlib import Path
 
     quantized = (Path(__file__).parents[1] / "hil/detector.tflite").read_bytes()
-    with pytest.raises(DataError, match="before quantization"):
+    with pytest.raises(DataError, match="quantized already"):
         compare_activations(quantized, small_captures, small_captures)
     with pytest.raises(DataError, match="cannot be read"):
         compare_activations(b"TFL3", small_captures, small_captures)
