@@ -2,23 +2,21 @@
 
 It lets anyone check later that neither a candidate nor its float parent chose the cases that they are judged on: cases
 chosen by the parent's failures hide a loss (the parent is already bad there), by the candidate's they inflate it.
-Round-trip law: ``MiningRecord.from_json(r.to_json()) == r``.
+Round-trip law: ``MiningRecord.load(f) == r`` after ``r.save(f)``.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 from models.errors import DataError
+from models.records import RecordFile
 
 __all__ = ["ARM_AXIS", "MINING_FILE", "Arm", "MinedFrame", "MiningRecord"]
 
-_SCHEMA = 1
 MINING_FILE = "mining.json"
 ARM_AXIS = "arm"
 """The condition axis that says how a frame came into the set, so that evaluations show both arms."""
@@ -79,35 +77,9 @@ class MiningRecord:
         """
         check_apart(self.models, graphs)
 
-    def to_json(self) -> dict[str, Any]:
-        """Return plain values."""
-        return {
-            "schema": _SCHEMA,
-            "source": self.source,
-            "models": dict(self.models),
-            "seed": self.seed,
-            "frames": [asdict(frame) for frame in self.frames],
-        }
-
-    @classmethod
-    def from_json(cls, item: Any) -> MiningRecord:
-        """Restore what `to_json` gave.
-
-        Raises:
-            DataError: it is no such record.
-        """
-        try:
-            if item["schema"] != _SCHEMA:
-                raise DataError(f"a mining record of schema {item['schema']}, this release reads {_SCHEMA}; mine again")
-            frames = tuple(MinedFrame(**{**frame, "arm": Arm(frame["arm"])}) for frame in item["frames"])
-            models = {str(digest): str(name) for digest, name in item["models"].items()}
-            return cls(str(item["source"]), models, int(item["seed"]), frames)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise DataError(f"not a mining record: {type(error).__name__} {error}") from error
-
     def save(self, folder: Path) -> None:
         """Write the record into the set's folder."""
-        (folder / MINING_FILE).write_text(json.dumps(self.to_json(), indent=1) + "\n")
+        _FILE.save(self, folder / MINING_FILE)
 
     @classmethod
     def load(cls, folder: Path) -> MiningRecord:
@@ -116,11 +88,10 @@ class MiningRecord:
         Raises:
             DataError: there is none, or it is damaged.
         """
-        try:
-            item = json.loads((folder / MINING_FILE).read_text())
-        except (OSError, ValueError) as error:
-            raise DataError(f"{folder} holds no record of how it was mined ({error})") from error
-        return cls.from_json(item)
+        return _FILE.load(folder / MINING_FILE)
+
+
+_FILE = RecordFile(MiningRecord, "a record of mining", 1, "mine again", DataError)
 
 
 def check_apart(miners: Mapping[str, str], judged: Mapping[str, str]) -> None:

@@ -6,8 +6,6 @@ The records suffice to compute every figure at IoU 0.5 again, and to compare two
 
 from __future__ import annotations
 
-import json
-import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -19,11 +17,9 @@ from numpy.typing import NDArray
 from models.errors import DataError
 from models.evaluation.average_precision import MatchTable
 from models.evaluation.matching import FrameMatch
+from models.records import RecordFile
 
 __all__ = ["Evaluation", "FrameRecord", "Slice"]
-
-_SCHEMA = 2
-_FIGURES = ("ap50", "ap", "ap_small", "recall", "range_error", "velocity_error_mps")
 
 
 @dataclass(frozen=True)
@@ -138,45 +134,20 @@ class Evaluation:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
-        return {
-            "schema": _SCHEMA,
-            "model": self.model,
-            "pool": self.pool,
-            "data_digest": self.data_digest,
-            "model_digest": self.model_digest,
-            "score": self.score,
-            "slices": [{name: _number(getattr(s, name)) for name in s.__slots__} for s in self.slices],
-            "frames": [_frame_to_json(frame) for frame in self.frames],
-        }
+        return _FILE.to_json(self)
 
     @classmethod
-    def from_json(cls, item: dict[str, Any]) -> Evaluation:
+    def from_json(cls, item: Any) -> Evaluation:
         """Restore what `to_json` gave.
 
         Raises:
             DataError: the record is not an evaluation.
         """
-        try:
-            if item["schema"] != _SCHEMA:
-                raise DataError(
-                    f"an evaluation of schema {item['schema']}, this release reads {_SCHEMA}; evaluate again"
-                )
-            return cls(
-                model=item["model"],
-                pool=item["pool"],
-                data_digest=item["data_digest"],
-                model_digest=item["model_digest"],
-                score=float(item["score"]),
-                slices=tuple(Slice(**{**s, **{n: _nan(s[n]) for n in _FIGURES}}) for s in item["slices"]),
-                frames=tuple(_frame_from_json(frame) for frame in item["frames"]),
-            )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise DataError(f"not an evaluation: {type(error).__name__} {error}") from error
+        return _FILE.from_json(item)
 
     def save(self, path: Path) -> None:
         """Write the evaluation as JSON."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(self.to_json(), separators=(",", ":"), allow_nan=False) + "\n", encoding="utf-8")
+        _FILE.save(self, path)
 
     @classmethod
     def load(cls, path: Path) -> Evaluation:
@@ -185,53 +156,7 @@ class Evaluation:
         Raises:
             DataError: the file is missing or not an evaluation.
         """
-        try:
-            item = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise DataError(f"cannot read the evaluation {path}: {error}") from error
-        return cls.from_json(item)
+        return _FILE.load(path)
 
 
-def _frame_to_json(frame: FrameRecord) -> dict[str, Any]:
-    match = frame.match
-    return {
-        "id": frame.id,
-        "scene": frame.scene,
-        "conditions": [list(pair) for pair in frame.conditions],
-        "missed": list(frame.missed),
-        "scores": match.scores.tolist(),
-        "classes": match.classes.tolist(),
-        "outcome": match.outcome.tolist(),
-        "target": match.target.tolist(),
-        "range_error": [_number(value) for value in match.range_error.tolist()],
-        "velocity_error_mps": [_number(value) for value in match.velocity_error_mps.tolist()],
-        "truth": match.truth.tolist(),
-        "counted": match.counted.tolist(),
-    }
-
-
-def _frame_from_json(item: dict[str, Any]) -> FrameRecord:
-    match = FrameMatch(
-        np.array(item["scores"], np.float64),
-        np.array(item["classes"], np.int64),
-        np.array(item["outcome"], np.int8),
-        np.array(item["target"], np.int64),
-        np.array([_nan(value) for value in item["range_error"]], np.float64),
-        np.array([_nan(value) for value in item["velocity_error_mps"]], np.float64),
-        np.array(item["truth"], np.int64),
-        np.array(item["counted"], np.int64),
-    )
-    of_detection = {len(match.scores), len(match.classes), len(match.outcome), len(match.target)}
-    if len(of_detection | {len(match.range_error), len(match.velocity_error_mps)}) > 1:
-        raise DataError(f"frame {item['id']}: its columns differ in length; the evaluation is damaged")
-    conditions = tuple((str(axis), str(category)) for axis, category in item["conditions"])
-    return FrameRecord(item["id"], item["scene"], conditions, match, tuple(item["missed"]))
-
-
-def _number(value: Any) -> Any:
-    """JSON has no NaN: None stands for it."""
-    return None if isinstance(value, float) and math.isnan(value) else value
-
-
-def _nan(value: float | None) -> float:
-    return math.nan if value is None else float(value)
+_FILE = RecordFile(Evaluation, "an evaluation", 3, "evaluate again", DataError, indent=None)

@@ -22,10 +22,11 @@ from models.errors import DataError
 from models.evaluation.compare import Difference, compare
 from models.evaluation.metrics import Evaluation, recalculate
 from models.evaluation.policy import GatePolicy
+from models.records import plain, structured
 
 __all__ = ["GatePolicy", "GateResult", "GateRow", "GateVerdict", "PairedEvaluations", "judge", "recompute"]
 
-_SCHEMA = 1
+_SCHEMA = 2
 
 
 class GateVerdict(Enum):
@@ -158,8 +159,8 @@ def judge(hard: PairedEvaluations, validation: PairedEvaluations | None, policy:
         "policy": asdict(policy),
         "code": _code_digest(),
         "rows": [_row_to_json(row) for row in rows],
-        "hard": _pair_to_json(hard),
-        "validation": None if validation is None else _pair_to_json(validation),
+        "hard": plain(hard),
+        "validation": None if validation is None else plain(validation),
     }
     return GateResult(verdict, tuple(rows), policy, hard, evidence, validation)
 
@@ -171,9 +172,11 @@ def recompute(evidence: dict[str, Any]) -> GateResult:
         DataError: the evidence is damaged, or its verdict or rows are not what its records give.
     """
     try:
-        policy = GatePolicy(**evidence["policy"])
-        hard = _pair_from_json(evidence["hard"])
-        validation = None if evidence["validation"] is None else _pair_from_json(evidence["validation"])
+        if evidence["schema"] != _SCHEMA:
+            raise DataError(f"evidence of schema {evidence['schema']}, this release reads {_SCHEMA}; judge again")
+        policy = structured(GatePolicy, evidence["policy"])
+        hard = structured(PairedEvaluations, evidence["hard"])
+        validation = None if evidence["validation"] is None else structured(PairedEvaluations, evidence["validation"])
         result = judge(hard, validation, policy)
         stated = [evidence["verdict"], evidence["rows"]]
         same = _equal(stated, [result.verdict.value, result.evidence["rows"]])
@@ -237,27 +240,9 @@ def _worst(verdicts: list[GateVerdict]) -> GateVerdict:
 
 
 def _row_to_json(row: GateRow) -> dict[str, Any]:
-    difference = {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in asdict(row.difference).items()
-    }
-    return {
-        "rule": row.rule,
-        "margin_points": row.margin_points,
-        "verdict": row.verdict.value,
-        "frames_needed": row.frames_needed,
-        "required": row.required,
-        "note": row.note,
-        **difference,
-    }
-
-
-def _pair_to_json(pair: PairedEvaluations) -> dict[str, Any]:
-    return {"parent": pair.parent.to_json(), "candidate": pair.candidate.to_json()}
-
-
-def _pair_from_json(item: dict[str, Any]) -> PairedEvaluations:
-    return PairedEvaluations(Evaluation.from_json(item["parent"]), Evaluation.from_json(item["candidate"]))
+    item: dict[str, Any] = plain(row)
+    difference = item.pop("difference")
+    return {**item, **difference}
 
 
 def _check_same_models(hard: PairedEvaluations, validation: PairedEvaluations) -> None:

@@ -48,6 +48,12 @@ class FrameMatch:
     truth: NDArray[np.int64]
     counted: NDArray[np.int64]
 
+    def __post_init__(self) -> None:
+        """Refuse columns that do not belong together."""
+        of_detection = (self.scores, self.classes, self.outcome, self.target, self.range_error, self.velocity_error_mps)
+        if len({len(column) for column in of_detection}) > 1:
+            raise ValueError("columns of one frame differ in length")
+
     def found(self, score: float) -> NDArray[np.bool_]:
         """Return which detections of at least ``score`` are a true object, bool [d]."""
         return np.asarray((self.outcome == 1) & (self.scores >= score))

@@ -17,10 +17,10 @@ from typing import Any
 from firmware_bridge.device.graph import Graph, GraphOp
 from models.errors import DataError, QuantizationError
 from models.quant.layer_names import tensor_names
+from models.records import RecordFile
 
 __all__ = ["FIXED", "Ranges", "TensorRange"]
 
-_SCHEMA = 1
 # Beyond this a scale's reciprocal, or the product of two scales, leaves 32-bit floats.
 _LARGEST = 1e18
 
@@ -150,8 +150,7 @@ class Ranges:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values; `from_json` gives equal ranges."""
-        tensors = {name: [r.low, r.high, r.full_low, r.full_high] for name, r in sorted(self.tensors.items())}
-        return {"schema": _SCHEMA, "source": self.source, "data": self.data, "tensors": tensors}
+        return _FILE.to_json(self)
 
     @classmethod
     def from_json(cls, data: Any) -> Ranges:
@@ -160,17 +159,11 @@ class Ranges:
         Raises:
             DataError: they are not ranges.
         """
-        try:
-            if data["schema"] != _SCHEMA:
-                raise DataError(f"ranges: schema {data['schema']!r} is not {_SCHEMA}; calibrate again")
-            tensors = {str(n): TensorRange(*(float(end) for end in ends)) for n, ends in data["tensors"].items()}
-            return cls(tensors, str(data["source"]), str(data["data"]))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise DataError(f"ranges: a field is missing or wrong: {error!r}") from error
+        return _FILE.from_json(data)
 
     def save(self, path: Path) -> None:
         """Write the ranges; ``load(path)`` gives equal ones."""
-        path.write_text(json.dumps(self.to_json(), indent=1) + "\n", encoding="utf-8")
+        _FILE.save(self, path)
 
     @classmethod
     def load(cls, path: Path) -> Ranges:
@@ -179,10 +172,10 @@ class Ranges:
         Raises:
             DataError: it cannot be read, or is not one.
         """
-        try:
-            return cls.from_json(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError) as error:
-            raise DataError(f"{path} is not a file of ranges: {error}") from error
+        return _FILE.load(path)
+
+
+_FILE = RecordFile(Ranges, "a file of ranges", 2, "calibrate again", DataError)
 
 
 def _ranged(graph: Graph, index: int) -> bool:

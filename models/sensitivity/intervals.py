@@ -24,16 +24,6 @@ class Interval:
     lower: float
     upper: float
 
-    def to_json(self) -> list[float]:
-        """Return [value, lower, upper]."""
-        return [self.value, self.lower, self.upper]
-
-    @classmethod
-    def from_json(cls, data: object) -> Interval:
-        """Read what `to_json` wrote."""
-        value, lower, upper = (float(item) for item in data)  # type: ignore[attr-defined]
-        return cls(value, lower, upper)
-
 
 def scene_draws(scenes: NDArray[np.int64], resamples: int = RESAMPLES, seed: int = 0) -> NDArray[np.float64]:
     """Return how often each frame counts in each resample of whole scenes, float64 [resamples, frames]."""

@@ -1,11 +1,10 @@
 """A sensitivity map: what each group costs in each pool and condition. A JSON file; measures nothing.
 
-Round-trip law: ``SensitivityMap.from_json(m.to_json()).to_json() == m.to_json()``.
+Round-trip law: ``SensitivityMap.load(p) == m`` after ``m.save(p)``, where no figure is NaN.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,11 +12,10 @@ from typing import Any
 
 from models.errors import DataError
 from models.quant.plan import Precision
+from models.records import RecordFile
 from models.sensitivity.intervals import Interval
 
 __all__ = ["BlockShare", "Figures", "GroupFigures", "Kind", "SensitivityMap", "Shares"]
-
-_SCHEMA = 1
 
 Figures = Mapping[str, Mapping[str, Interval]]
 """By pool and condition category (``all`` or ``axis=category``)."""
@@ -138,60 +136,9 @@ class SensitivityMap:
         """Return a group's INT8 divergence where it is largest: what a table is sorted by."""
         return max(v.value for by_category in group.figures["int8"].values() for v in by_category.values())
 
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        return {
-            "schema": _SCHEMA,
-            "model": self.model,
-            "ranges": self.ranges,
-            "pools": dict(self.pools),
-            "frames": dict(self.frames),
-            "settings": dict(self.settings),
-            "rank_correlation": self.rank_correlation,
-            "whole": {kind: _figures_json(f) for kind, f in self.whole.items()},
-            "shares": None if self.shares is None else _shares_json(self.shares),
-            "entropy": {g: {p: dict(c) for p, c in by_pool.items()} for g, by_pool in self.entropy.items()},
-            "groups": [
-                {
-                    "name": g.name, "block": g.block, "layers": list(g.layers), "macs": g.macs,
-                    "parameters": g.parameters, "measured": g.measured, "screen": g.screen,
-                    "figures": {kind: _figures_json(f) for kind, f in g.figures.items()},
-                }
-                for g in self.groups
-            ],
-        }  # fmt: skip
-
-    @classmethod
-    def from_json(cls, data: Any) -> SensitivityMap:
-        """Read a map from JSON values.
-
-        Raises:
-            DataError: it is none.
-        """
-        try:
-            if data["schema"] != _SCHEMA:
-                raise DataError(f"sensitivity map: schema {data['schema']!r} is not {_SCHEMA}; measure again")
-            return cls(
-                model=str(data["model"]),
-                ranges=str(data["ranges"]),
-                pools=dict(data["pools"]),
-                frames=dict(data["frames"]),
-                groups=tuple(_group(item) for item in data["groups"]),
-                whole={kind: _figures(f) for kind, f in data["whole"].items()},
-                rank_correlation=data["rank_correlation"],
-                shares=None if data["shares"] is None else _shares(data["shares"]),
-                entropy=data["entropy"],
-                settings=data["settings"],
-            )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise DataError(f"sensitivity map: a field is missing or wrong: {error!r}") from error
-
     def save(self, path: Path) -> None:
         """Write the map; ``load(path)`` gives an equal one."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".part")
-        temporary.write_text(json.dumps(self.to_json(), indent=1) + "\n")
-        temporary.replace(path)
+        _FILE.save(self, path)
 
     @classmethod
     def load(cls, path: Path) -> SensitivityMap:
@@ -200,43 +147,7 @@ class SensitivityMap:
         Raises:
             DataError: it cannot be read, or is none.
         """
-        try:
-            return cls.from_json(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError) as error:
-            raise DataError(f"{path} is not a sensitivity map: {error}") from error
+        return _FILE.load(path)
 
 
-def _figures_json(figures: Figures) -> dict[str, dict[str, list[float]]]:
-    return {pool: {name: v.to_json() for name, v in by.items()} for pool, by in figures.items()}
-
-
-def _figures(data: Any) -> Figures:
-    return {pool: {name: Interval.from_json(v) for name, v in by.items()} for pool, by in data.items()}
-
-
-def _group(item: Any) -> GroupFigures:
-    figures = {kind: _figures(f) for kind, f in item["figures"].items()}
-    return GroupFigures(
-        str(item["name"]), str(item["block"]), tuple(item["layers"]), int(item["macs"]), int(item["parameters"]),
-        bool(item["measured"]), float(item["screen"]), figures,
-    )  # fmt: skip
-
-
-def _shares_json(shares: Shares) -> dict[str, Any]:
-    blocks = [
-        {"block": b.block, "share": b.share.to_json(), "parameters": b.parameters, "macs": b.macs}
-        for b in shares.blocks
-    ]
-    return {
-        "pool": shares.pool, "frames": shares.frames, "permutations": shares.permutations,
-        "attention": shares.attention.to_json(), "blocks": blocks,
-    }  # fmt: skip
-
-
-def _shares(data: Any) -> Shares:
-    blocks = tuple(
-        BlockShare(str(b["block"]), Interval.from_json(b["share"]), float(b["parameters"]), float(b["macs"]))
-        for b in data["blocks"]
-    )
-    attention = Interval.from_json(data["attention"])
-    return Shares(str(data["pool"]), int(data["frames"]), int(data["permutations"]), blocks, attention)
+_FILE = RecordFile(SensitivityMap, "a sensitivity map", 2, "measure again", DataError)

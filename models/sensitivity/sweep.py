@@ -228,11 +228,10 @@ def _screened_and_measured(run: _Sweep) -> tuple[list[float], list[float]]:
 
 def rank_correlation(first: Iterable[float], second: Iterable[float]) -> float | None:
     """Return Spearman's rank correlation; None for fewer than three pairs."""
-    a, b = np.asarray(list(first)), np.asarray(list(second))
-    if len(a) < 3:
-        return None
-    ranks = np.stack([np.argsort(np.argsort(values)) for values in (a, b)]).astype(np.float64)
-    return float(np.corrcoef(ranks)[0, 1])
+    from scipy.stats import spearmanr
+
+    a, b = list(first), list(second)
+    return float(spearmanr(a, b).statistic) if len(a) >= 3 else None
 
 
 def _shares(run: _Sweep) -> Shares | None:

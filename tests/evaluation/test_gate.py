@@ -108,7 +108,7 @@ def set_figure(evidence: dict[str, Any]) -> None:
 
 def set_match(evidence: dict[str, Any]) -> None:
     frames = evidence["hard"]["candidate"]["frames"]
-    next(frame for frame in frames if 0 in frame["outcome"])["outcome"] = [1] * 4
+    next(frame["match"] for frame in frames if 0 in frame["match"]["outcome"])["outcome"] = [1] * 4
 
 
 def set_missed(evidence: dict[str, Any]) -> None:
@@ -121,7 +121,7 @@ def drop_frame(evidence: dict[str, Any]) -> None:
 
 
 def lose_field(evidence: dict[str, Any]) -> None:
-    del evidence["hard"]["parent"]["frames"][3]["scores"]
+    del evidence["hard"]["parent"]["frames"][3]["match"]["scores"]
 
 
 @pytest.mark.parametrize(
