@@ -21,7 +21,7 @@ from firmware_bridge.errors import BenchError, InputError
 from firmware_bridge.links.processes import command_of, process_age_s
 from firmware_bridge.links.tty import TtyLink, line_bauds
 
-__all__ = ["SerialLink", "latency_timer_ms", "open_serial"]
+__all__ = ["SerialLink", "open_serial"]
 
 _COMM_CHARS = 15  # what /proc keeps of a command's name
 _CLOCK_SLACK_S = 2.0  # between a process's start and its file, on two clocks
@@ -119,15 +119,3 @@ def _lock_file(device: str, folders: tuple[Path, ...]) -> _LockFile | None:
         if not recycled:
             return _LockFile(path, process, command)
     return None
-
-
-def latency_timer_ms(path: str, *, sysfs: Path = Path("/sys")) -> int | None:
-    """Return an FTDI adapter's latency timer, or None for other ports.
-
-    The default of 16 ms makes every turnaround that slow; the project's udev rules set 1.
-    """
-    timer = sysfs / "class/tty" / Path(os.path.realpath(path)).name / "device/latency_timer"
-    try:
-        return int(timer.read_text())
-    except (OSError, ValueError):
-        return None

@@ -1,4 +1,4 @@
-"""A disk whose power can go before, in the middle of, and after any operation: a storage for tests of the agent.
+"""A disk that can lose what was not synced: a storage for tests of the agent.
 
 Models what POSIX promises and nothing more. Content that was not synced may be lost, kept or kept in part; names that
 were not synced may be the old ones or the new ones, folder by folder. See `firmware_bridge.agent.state.storage`.
@@ -15,13 +15,9 @@ from enum import Enum
 
 from firmware_bridge.agent.state.storage import FOLDERS
 
-__all__ = ["Moment", "PowerCutError", "SimulatedDisk", "Survival"]
+__all__ = ["Moment", "SimulatedDisk", "Survival"]
 
 _FREE_BYTES = 1 << 30
-
-
-class PowerCutError(BaseException):
-    """The power went. Not an `Exception`: nothing on the board may catch it and go on."""
 
 
 class Moment(Enum):
@@ -29,7 +25,7 @@ class Moment(Enum):
 
     BEFORE = "before"
     WITHIN = "within"
-    """A write is torn; another operation is done or not, as chance has it."""
+    """A write is torn."""
     AFTER = "after"
 
 
@@ -62,25 +58,16 @@ class SimulatedDisk:
 
     Attributes:
         operations: how many operations that change something were begun.
-        log: their names, in order.
     """
 
     def __init__(self, seed: int = 0) -> None:
         """Create an empty disk; ``seed`` decides wherever chance does."""
         self._rng = random.Random(seed)  # noqa: S311 - chance of a simulation, no secret
         self._folders = {folder: _Folder() for folder in ("", *FOLDERS)}
-        self._cut: tuple[int, Moment] | None = None
         self.operations = 0
-        self.log: list[str] = []
-
-    def cut_at(self, operation: int, moment: Moment) -> None:
-        """Let the power go at the operation with this number, counted from now; later ones raise, too."""
-        self.operations, self.log = 0, []
-        self._cut = (operation, moment)
 
     def power_up(self, survival: Survival) -> None:
         """Bring the disk back with what has survived."""
-        self._cut = None
         for folder in self._folders.values():
             folder.names = dict(folder.names if self._survives(survival) else folder.safe)
             for file in folder.names.values():
@@ -91,7 +78,7 @@ class SimulatedDisk:
                 file.safe = file.content
 
     def copy(self, seed: int = 0) -> SimulatedDisk:
-        """Return a disk in the same state, without a cut to come; ``seed`` decides its own chances."""
+        """Return a disk in the same state, ``seed`` decides its own chances."""
         twin = SimulatedDisk(seed)
         twin.take_over(self)
         return twin
@@ -187,22 +174,10 @@ class SimulatedDisk:
     # --- within -------------------------------------------------------------------------------------------
 
     def _steps(self, operation: str, name: str, data: bytes = b"") -> Iterable[bytes]:
-        """Yield what of ``data`` is to be written, once at most; raise where the power goes."""
-        number = self.operations
+        """Yield what of ``data`` is to be written; a subclass sees each operation here, before and after."""
+        del operation, name
         self.operations += 1
-        self.log.append(f"{operation} {name}")
-        at, moment = self._cut or (-1, Moment.AFTER)
-        if self._cut is not None and (number > at or (number == at and moment is Moment.BEFORE)):
-            raise PowerCutError(f"before {operation} {name}")
-        if self._cut is not None and number == at and moment is Moment.WITHIN:
-            if data:
-                yield data[: self._rng.randrange(len(data))]
-            elif self._rng.random() < 0.5:
-                yield data
-            raise PowerCutError(f"within {operation} {name}")
         yield data
-        if self._cut is not None and number == at:
-            raise PowerCutError(f"after {operation} {name}")
 
     def _survives(self, survival: Survival) -> bool:
         return survival is Survival.KEPT or (survival is Survival.PARTLY and self._rng.random() < 0.5)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from firmware_bridge.errors import BenchError, InputError
-from firmware_bridge.links.serial import latency_timer_ms, open_serial
+from firmware_bridge.links.serial import open_serial
 from firmware_bridge.links.tty import tty_link
 from hil.virtual.line import PacedLine
 
@@ -62,11 +62,3 @@ def test_a_file_that_is_no_terminal(tmp_path):
 def test_a_baud_rate_that_does_not_exist(line):
     with pytest.raises(InputError, match="baud"):
         tty_link(line.board_tty, 123)
-
-
-def test_the_latency_timer_of_an_ftdi_port_is_read_and_absent_elsewhere(tmp_path):
-    timer = tmp_path / "class/tty/ttyUSB0/device"
-    timer.mkdir(parents=True)
-    (timer / "latency_timer").write_text("16\n")
-    assert latency_timer_ms("/dev/ttyUSB0", sysfs=tmp_path) == 16
-    assert latency_timer_ms("/dev/ttyS0", sysfs=tmp_path) is None

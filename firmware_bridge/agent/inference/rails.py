@@ -13,7 +13,7 @@ from typing import Protocol
 
 from firmware_bridge.agent.inference.hwmon import PowerChannel, find_channels
 
-__all__ = ["HWMON", "HwmonRails", "NamedRail", "NoRails", "Rails"]
+__all__ = ["HWMON", "HwmonRails", "NamedRail", "Rails"]
 
 HWMON = Path("/sys/class/hwmon")
 
@@ -52,17 +52,6 @@ class NamedRail(Protocol):
     def chip(self) -> str:
         """Its chip's name or device (``ina226``, ``0-0040``), ``""`` for any: needed where the label is not enough."""
         ...
-
-
-class NoRails:
-    """A board without power sensors."""
-
-    labels: tuple[str, ...] = ()
-    period_s = _DEFAULT_PERIOD_S
-
-    def read_mw(self) -> tuple[float | None, ...]:
-        """See `Rails.read_mw`."""
-        return ()
 
 
 @dataclass(frozen=True, slots=True)
