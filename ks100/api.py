@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hil.boards import open_board
+from models.progress import Progress, silent
 
 if TYPE_CHECKING:
     from firmware_bridge.host.fleet import FlashEvent, FlashResult
@@ -27,13 +28,6 @@ __all__ = [
     "compare", "evaluate", "flash", "judge", "load_captures", "open_board", "quantize", "read_package", "run_suite",
     "verify",
 ]  # fmt: skip
-
-Progress = Callable[[float, str], None]
-"""Called with the finished fraction (0 to 1) and a short text."""
-
-
-def _silent(fraction: float, text: str) -> None:
-    """Report nothing."""
 
 
 def load_captures(path: str | Path) -> CaptureSet:
@@ -54,7 +48,7 @@ def quantize(
     *,
     plan: str | Path = "int8",
     runtime: str = "litert",
-    progress: Progress = _silent,
+    progress: Progress = silent,
 ) -> GraphSummary:
     """Quantize a float ``.tflite`` after training, and check every operation against the plan.
 
@@ -75,7 +69,7 @@ def quantize(
 
 
 def evaluate(
-    graph: str | Path, captures: CaptureSet | str | Path, *, runtime: str | None = None, progress: Progress = _silent
+    graph: str | Path, captures: CaptureSet | str | Path, *, runtime: str | None = None, progress: Progress = silent
 ) -> Evaluation:
     """Run a graph (``.tflite`` or ``.ksm``) over captures on this host: AP50, recall, errors, by condition.
 
@@ -176,7 +170,8 @@ def run_suite(
     trust: str | Path | None = None,
     captures: str | Path | None = None,
     results: str | Path | None = None,
-    progress: Progress = _silent,
+    profile: str | None = None,
+    progress: Progress = silent,
 ) -> HilResults:
     """Run the hardware-in-the-loop suite on a board: identity, latency, power, parity, accuracy, rejections.
 
@@ -186,6 +181,7 @@ def run_suite(
         trust: the trust store; ``trust.ksr`` beside the package if None.
         captures: the hard cases; without them accuracy is not measured.
         results: folder for ``results.json`` and ``junit.xml``; a temporary one if None.
+        profile: the board's profile, a name or a TOML file; that of the kind that the board names if None.
         progress: called with (fraction, text).
 
     Raises:
@@ -199,6 +195,7 @@ def run_suite(
         None if trust is None else Path(trust),
         None if captures is None else Path(captures),
         None if results is None else Path(results),
+        profile=profile,
         progress=lambda event: progress(event.share, event.text),
     )
 

@@ -20,7 +20,8 @@ from ks100.layout import (
     detections_file,
     evaluation_file,
 )
-from ks100.run_folder import Progress, Step
+from ks100.run_folder import Step
+from models.progress import Progress, counted
 
 __all__ = ["DemoOptions", "build_steps"]
 
@@ -115,7 +116,7 @@ def _captures(options: DemoOptions) -> Step:
             options.seed,
             dict(options.frames),
             run / "captures",
-            lambda done, total: progress(done / total, f"{done}/{total} frame pairs"),
+            counted(progress, "{done}/{total} frame pairs"),
         )
 
     return Step(

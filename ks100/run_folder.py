@@ -19,11 +19,9 @@ from typing import Any
 
 from firmware_bridge.files import write_atomically
 from ks100.errors import UsageError
+from models.progress import Progress
 
-__all__ = ["Outcome", "Progress", "Run", "Step", "digest_path"]
-
-Progress = Callable[[float, str], None]
-"""Called with the finished share (0 to 1) and a short text, as often as a step likes."""
+__all__ = ["Outcome", "Run", "Step", "digest_path"]
 
 _ROOT = Path(__file__).resolve().parent.parent
 _READ_BYTES = 1 << 20

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from ks100.layout import BOARDS, PROFILE
 from ks100.pipeline import DemoOptions, build_steps
-from ks100.run_folder import Outcome, Progress, Step
+from ks100.run_folder import Outcome, Step
+from models.progress import Progress
 
 if TYPE_CHECKING:
     from hil.report.model import Report

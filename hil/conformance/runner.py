@@ -37,11 +37,9 @@ from hil.conformance.rules import (
     observed,
 )
 from hil.conformance.signing_kit import SigningKit
+from models.progress import Progress, silent
 
-__all__ = ["Progress", "Reach", "attack", "run_conformance"]
-
-Progress = Callable[[int, int, str], None]
-"""Called with (cases done, cases in all, what is tried)."""
+__all__ = ["Reach", "attack", "run_conformance"]
 
 _HOST = "ks100 conformance"
 _PATIENCE_S = 60.0
@@ -54,7 +52,7 @@ def run_conformance(
     rules: Sequence[Rule],
     *,
     expected_failures: Collection[str] = (),
-    progress: Progress = lambda *_: None,
+    progress: Progress = silent,
 ) -> ConformanceResults:
     """Try ``rules`` on the board at ``address``.
 
@@ -99,7 +97,7 @@ def attack(
     rules: Sequence[Rule],
     *,
     expected_failures: Collection[str] = (),
-    progress: Progress = lambda *_: None,
+    progress: Progress = silent,
 ) -> ConformanceResults:
     """Try ``rules`` on a board that is reached in any way; see `run_conformance`."""
     begun_s = time.monotonic()
@@ -109,9 +107,9 @@ def attack(
         planned = [(rule, case) for rule in rules for case in rule.cases(run.target.kit)]
         with suppress(KeyboardInterrupt):  # what was found until then is told
             for index, (rule, case) in enumerate(planned):
-                progress(index, len(planned), f"{rule.name}/{case.label}")
+                progress(index / len(planned), f"{index}/{len(planned)} {rule.name}/{case.label}")
                 run.cases.append(run.try_case(rule, case))
-            progress(len(planned), len(planned), "done")
+            progress(1.0, "done")
         return run.results(rules, len(planned), time.monotonic() - begun_s)
     finally:
         run.close()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ks100.run_folder import Progress
+from models.progress import Progress
 
 if TYPE_CHECKING:
     from models.readers import Options

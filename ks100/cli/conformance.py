@@ -56,7 +56,7 @@ def command(
     with progress_bar("conformance") as progress:
         results = run_conformance(
             BoardAddress.parse(board), rules, expected_failures=known,
-            progress=lambda done, total, what: progress(done / total, f"{done}/{total} {what}"),
+            progress=progress,
         )  # fmt: skip
     if json_file is not None:
         results.save(json_file)

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
-from ks100.run_folder import Progress
+from models.progress import Progress
 
 __all__ = ["progress_bar"]
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from ks100.cli.progress import progress_bar
+from models.progress import counted
 
 __all__ = ["command"]
 
@@ -31,7 +32,7 @@ def generate(seed: int, count: int, size: tuple[int, int], hardness: float, name
 
     spec = SceneSpec(seed=seed, count=count, width=size[0], height=size[1], hardness=hardness, name=name)
     with progress_bar("scenes") as progress:
-        captures = generate(spec, progress=lambda done, total: progress(done / total, f"{done}/{total} pairs"))
+        captures = generate(spec, progress=counted(progress, "{done}/{total} pairs"))
     captures.save(out)
     objects = sum(len(c.objects) for c in captures.captures)
     click.echo(f"{out}: {len(captures)} pairs, {objects} objects, digest {captures.digest}")
@@ -45,7 +46,7 @@ def pools(seed: int, out: Path) -> None:
     from models.curation import generate_pools
 
     with progress_bar("pools") as progress:
-        made = generate_pools(seed, folder=out, progress=lambda done, total: progress(done / total, f"{done}/{total}"))
+        made = generate_pools(seed, folder=out, progress=counted(progress, "{done}/{total}"))
     for name, captures in made.items():
         click.echo(f"{out / name}: {len(captures)} pairs, digest {captures.digest}")
 

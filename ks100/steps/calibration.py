@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ks100.errors import UsageError
-from ks100.run_folder import Progress
 from ks100.steps.captures import load_captures
 from ks100.steps.evaluating import read_graph
 from models.captures import CaptureSet
 from models.curation import ActivationReport, Coverage, TensorReport, compare_activations, coverage, draw_calibration
+from models.progress import Progress, counted
 from models.records import plain, write_plain
 
 __all__ = ["CalibrationCheck", "build_calibration", "check_calibration"]
@@ -79,9 +79,7 @@ def check_calibration(
     if graph is not None:
         if len(theirs) > frames:
             theirs = theirs.subset([i * len(theirs) // frames for i in range(frames)])
-        activations = compare_activations(
-            read_graph(graph), ours, theirs, lambda done, total: progress(done / total, f"{done}/{total} captures")
-        )
+        activations = compare_activations(read_graph(graph), ours, theirs, counted(progress, "{done}/{total} captures"))
     return CalibrationCheck(
         ours.digest, theirs.digest, covered, activations, _failures(covered), _warnings(covered, activations)
     )  # fmt: skip

@@ -12,8 +12,8 @@ from firmware_bridge.package.container import PackageFile
 from hil.boards import open_board
 from hil.measurements.results import Rejection
 from hil.virtual.emulated import EmulatedBoard
-from ks100.run_folder import Progress
 from ks100.steps.packaging import read_trust
+from models.progress import Progress
 from models.records import plain, structured, write_plain
 
 __all__ = ["Push", "forge", "provision", "push", "read_pushes", "read_rejections"]

@@ -6,11 +6,11 @@ import hashlib
 from pathlib import Path
 
 from ks100.errors import UsageError
-from ks100.run_folder import Progress
 from ks100.steps.captures import load_captures
 from models.captures import CaptureSet
 from models.evaluation.gate import GatePolicy, GateResult, PairedEvaluations, judge
 from models.evaluation.metrics import Evaluation, evaluate
+from models.progress import Progress, counted
 
 __all__ = ["evaluate_graph", "judge_candidate", "read_graph"]
 
@@ -61,7 +61,7 @@ def evaluate_graph(
     )
     chosen = chosen.labelled
     session = default_runtime(runtime).load(data)
-    detections = predict(session, chosen, lambda done, total: progress(done / total, f"{done}/{total} frames"))
+    detections = predict(session, chosen, counted(progress, "{done}/{total} frames"))
     if detections_out is not None:
         save_detections(detections_out, [c.id for c in chosen.captures], {model or graph.stem: detections})
     return evaluate(chosen, detections, model or graph.stem, model_digest=hashlib.sha256(data).hexdigest())

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ks100.errors import UsageError
-from ks100.run_folder import Progress
 from ks100.steps.captures import load_captures
 from ks100.steps.evaluating import evaluate_graph, read_graph
 from models.captures import CaptureSet
 from models.curation import Mined, MiningPolicy, MiningRecord, mine
 from models.evaluation.evaluation import Evaluation
+from models.progress import Progress
 from models.readers import split_by_scene
 from models.seal import seal
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from firmware_bridge.errors import InputError
-from ks100.run_folder import Progress
 from ks100.steps.packaging import Origin, Release, sign_graph
+from models.progress import Progress
 
 if TYPE_CHECKING:
     from firmware_bridge.host.board import Board

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ks100.errors import UsageError
-from ks100.run_folder import Progress
 from ks100.steps.sensitivity import STUDY_FRAMES, STUDY_POOLS, StudyFiles, load_study
+from models.progress import Progress, counted
 from models.records import plain, structured, write_plain
 
 if TYPE_CHECKING:
@@ -126,9 +126,7 @@ def measured_pairs(
 
     if study.ranges.digest != found.ranges or {n: p.digest for n, p in study.pools.items()} != dict(found.pools):
         raise UsageError("the map was measured on other captures or ranges; give the options that it was measured with")
-    return measure_pairs(
-        study, found, executor, batch=batch, progress=lambda done, total: progress(done / total, "measuring pairs")
-    )
+    return measure_pairs(study, found, executor, batch=batch, progress=counted(progress, "measuring pairs"))
 
 
 def tried(
@@ -145,13 +143,9 @@ def tried(
     pool, trials = list(study.pools)[-1], []
     plans = [*(choice.plan for choice in choices), STANDARD_PLANS["int8"]]
     for number, plan in enumerate(plans):
-        part = _part(progress, number / len(plans), 1 / len(plans), f"{plan.name} on {pool}")
+        part = counted(progress, f"{plan.name} on {pool}", number / len(plans), 1 / len(plans))
         trials.append(try_plan(study, pool, plan, runtime, part))
     return chosen_of(trials[:-1]), tuple(trials)
-
-
-def _part(progress: Progress, start: float, part: float, text: str) -> Callable[[int, int], None]:
-    return lambda done, total: progress(start + part * done / total, text)
 
 
 def draw_front(

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from firmware_bridge.files import write_atomically
-from ks100.run_folder import Progress
 from ks100.steps.captures import load_captures
 from ks100.steps.evaluating import read_graph
 from ks100.steps.training import FLOAT_GRAPH
+from models.progress import Progress, counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,7 +91,7 @@ def post_training(
         target_runtime=runtime,
         allow_float=allow_float,
         allow_collapse=allow_collapse,
-        progress=lambda done, total: progress(done / total, f"calibrating {done}/{total}"),
+        progress=counted(progress, "calibrating {done}/{total}"),
     )
     return _finish(read_graph(source), made.model, chosen, out, made.outputs, made.ranges_text, allow_float=allow_float)
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ks100.errors import UsageError
-from ks100.run_folder import Progress
 from ks100.steps.captures import load_captures
 from ks100.steps.costs import graph_of
+from models.progress import Progress, counted
 
 if TYPE_CHECKING:
     from hil.report.figures import Figure
@@ -142,5 +142,5 @@ def _ranges(files: StudyFiles, graph: bytes, progress: Progress) -> Ranges:
         graph,
         captures,
         CalibrationMethod.MSE,
-        lambda done, total: progress(done / total, f"calibrating {done}/{total}"),
+        counted(progress, "calibrating {done}/{total}"),
     )

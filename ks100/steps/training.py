@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ks100.run_folder import Progress
 from ks100.steps.captures import load_captures
+from models.progress import Progress
 
 if TYPE_CHECKING:
     from models.training.events import TrainingEvent

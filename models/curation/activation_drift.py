@@ -7,7 +7,6 @@ condition alone sets is the INT8 step of all others: they pay in resolution for 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from models.captures import CaptureSet
 from models.curation.activation_traces import TensorTrace, Tracer, Traces
+from models.progress import Count, shifted
 
 __all__ = ["ActivationReport", "SoleSetter", "TensorReport", "compare_activations"]
 
@@ -114,7 +114,7 @@ def compare_activations(
     float_tflite: bytes,
     calibration: CaptureSet,
     evaluation: CaptureSet,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Count | None = None,
 ) -> ActivationReport:
     """Run a float graph over both sets and compare every activation.
 
@@ -129,18 +129,14 @@ def compare_activations(
     """
     tracer = Tracer(float_tflite)
     total = len(calibration) + len(evaluation)
-    before = tracer.trace(calibration, _shifted(progress, 0, total))
+    before = tracer.trace(calibration, shifted(progress, 0, total))
     limits = {name: (float(t.low.min()), float(t.high.max())) for name, t in before.tensors.items()}
-    after = tracer.trace(evaluation, _shifted(progress, len(calibration), total), limits)
+    after = tracer.trace(evaluation, shifted(progress, len(calibration), total), limits)
     half = _first_half(before)
     members = _members(before)
     return ActivationReport(
         tuple(_report(name, trace, after.tensors[name], half, members) for name, trace in before.tensors.items())
     )
-
-
-def _shifted(progress: Callable[[int, int], None] | None, before: int, total: int) -> Callable[[int, int], None] | None:
-    return None if progress is None else lambda done, _: progress(before + done, total)
 
 
 def _first_half(traces: Traces) -> NDArray[np.bool_]:

@@ -5,7 +5,7 @@ Runs the .tflite itself on LiteRT, so the measured tensors are those that are qu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ from firmware_bridge.device.graph import Graph
 from firmware_bridge.errors import InputError
 from models.captures import Capture, CaptureSet
 from models.errors import DataError
+from models.progress import Count
 from models.quant.activation_tap import Probe
 from models.quant.feeds import samples_of
 from models.quant.fitting import fit_for_quantizing
@@ -87,7 +88,7 @@ class Tracer:
     def trace(
         self,
         captures: CaptureSet,
-        progress: Callable[[int, int], None] | None = None,
+        progress: Count | None = None,
         limits: Limits | None = None,
     ) -> Traces:
         """Run the graph over the set.

@@ -5,7 +5,7 @@ What a scene looks like belongs to `models.scenes`; what a pool is for, to `mode
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from models.captures import CaptureSet
 from models.curation.splits import SEALED, Pool
 from models.curation.stored_splits import check_disjoint
 from models.errors import DataError
+from models.progress import Count, shifted
 from models.scenes import SceneSpec, generate
 from models.seal import seal
 
@@ -49,7 +50,7 @@ def generate_pools(
     seed: int,
     sizes: Mapping[str, int] | None = None,
     folder: Path | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Count | None = None,
     *,
     width: int = 160,
     height: int = 128,
@@ -80,7 +81,7 @@ def generate_pools(
         if not counts[name]:
             continue
         spec = SceneSpec(seed, counts[name], width, height, item.hardness, name)
-        made[name] = generate(spec, _shifted(progress, before, total), workers=workers)
+        made[name] = generate(spec, shifted(progress, before, total), workers=workers)
         before += counts[name]
         if folder is not None:
             _store(made[name], folder / name, item.pool)
@@ -92,9 +93,3 @@ def _store(captures: CaptureSet, folder: Path, pool: Pool) -> None:
     captures.save(folder)
     if pool in SEALED:
         seal(folder, captures.digest, "generated")
-
-
-def _shifted(progress: Callable[[int, int], None] | None, before: int, total: int) -> Callable[[int, int], None] | None:
-    if progress is None:
-        return None
-    return lambda done, _: progress(before + done, total)

@@ -5,7 +5,7 @@ Knows sessions only by their interface, so a board that runs the graph at the en
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from models.captures import CaptureSet
 from models.errors import DataError
 from models.heads import INPUT_EO, INPUT_LWIR, DecodePolicy, Detections, decode
 from models.preprocess import network_frames, to_int8, to_unit
+from models.progress import Count
 
 __all__ = ["dequantize_outputs", "input_size", "predict", "quantize_inputs"]
 
@@ -28,7 +29,7 @@ _CHANNELS = {INPUT_EO: 3, INPUT_LWIR: 1}
 def predict(
     session: Session,
     captures: CaptureSet,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Count | None = None,
     policy: DecodePolicy | None = None,
 ) -> list[Detections]:
     """Run every capture; the boxes are in pixels of the captures' own frames.

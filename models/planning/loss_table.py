@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
+from models.progress import Count
 from models.quant.plan import Precision
 from models.sensitivity.map import SensitivityMap
-from models.sensitivity.race import BATCH, Progress, measure
+from models.sensitivity.race import BATCH, measure
 from models.sensitivity.study import Study
 from models.sensitivity.tasks import Executor, Variant
 
@@ -93,7 +94,7 @@ def measure_pairs(
     *,
     count: int = 10,
     batch: int = BATCH,
-    progress: Progress | None = None,
+    progress: Count | None = None,
 ) -> tuple[PairTerm, ...]:
     """Measure the pair terms of the ``count`` pairs among the most sensitive measured groups."""
     measured = sorted((g for g in found.groups if g.measured), key=lambda g: -found.worst(g))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,14 +14,13 @@ from models.evaluation.matching import match_frame
 from models.evaluation.metrics import recalculate
 from models.evaluation.predict import dequantize_outputs, quantize_inputs
 from models.heads import decode
+from models.progress import Count
 from models.quant.plan import PrecisionPlan
 from models.quant.produce import produce
 from models.sensitivity.intervals import Interval, scene_draws, scene_interval
 from models.sensitivity.study import PoolData, Study
 
 __all__ = ["Trial", "chosen_of", "run_graph", "try_plan"]
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class Trial:
 
 
 def try_plan(
-    study: Study, pool: str, plan: PrecisionPlan, runtime: str = "litert", progress: Progress | None = None
+    study: Study, pool: str, plan: PrecisionPlan, runtime: str = "litert", progress: Count | None = None
 ) -> Trial:
     """Export ``plan`` and run it, beside the float graph, on every frame of a pool.
 
@@ -57,7 +56,7 @@ def try_plan(
 
 
 def run_graph(
-    study: Study, pool: str, session: Session, model: bytes, name: str, progress: Progress | None = None
+    study: Study, pool: str, session: Session, model: bytes, name: str, progress: Count | None = None
 ) -> Trial:
     """Run a graph that a session has loaded, here or on a board, beside the float one, on every frame of a pool."""
     data, plain = study.pools[pool], LiteRt().load(study.float_tflite)

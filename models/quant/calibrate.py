@@ -10,7 +10,7 @@ rare conditions weigh as much as they are asked to.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -22,6 +22,7 @@ from firmware_bridge.errors import InputError
 from models.captures import CaptureSet
 from models.errors import DataError
 from models.preprocess import UNIT_RANGE
+from models.progress import Count
 from models.quant import clipping
 from models.quant.activation_tap import Probe
 from models.quant.feeds import CaptureSamples, Sample, samples_of
@@ -29,9 +30,6 @@ from models.quant.fitting import fit_for_quantizing
 from models.quant.ranges import FIXED, Ranges, TensorRange
 
 __all__ = ["CalibrationMethod", "calibrate", "calibrate_each"]
-
-Progress = Callable[[int, int], None]
-"""Called with (steps done, steps in all)."""
 
 
 class CalibrationMethod(Enum):
@@ -60,7 +58,7 @@ def calibrate(
     float_tflite: bytes,
     captures: CaptureSet | Sequence[Sample],
     method: CalibrationMethod = CalibrationMethod.WORST_CONDITION,
-    progress: Progress | None = None,
+    progress: Count | None = None,
 ) -> Ranges:
     """Measure ranges; see `calibrate_each`, of which this is one method.
 
@@ -74,7 +72,7 @@ def calibrate_each(
     float_tflite: bytes,
     captures: CaptureSet | Sequence[Sample],
     methods: Sequence[CalibrationMethod] = tuple(CalibrationMethod),
-    progress: Progress | None = None,
+    progress: Count | None = None,
 ) -> dict[CalibrationMethod, Ranges]:
     """Measure once, and choose ranges by several methods.
 
@@ -111,7 +109,7 @@ def calibrate_each(
 
 @dataclass
 class _Counter:
-    progress: Progress | None
+    progress: Count | None
     total: int
     done: int = 0
 

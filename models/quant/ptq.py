@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from firmware_bridge.device.graph import Graph
 from models.captures import CaptureSet
-from models.quant.calibrate import CalibrationMethod, Progress, calibrate_each
+from models.progress import Count
+from models.quant.calibrate import CalibrationMethod, calibrate_each
 from models.quant.correction import correct_biases
 from models.quant.equalization import equalize
 from models.quant.feeds import Sample
@@ -61,7 +62,7 @@ def quantize_ptq(
     target_runtime: str = "litert",
     allow_float: bool = False,
     allow_collapse: bool = False,
-    progress: Progress | None = None,
+    progress: Count | None = None,
 ) -> QuantizedGraph:
     """Quantize a float graph without training.
 

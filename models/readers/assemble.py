@@ -6,12 +6,13 @@ Parsers of layouts yield `RawFrame`s and know files and formats; this knows what
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from models.captures import Capture, CaptureSet, Conditions, ObjectClass, TruthObject
 from models.errors import DataError
+from models.progress import Count
 from models.readers.bands import Band
 from models.readers.classes import ClassMap
 from models.readers.frames import FileFrames, FramePaths, FrameScaling
@@ -100,7 +101,7 @@ class Options:
     band: Band | None = None
     decode: bool = True
     scaling: FrameScaling = field(default_factory=FrameScaling)
-    progress: Callable[[int, int], None] | None = None
+    progress: Count | None = None
 
 
 def assemble(

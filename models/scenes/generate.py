@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 
 from models.captures import Capture, CaptureSet
+from models.progress import Count
 from models.scenes.scene import render_scenes
 from models.scenes.spec import FRAMES_PER_SCENE, SceneSpec
 from models.scenes.worker import Worker
@@ -21,9 +22,7 @@ __all__ = ["generate"]
 _WORTH_A_WORKER = 150
 
 
-def generate(
-    spec: SceneSpec, progress: Callable[[int, int], None] | None = None, *, workers: int | None = None
-) -> CaptureSet:
+def generate(spec: SceneSpec, progress: Count | None = None, *, workers: int | None = None) -> CaptureSet:
     """Generate the set; equal specs give equal bytes, whatever the number of workers.
 
     Args:

@@ -6,13 +6,14 @@ one whose upper end lies under the lower ends of as many others as are wanted ca
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.heads import Detections
+from models.progress import Count
 from models.sensitivity.intervals import anytime_margin
 from models.sensitivity.study import PoolData, Study
 from models.sensitivity.tasks import Executor, Piece, PieceResult, Variant
@@ -27,9 +28,6 @@ _LEAST_SCENES = 16
 _ALPHA = 0.05
 # Variants in one piece: enough to share prefixes, few enough that an interruption loses seconds.
 _VARIANTS = 24
-
-Progress = Callable[[int, int], None]
-"""Called with (frames times variants done, in all, at most)."""
 
 
 @dataclass
@@ -74,7 +72,7 @@ def measure(
     frames: Sequence[int] | None = None,
     detect: bool = False,
     batch: int = BATCH,
-    progress: Progress | None = None,
+    progress: Count | None = None,
 ) -> dict[Variant, Measured]:
     """Measure every variant on all frames of a pool, or on ``frames``."""
     held = {variant: _empty(len(study.pools[pool])) for variant in variants}
@@ -92,7 +90,7 @@ def race(
     settings: Race,
     *,
     batch: int = BATCH,
-    progress: Progress | None = None,
+    progress: Count | None = None,
 ) -> dict[Variant, Measured]:
     """Measure variants lot by lot, dropping those that cannot be among the ``settings.leaders`` worst."""
     data = study.pools[pool]
@@ -123,7 +121,7 @@ def _collect(
     executor: Executor,
     pieces: Sequence[Piece],
     held: Mapping[Variant, Measured],
-    progress: Progress | None,
+    progress: Count | None,
     total: int,
 ) -> None:
     for piece, result in executor.run(study, pieces):

@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.errors import DataError
+from models.progress import Count
 from models.quant.plan import Precision
 from models.sensitivity.groups import ATTENTION, Group
 from models.sensitivity.intervals import Interval, scene_draws
 from models.sensitivity.map import BlockShare, Shares
-from models.sensitivity.race import Progress, measure
+from models.sensitivity.race import measure
 from models.sensitivity.study import Study
 from models.sensitivity.tasks import Executor, Variant
 
@@ -34,7 +35,7 @@ def shapley_shares(
     *,
     pairs: int = 16,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: Count | None = None,
 ) -> Shares:
     """Measure the shares.
 

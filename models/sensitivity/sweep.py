@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from models.progress import Count, Progress, counted
 from models.quant.plan import Precision
 from models.sensitivity.accuracy import ap_drop, judged
 from models.sensitivity.groups import Group
@@ -20,9 +21,6 @@ from models.sensitivity.study import PoolData, Study, simulator_of
 from models.sensitivity.tasks import Executor, Variant
 
 __all__ = ["SweepSettings", "rank_correlation", "sweep"]
-
-Progress = Callable[[float, str], None]
-"""Called with (share of the stage that is done, what is being done)."""
 
 Values = Callable[[Mapping[Variant, Measured]], NDArray[np.float64]]
 
@@ -64,8 +62,8 @@ class _Sweep:
     screened: dict[str, dict[Precision, dict[str, NDArray[np.float64]]]] = field(default_factory=dict)
     measured: dict[str, dict[Variant, Measured]] = field(default_factory=dict)
 
-    def tell(self, what: str) -> Callable[[int, int], None]:
-        return lambda done, total: self.progress(done / max(1, total), what)
+    def tell(self, what: str) -> Count:
+        return counted(self.progress, what)
 
 
 def sweep(

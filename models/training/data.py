@@ -6,7 +6,6 @@ Knows preprocessing and truth; knows no network and no augmentation.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -17,6 +16,7 @@ from models.captures import CaptureSet, TruthObject
 from models.errors import DataError
 from models.heads import RANGE_LOG2_MEAN, RANGE_LOG2_SCALE, VELOCITY_SCALE_MPS
 from models.preprocess import network_frames, network_truth
+from models.progress import Count
 
 __all__ = ["TrainingArrays", "load_arrays"]
 
@@ -60,9 +60,7 @@ class TrainingArrays:
         return TrainingArrays(*(together(item.name) for item in fields(self)))
 
 
-def load_arrays(
-    captures: CaptureSet, height: int, width: int, progress: Callable[[int, int], None] | None = None
-) -> TrainingArrays:
+def load_arrays(captures: CaptureSet, height: int, width: int, progress: Count | None = None) -> TrainingArrays:
     """Preprocess a whole set into memory (4 bytes a pixel: 131 MB for 1,600 pairs of 160x128).
 
     Args:

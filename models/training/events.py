@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-__all__ = ["Progress", "Stage", "TrainingEvent"]
+__all__ = ["Listener", "Stage", "TrainingEvent"]
 
 
 class Stage(Enum):
@@ -61,5 +61,5 @@ class TrainingEvent:
         return ", ".join(parts)
 
 
-Progress = Callable[[TrainingEvent], None]
+Listener = Callable[[TrainingEvent], None]
 """Called as training advances; it may raise to stop it, and a later run resumes."""

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from models.errors import TrainingError
 from models.training.augment import Augmentation, TrainingBatch, augment, to_unit_batch
 from models.training.data import TrainingArrays
-from models.training.events import Progress, Stage, TrainingEvent
+from models.training.events import Listener, Stage, TrainingEvent
 from models.training.loss import LossParts
 from models.training.optimizer import AdamW, flatten, unflatten
 from models.training.validate import Validation
@@ -143,7 +143,7 @@ class FitLoop:
         self,
         checkpoint: Path | None,
         validate: Callable[[int], Validation | None],
-        progress: Progress | None = None,
+        progress: Listener | None = None,
         *,
         log: Callable[[EpochRecord], None] | None = None,
         resume: bool = True,
@@ -196,7 +196,7 @@ class FitLoop:
         for variable, value in zip(self._model.variables, unflatten(values, self._model.variables), strict=True):
             variable.assign(value)
 
-    def _epoch(self, epoch: int, clock: _Clock, progress: Progress | None) -> EpochRecord:
+    def _epoch(self, epoch: int, clock: _Clock, progress: Listener | None) -> EpochRecord:
         settings = self._settings
         order = np.random.default_rng([settings.seed, epoch]).permutation(self._count)
         started, total = time.monotonic(), np.zeros(5)

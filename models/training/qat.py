@@ -29,7 +29,7 @@ from models.quant.qat import Simulation, simulate
 from models.quant.ranges import Ranges
 from models.training.augment import TrainingBatch
 from models.training.distil import teach, teach_features
-from models.training.events import Progress, Stage, TrainingEvent
+from models.training.events import Listener, Stage, TrainingEvent
 from models.training.export import export_float
 from models.training.loop import EpochRecord, FitLoop, Group, LoopSettings, kept_epoch
 from models.training.loss import LossParts
@@ -130,7 +130,7 @@ def finetune_qat(
     val_set: CaptureSet | None,
     calibration_set: CaptureSet,
     folder: Path,
-    progress: Progress | None = None,
+    progress: Listener | None = None,
     resume: bool = True,
     *,
     hard_set: CaptureSet | None = None,
@@ -194,7 +194,7 @@ def finetune_qat(
 
 
 def calibrated_ranges(
-    folded: keras.Model, plan: PrecisionPlan, captures: CaptureSet, progress: Progress | None = None
+    folded: keras.Model, plan: PrecisionPlan, captures: CaptureSet, progress: Listener | None = None
 ) -> dict[str, tuple[float, float]]:
     """Return the ranges to start from, by layer: least squared error for INT8, all that was seen and more for INT16.
 

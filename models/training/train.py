@@ -14,7 +14,7 @@ from models.heads import output_strides
 from models.networks import build, feed, frame_size
 from models.training.augment import TrainingBatch
 from models.training.data import TrainingArrays, load_arrays
-from models.training.events import Progress, Stage, TrainingEvent
+from models.training.events import Listener, Stage, TrainingEvent
 from models.training.loop import FitLoop, Group, LoopSettings
 from models.training.loss import DetectionLoss, LossParts
 from models.training.network import TrainedNetwork
@@ -32,7 +32,7 @@ def train(
     train_set: CaptureSet,
     val_set: CaptureSet | None,
     folder: Path,
-    progress: Progress | None = None,
+    progress: Listener | None = None,
     resume: bool = True,
 ) -> TrainedNetwork:
     """Train a network and save it in ``folder``.
@@ -84,7 +84,7 @@ def train(
     return trained
 
 
-def arrays_for(model: keras.Model, captures: CaptureSet, progress: Progress | None) -> TrainingArrays:
+def arrays_for(model: keras.Model, captures: CaptureSet, progress: Listener | None) -> TrainingArrays:
     """Load ``captures`` at the model's input size, telling progress."""
     height, width = frame_size(model)
 
@@ -106,7 +106,7 @@ def validator(
     val_set: CaptureSet | None,
     epochs: int,
     every: int,
-    progress: Progress | None,
+    progress: Listener | None,
     parent: Evaluation | None = None,
 ) -> Callable[[int], Validation | None]:
     """Return what validates after the last epoch and after each ``every`` epochs (0: after the last only).

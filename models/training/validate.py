@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import keras
@@ -14,6 +13,7 @@ from models.evaluation.metrics import Evaluation, evaluate
 from models.heads import DecodePolicy, Detections, decode
 from models.networks import feed, frame_size
 from models.preprocess import batch, to_unit
+from models.progress import Count
 
 __all__ = ["Validation", "ap50_of", "detect", "evaluated", "validation_of"]
 
@@ -38,7 +38,7 @@ class Validation:
 def detect(
     model: keras.Model,
     captures: CaptureSet,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Count | None = None,
     policy: DecodePolicy | None = None,
 ) -> list[Detections]:
     """Return what ``model`` finds in each capture, boxes in pixels of the capture's frame.
@@ -65,14 +65,12 @@ def detect(
     return found
 
 
-def evaluated(
-    model: keras.Model, captures: CaptureSet, progress: Callable[[int, int], None] | None = None
-) -> Evaluation:
+def evaluated(model: keras.Model, captures: CaptureSet, progress: Count | None = None) -> Evaluation:
     """Return the model's evaluation on ``captures``."""
     return evaluate(captures, detect(model, captures, progress), "keras")
 
 
-def ap50_of(model: keras.Model, captures: CaptureSet, progress: Callable[[int, int], None] | None = None) -> float:
+def ap50_of(model: keras.Model, captures: CaptureSet, progress: Count | None = None) -> float:
     """Return the model's AP50 on ``captures``, in [0, 1]."""
     return float(evaluated(model, captures, progress).ap50)
 
