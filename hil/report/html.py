@@ -6,7 +6,6 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hil.errors import SuiteError
 from hil.report import view
 from hil.report.model import Report
 from hil.report.published import published_rows
@@ -23,15 +22,9 @@ _FUNCTIONS = (
 
 
 def environment_of(package: str) -> Environment:
-    """Return what fills the templates of ``package``.
+    """Return what fills the templates of ``package``."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    Raises:
-        SuiteError: Jinja2 is not installed.
-    """
-    try:
-        from jinja2 import Environment, PackageLoader, StrictUndefined
-    except ImportError as error:
-        raise SuiteError('the HTML report needs Jinja2; install it with: pip install "ks100[hil]"') from error
     return Environment(
         loader=PackageLoader(package, "."), autoescape=True, trim_blocks=True, lstrip_blocks=True,
         undefined=StrictUndefined,
@@ -44,11 +37,7 @@ def style() -> str:
 
 
 def render_html(report: Report) -> str:
-    """Return the report as one HTML page that needs nothing else.
-
-    Raises:
-        SuiteError: Jinja2 is not installed.
-    """
+    """Return the report as one HTML page that needs nothing else."""
     environment = environment_of("hil.report")
     environment.filters |= {name: getattr(view, name) for name in _FILTERS}
     environment.globals |= {name: getattr(view, name) for name in _FUNCTIONS} | {"published_rows": published_rows}
@@ -59,10 +48,6 @@ def render_html(report: Report) -> str:
 
 
 def write_html(report: Report, path: Path) -> None:
-    """Write the report as one HTML file.
-
-    Raises:
-        SuiteError: Jinja2 is not installed.
-    """
+    """Write the report as one HTML file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(render_html(report), encoding="utf-8")

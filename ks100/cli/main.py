@@ -15,6 +15,7 @@ from typing import NamedTuple
 import click
 
 from firmware_bridge.errors import BridgeError, InputError, RejectedError, TransferError
+from ks100.cli.extras import help_to_install
 from ks100.cli.output import JSON_FLAG, ForgivingFile, forgive_closed_output, make_printable, print_json
 from ks100.cli.stops import StoppedError, stop_on_signals
 from ks100.errors import CustodyError, ExitCode, Ks100Error
@@ -137,6 +138,9 @@ def _flushed(code: int, files: Sequence[ForgivingFile]) -> int:
 
 
 def _fail(error: Exception, as_json: bool) -> int:
+    missing = help_to_install(error) if isinstance(error, ModuleNotFoundError) else None
+    if missing is not None:
+        return _say(missing, ExitCode.USAGE, as_json)
     code = code_of(error)
     if code is not ExitCode.INTERNAL:
         return _say(str(error), code, as_json)

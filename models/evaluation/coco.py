@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from models.captures import Capture, CaptureSet, ObjectClass, TruthObject
-from models.errors import ModelsError
 from models.heads import Detections
 
 __all__ = ["CocoFigures", "coco_annotations", "coco_figures", "coco_figures_of", "coco_results"]
@@ -49,15 +48,8 @@ def coco_figures(captures: CaptureSet, detections: Sequence[Detections]) -> Coco
 def coco_figures_of(
     captures: CaptureSet, detections: Sequence[Detections], parts: Sequence[Sequence[int]]
 ) -> tuple[CocoFigures, ...]:
-    """Return COCO's figures on each part of a set, given by the positions of its captures.
-
-    Raises:
-        ModelsError: faster-coco-eval is not installed.
-    """
-    try:
-        from faster_coco_eval import COCO, COCOeval_faster
-    except ImportError as error:
-        raise ModelsError("evaluating needs faster-coco-eval; install the extra: pip install 'ks100[hil]'") from error
+    """Return COCO's figures on each part of a set, given by the positions of its captures."""
+    from faster_coco_eval import COCO, COCOeval_faster
 
     annotations, results = coco_annotations(captures), coco_results(detections)
     if not annotations["annotations"]:

@@ -85,17 +85,8 @@ def quantize(model: bytes, assignments: Sequence[Assignment], scales: Scales) ->
 
 
 def _library(module: str) -> Any:
-    """Return one of the library's modules.
-
-    Raises:
-        QuantizationError: it is not installed.
-    """
-    try:
-        return import_module(f"litert_quantizer.{module}")
-    except ModuleNotFoundError as error:
-        raise QuantizationError(
-            'quantizing needs litert-quantizer 0.11; install it with: pip install "ks100[train]"'
-        ) from error
+    """Return one of the library's modules."""
+    return import_module(f"litert_quantizer.{module}")
 
 
 def _add(work: Any, assignment: Assignment, every: Any) -> None:

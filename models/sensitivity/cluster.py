@@ -26,15 +26,13 @@ def executor_for(address: str | None) -> Iterator[Executor]:
     """Yield the executor of a cluster's scheduler at ``address`` (``tcp://host:port``), or a local one for None.
 
     Raises:
-        ModelsError: dask.distributed is not installed, or nothing answers at the address.
+        ModelsError: nothing answers at the address.
     """
     if address is None:
         yield LocalExecutor()
         return
-    try:
-        from distributed import Client
-    except ImportError as error:
-        raise ModelsError('--dask needs dask.distributed; install it with: pip install "ks100[dask]"') from error
+    from distributed import Client
+
     try:
         client = Client(address, timeout=_CONNECT_S)
     except (OSError, ValueError) as error:

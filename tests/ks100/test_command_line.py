@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ks100.cli.extras import help_to_install
 from ks100.cli.main import _COMMANDS, main
 
 MISTAKES = {
@@ -80,3 +81,24 @@ def test_a_bug_is_a_line_and_a_file_with_the_traceback(
     written = Path(error.strip().rsplit(" ", 1)[-1])
     assert "Traceback" in written.read_text()
     written.unlink()
+
+
+def test_what_an_extra_brings_and_is_not_installed_is_asked_for_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "keras", None)
+    assert main(["cost", "fusion-small"]) == 2
+    assert capsys.readouterr().err == (
+        'ks100: this needs keras, which is not installed; install it with: pip install "ks100[train]"\n'
+    )
+
+
+@pytest.mark.parametrize(("module", "extra"), [("scipy.stats", "train"), ("jinja2", "hil"), ("PIL.Image", "train")])
+def test_a_modules_extra_is_known(module: str, extra: str) -> None:
+    line = help_to_install(ModuleNotFoundError(f"No module named {module!r}", name=module))
+    assert line is not None
+    assert line.endswith(f'pip install "ks100[{extra}]"')
+
+
+def test_a_module_that_no_extra_brings_is_a_bug_of_ours() -> None:
+    assert help_to_install(ModuleNotFoundError("No module named 'nosuch'", name="nosuch")) is None
