@@ -1,0 +1,176 @@
+"""Which grid each tensor is on when every operation has a precision: the quantizer's rules, without writing a graph.
+
+An integer operation reads each input on the grid of that input's range in its own type, and writes on the grid of its
+output's range; but operations that move values write on the grid they read, those that join values read on the grid
+they write, and softmax, tanh and the logistic function write where their kernels say. Where a tensor is written on one
+grid and read on another, a conversion stands between (QUANTIZE, DEQUANTIZE); it falls away where the writer may write
+on its only readers' grid at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from firmware_bridge.target.graph import Graph
+from models.quant.plan import Precision
+from models.quant.ranges import TensorRange
+from models.quant.simulation.kernels import WEIGHTED
+from models.quant.simulation.node import Node
+from models.quant.simulation.rounding import Grid
+
+__all__ = ["JOINING", "MOVING", "Assignment", "Grids", "OpGrids"]
+
+Assignment = tuple[Precision, ...]
+"""A precision for each operation of the graph."""
+
+MOVING = frozenset(
+    {
+        "AVERAGE_POOL_2D", "BROADCAST_TO", "DEPTH_TO_SPACE", "EXPAND_DIMS", "GATHER", "GATHER_ND", "MAX_POOL_2D",
+        "MIRROR_PAD", "PAD", "REDUCE_MAX", "REDUCE_MIN", "RESHAPE", "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR",
+        "SLICE", "SPACE_TO_DEPTH", "SPLIT", "SPLIT_V", "SQUEEZE", "STRIDED_SLICE", "TILE", "TRANSPOSE", "UNPACK",
+    }
+)  # fmt: skip
+"""Operations that write on the grid of their input."""
+
+JOINING = frozenset({"CONCATENATION", "MAXIMUM", "MINIMUM", "PACK", "PADV2", "SELECT", "SELECT_V2"})
+"""Operations that read on the grid of their output."""
+
+_FIXED = {
+    ("SOFTMAX", 8): Grid(8, 1 / 256, -128), ("LOGISTIC", 8): Grid(8, 1 / 256, -128), ("TANH", 8): Grid(8, 1 / 128, 0),
+    ("SOFTMAX", 16): Grid(16, 1 / 32768), ("LOGISTIC", 16): Grid(16, 1 / 32768), ("TANH", 16): Grid(16, 1 / 32768),
+}  # fmt: skip
+
+_Span = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class OpGrids:
+    """The grids of one operation.
+
+    Attributes:
+        reads: of each computed input, in the order of `Node.moving`; None for a float or a tensor of indices.
+        constants: of constant inputs that have one, by position.
+        out: of its outputs, None if they are float.
+    """
+
+    reads: tuple[Grid | None, ...]
+    constants: tuple[tuple[int, Grid], ...]
+    out: Grid | None
+
+
+class Grids:
+    """Follows the grids through a graph."""
+
+    def __init__(self, graph: Graph, nodes: Sequence[Node], ranges: Mapping[str, TensorRange]) -> None:
+        """Prepare the ranges.
+
+        Args:
+            graph: the float graph.
+            nodes: its operations.
+            ranges: a checked range of each float activation, by tensor name.
+        """
+        self._graph, self._nodes, self._ranges = graph, nodes, ranges
+        self._grids: dict[tuple[_Span, Precision], Grid] = {}
+        self._leaving = {tensor.index for tensor in graph.outputs}
+
+    @cached_property
+    def _readers(self) -> dict[int, list[tuple[int, int]]]:
+        found: dict[int, list[tuple[int, int]]] = {}
+        for number, node in enumerate(self._nodes):
+            for place, index in enumerate(node.moving):
+                found.setdefault(index, []).append((number, place))
+        return found
+
+    def inputs(self) -> dict[int, Grid]:
+        """Return the grid of each float input of an integer graph, by tensor."""
+        return {
+            tensor.index: self._grid(self._span(tensor.index, Precision.INT8), Precision.INT8)
+            for tensor in self._graph.inputs
+            if tensor.dtype == "float32"
+        }
+
+    def resolve(self, assignment: Assignment) -> tuple[OpGrids, ...]:
+        """Return the grids of each operation."""
+        spans: dict[int, _Span] = {}
+        found = [
+            self._op(node, precision, spans) for node, precision in zip(self._nodes, assignment, strict=True)
+        ]  # fmt: skip
+        for number, node in enumerate(self._nodes):
+            out = found[number].out
+            if out is None or len(node.op.outputs) != 1 or self._constrained(node.kind):
+                continue
+            wanted = self._only_reading(node.op.outputs[0], found)
+            if wanted is not None and wanted != out and wanted.bits == out.bits:
+                found[number] = OpGrids(found[number].reads, found[number].constants, wanted)
+        return tuple(found)
+
+    def _only_reading(self, tensor: int, found: Sequence[OpGrids]) -> Grid | None:
+        """Return the one grid that all readers of a tensor read it on, None if there is none."""
+        if tensor in self._leaving:
+            return None
+        wanted = {found[number].reads[place] for number, place in self._readers.get(tensor, ())}
+        return wanted.pop() if len(wanted) == 1 else None
+
+    @staticmethod
+    def _constrained(kind: str) -> bool:
+        return kind in MOVING or kind in JOINING or (kind, 8) in _FIXED
+
+    def _op(self, node: Node, precision: Precision, spans: dict[int, _Span]) -> OpGrids:
+        floats = [self._graph.tensors[index].dtype == "float32" for index in node.moving]
+        produced = node.output_dtypes[0] == "float32"
+        for index in node.op.outputs:
+            spans[index] = self._span(index, precision)
+        if not precision.integer or not (any(floats) or produced):
+            return OpGrids((None,) * len(node.moving), (), None)
+        own = [
+            self._grid(spans.get(index) or self._span(index, Precision.INT8), precision) if real else None
+            for index, real in zip(node.moving, floats, strict=True)
+        ]
+        out = self._output(node, precision, own, spans) if produced else None
+        reads = [out if grid is not None else None for grid in own] if node.kind in JOINING else own
+        return OpGrids(tuple(reads), self._constants(node, precision, out), out)
+
+    def _output(self, node: Node, precision: Precision, reads: Sequence[Grid | None], spans: dict[int, _Span]) -> Grid:
+        fixed = _FIXED.get((node.kind, precision.bits))
+        first = next((place for place, grid in enumerate(reads) if grid is not None), None)
+        if fixed is not None:
+            ends = ((fixed.lowest * fixed.scale), (fixed.highest * fixed.scale))
+            spans[node.op.outputs[0]] = (-ends[1], ends[1]) if precision is Precision.INT16 else ends
+            return fixed
+        grid = reads[first] if first is not None else None
+        if node.kind in MOVING and first is not None and grid is not None:
+            source = node.moving[first]
+            for index in node.op.outputs:
+                spans[index] = spans.get(source) or self._span(source, Precision.INT8)
+            return grid
+        return self._grid(spans[node.op.outputs[0]], precision)
+
+    def _constants(self, node: Node, precision: Precision, out: Grid | None) -> tuple[tuple[int, Grid], ...]:
+        if node.kind in WEIGHTED:
+            return ()
+        found = []
+        for position, value in node.constants.items():
+            if value.dtype != np.float32 or not value.size:
+                continue
+            if node.kind in JOINING and out is not None:
+                found.append((position, out))
+            else:
+                found.append((position, Grid.between(float(value.min()), float(value.max()), precision)))
+        return tuple(found)
+
+    def _span(self, tensor: int, precision: Precision) -> _Span:
+        """Return the ends of a tensor's range where an operation of ``precision`` writes it."""
+        span = self._ranges.get(self._graph.tensors[tensor].name)
+        if span is None:
+            return (0.0, 0.0)
+        return (span.full_low, span.full_high) if precision is Precision.INT16 else (span.low, span.high)
+
+    def _grid(self, span: _Span, precision: Precision) -> Grid:
+        key = (span, precision)
+        if key not in self._grids:
+            self._grids[key] = Grid.between(*span, precision)
+        return self._grids[key]

@@ -1,0 +1,315 @@
+"""Integer kernels: each operation on steps, rounded where and as TFLite's reference kernels round.
+
+A kernel takes its computed inputs in steps of their grids [N, ...] and returns the outputs in steps of theirs. Its
+constants are real values; what the quantizer makes of them (`weight_steps`, `constant_steps`) is made here, so that
+they can be trained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from models.errors import QuantizationError
+from models.quant.simulation import tables
+from models.quant.simulation.arithmetic import Arithmetic, arithmetic, places, product
+from models.quant.simulation.node import Node
+from models.quant.simulation.rounding import Grid, Rounding, away, doubly, half_up
+
+__all__ = ["WEIGHTED", "constant_steps", "integer_kernel", "weight_steps"]
+
+WEIGHTED: Mapping[str, tuple[int, ...]] = {
+    "CONV_2D": (1, 2, 3), "DEPTHWISE_CONV_2D": (0, 1, 2), "FULLY_CONNECTED": (1,), "TRANSPOSE_CONV": (1, 2, 3),
+}  # fmt: skip
+"""Operations with a scale for each output channel, and the axes of their weights that share one."""
+
+# Their accumulators are rounded once, with a factor of 31 bits in both types.
+_ONCE = frozenset({"FULLY_CONNECTED"})
+
+Grids = Mapping[int, Grid]
+
+
+def weight_steps(weights: Any, axes: tuple[int, ...], bits: int = 8) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return weights in steps, and the scale of each output channel; the gradient passes to the weights.
+
+    Args:
+        weights: float32, of any shape.
+        axes: that share a scale.
+        bits: 8 or 4.
+    """
+    weights = tf.convert_to_tensor(weights)
+    highest = float((1 << (bits - 1)) - 1)
+    bound = tf.maximum(tf.reduce_max(tf.abs(weights), axes, keepdims=True), 1e-9)
+    scale = tf.stop_gradient(bound / highest)
+    steps = weights / scale
+    return steps + tf.stop_gradient(tf.round(steps) - steps), scale
+
+
+def constant_steps(value: Any, grid: Grid) -> tf.Tensor:
+    """Return a constant in steps of its grid, as the quantizer stores it."""
+    narrow = 1 if grid.bits == 16 else 0
+    steps = tf.convert_to_tensor(value) / grid.scale
+    rounded = tf.clip_by_value(tf.round(steps), float(grid.lowest + narrow), float(grid.highest))
+    return steps + tf.stop_gradient(rounded - steps)
+
+
+def integer_kernel(node: Node, reads: Grids, out: Grid, constants: Mapping[int, Any], bits: int = 8) -> Arithmetic:
+    """Return the kernel of an operation.
+
+    Args:
+        node: the operation.
+        reads: the grid of each quantized input, by position; constants that are not weights have one too.
+        out: the grid of its outputs.
+        constants: its constant inputs in real values, by position; tensors or arrays.
+        bits: of weights.
+
+    Raises:
+        QuantizationError: there is no integer kernel for it.
+    """
+    if node.kind not in _KERNELS:
+        raise QuantizationError(f"{node.kind} (operation {node.op.index}) has no integer kernel that can be simulated")
+    return _KERNELS[node.kind](node, reads, out, constants, bits)
+
+
+def _clip(node: Node, out: Grid) -> dict[str, Any]:
+    """Return the ends of the fused activation in steps."""
+    low, high = _ACTIVE[node.activation] if node.activation in _ACTIVE else _refuse(node)
+    found: dict[str, Any] = {}
+    if low is not None:
+        found["lowest"] = _steps(low, out)
+    if high is not None:
+        found["highest"] = _steps(high, out)
+    return found
+
+
+_ACTIVE: Mapping[int, tuple[float | None, float | None]] = {0: (None, None), 1: (0.0, None), 2: (-1.0, 1.0), 3: (0.0, 6.0)}
+
+
+def _refuse(node: Node) -> Any:
+    raise QuantizationError(f"{node.kind} (operation {node.op.index}) has a fused activation that no integer kernel has")
+
+
+def _steps(value: float, grid: Grid) -> Any:
+    """Return a real value in whole steps: a number where the grid is one."""
+    if isinstance(grid.scale, float):
+        return float(np.rint(np.float32(value) / np.float32(grid.scale)))
+    return tf.round(value / grid.scale)
+
+
+def _factor_16(factor: Any) -> Any:
+    """Return a factor as kernels with 64-bit accumulators hold it: in fifteen bits."""
+    power = tf.pow(2.0, tf.floor(tf.math.log(tf.stop_gradient(factor)) / np.log(2.0)) + 1.0)
+    return tf.minimum(tf.round(factor / power * 32768.0), 32767.0) / 32768.0 * power
+
+
+def _held_factor(node: Node, factor: Any, out: Grid) -> Any:
+    """Return the factor that an accumulator is multiplied by, as the kernel holds it."""
+    return _factor_16(tf.cast(factor, tf.float32)) if out.bits == 16 and node.kind not in _ONCE else factor
+
+
+def _accumulated(node: Node, factor: Any, out: Grid) -> Rounding:
+    """Return how an accumulator is rounded that was multiplied by ``factor``."""
+    if out.bits == 16 or node.kind in _ONCE:
+        return half_up(out, **_clip(node, out))
+    return doubly(factor, out, **_clip(node, out))
+
+
+def _weighted(node: Node, reads: Grids, out: Grid, constants: Mapping[int, Any], bits: int) -> Arithmetic:
+    source, bias = places(node)
+    if 1 not in constants:
+        raise QuantizationError(f"{node.kind} (operation {node.op.index}) computes its own weights")
+    weights, scale = weight_steps(constants[1], WEIGHTED[node.kind], bits)
+    by_channel = tf.reshape(scale, (-1,))
+    factor = by_channel * (reads[source].scale / out.scale)
+    held = _held_factor(node, factor, out)
+    scaled = weights * tf.reshape(held, tf.shape(scale))
+    shift = tf.zeros(node.output_shapes[0][-1])
+    if bias in constants:
+        steps = tf.convert_to_tensor(constants[bias]) / (by_channel * reads[source].scale)
+        shift = (steps + tf.stop_gradient(tf.round(steps) - steps)) * held
+    rounding = _accumulated(node, factor, out)
+    return lambda xs: (product(node, xs[source], scaled, shift, rounding.function, *rounding.arguments),)
+
+
+def _matmul(node: Node, reads: Grids, out: Grid, constants: Mapping[int, Any], bits: int) -> Arithmetic:
+    body, held = arithmetic(node, activate=False), _held(reads, constants)
+    factor = reads[0].scale * reads[1].scale / out.scale
+    multiplier, rounding = _held_factor(node, factor, out), _accumulated(node, factor, out)
+    smaller = int(np.prod(node.shapes[1]) < np.prod(node.shapes[0]))
+
+    def run(xs: Mapping[int, tf.Tensor]) -> tuple[tf.Tensor, ...]:
+        every = {**xs, **held}
+        return (rounding(body({**every, smaller: every[smaller] * multiplier})[0]),)
+
+    return run
+
+
+def _held(reads: Grids, constants: Mapping[int, Any]) -> dict[int, Any]:
+    """Return constants in steps where they have a grid, as they are elsewhere."""
+    return {p: constant_steps(value, reads[p]) if p in reads else value for p, value in constants.items()}
+
+
+def _sum(node: Node, reads: Grids, out: Grid, constants: Mapping[int, Any], bits: int) -> Arithmetic:
+    body, held = arithmetic(node, activate=False), _held(reads, constants)
+    factors = [reads[position].scale / out.scale for position in (0, 1)]
+    rounding = (away if _have_ties(factors) else half_up)(out, **_clip(node, out))
+
+    def run(xs: Mapping[int, tf.Tensor]) -> tuple[tf.Tensor, ...]:
+        every = {**xs, **held}
+        return (rounding(body({p: every[p] * factors[p] for p in (0, 1)})[0]),)
+
+    return run
+
+
+def _have_ties(factors: Sequence[Any]) -> bool:
+    """Tell whether sums of whole numbers times these factors can lie halfway between two."""
+    if any(not isinstance(factor, float) for factor in factors):
+        return False  # trained grids
+    return all(abs(factor * 64 - round(factor * 64)) < 1e-3 for factor in factors)
+
+
+def _product(node: Node, reads: Grids, out: Grid, constants: Mapping[int, Any], bits: int) -> Arithmetic:
+    body, held = arithmetic(node, activate=False), _held(reads, constants)
+    factor = reads[0].scale * reads[1].scale / out.scale
+    rounding = doubly(factor, out, **_clip(node, out))
+    return lambda xs: (rounding(body({**xs, **held})[0] * factor),)
+
+
+def _moved(node: Node, reads: Grids, out: Grid, constants: Mapping[int, Any], bits: int) -> Arithmetic:
+    body, held = arithmetic(node), _held(reads, constants)
+    return lambda xs: body({**xs, **held})
+
+
+def _averaged(node: Node, reads: Grids, out: Grid, constants: Mapping[int, Any], bits: int) -> Arithmetic:
+    """Kernels that average the integers themselves, so that ties go away from the integer zero."""
+    body = arithmetic(node, activate=False)
+    rounding = away(out.moved(0), **{name: end + out.zero_point for name, end in _clip(node, out).items()})
+    zero = tf.cast(out.zero_point, tf.float32)
+    return lambda xs: (rounding(body({**xs, **constants})[0] + zero) - zero,)
+
+
+def _bilinear(node: Node, reads: Grids, out: Grid, constants: Mapping[int, Any], bits: int) -> Arithmetic:
+    """Kernels that interpolate with weights of ten bits."""
+    rows, columns = (_between(node, axis) for axis in (1, 2))
+    rounding, zero = away(out.moved(0)), tf.cast(out.zero_point, tf.float32)
+
+    def run(xs: Mapping[int, tf.Tensor]) -> tuple[tf.Tensor, ...]:
+        y = xs[0]
+        for axis, (low, high, part) in ((2, rows), (3, columns)):
+            first = tf.gather(y, low, axis=axis)
+            shape = [-1 if place == axis else 1 for place in range(5)]
+            y = first + (tf.gather(y, high, axis=axis) - first) * tf.reshape(tf.constant(part), shape)
+        return (rounding(y + zero) - zero,)
+
+    return run
+
+
+def _between(node: Node, axis: int) -> tuple[Any, Any, Any]:
+    """Return, along one axis, which two inputs each output lies between, and how far behind the first of them."""
+    size, wanted, options = node.shapes[0][axis], node.output_shapes[0][axis], node.options
+    scale = ((size << 10) + wanted // 2) // wanted
+    if options.alignCorners and wanted > 1:
+        scale = (((size - 1) << 10) + (wanted - 1) // 2) // (wanted - 1)
+    place = np.arange(wanted, dtype=np.int64) * scale
+    if options.halfPixelCenters:
+        place = place + scale // 2 - (1 << 9)
+    low = np.clip(place >> 10, 0, size - 1)
+    high = np.clip((place + (1 << 10) - 1) >> 10, 0, size - 1)
+    return low, high, np.asarray((place - (low << 10)) / 1024, np.float32)
+
+
+def _mean(node: Node, reads: Grids, out: Grid, constants: Mapping[int, Any], bits: int) -> Arithmetic:
+    body = arithmetic(node)
+    factor = reads[0].scale / out.scale
+    rounding = doubly(factor * float(np.prod(node.output_shapes[0]) / np.prod(node.shapes[0])), out)
+    return lambda xs: (rounding(body({**xs, **constants})[0] * factor),)
+
+
+def _function(node: Node, reads: Grids, out: Grid, constants: Mapping[int, Any], bits: int) -> Arithmetic:
+    """Functions of one value, read from a table."""
+    body = arithmetic(node)
+
+    def function(x: tf.Tensor) -> tf.Tensor:
+        return body({0: x})[0]
+
+    if out.bits == 16:
+        rounding = half_up(out)
+        return lambda xs: (rounding(tables.interpolated(function, xs[0], reads[0], out)),)
+    rounding = away(out)
+    return lambda xs: (rounding(function(xs[0] * reads[0].scale) / out.scale),)
+
+
+def _fixed(kernel_16: Callable[[tf.Tensor, Grid], tf.Tensor]) -> Any:
+    def build(node: Node, reads: Grids, out: Grid, constants: Mapping[int, Any], bits: int) -> Arithmetic:
+        if out.bits == 8:
+            return _function(node, reads, out, constants, bits)
+        rounding = half_up(out)
+        return lambda xs: (rounding(kernel_16(xs[0], reads[0])),)
+
+    return build
+
+
+def _softmax(node: Node, reads: Grids, out: Grid, constants: Mapping[int, Any], bits: int) -> Arithmetic:
+    kernel, rounding = tables.softmax_16 if out.bits == 16 else tables.softmax_8, half_up(out)
+    beta = float(node.options.beta)
+    return lambda xs: (rounding(kernel(xs[0], reads[0], beta)),)
+
+
+def _rsqrt(node: Node, reads: Grids, out: Grid, constants: Mapping[int, Any], bits: int) -> Arithmetic:
+    kernel, rounding = (tables.rsqrt_16, half_up(out)) if out.bits == 16 else (tables.rsqrt_8, away(out))
+    return lambda xs: (rounding(kernel(xs[0], reads[0], out)),)
+
+
+def _sqrt(node: Node, reads: Grids, out: Grid, constants: Mapping[int, Any], bits: int) -> Arithmetic:
+    """Return the square root; the kernel cuts off what is left of a step."""
+    factor, rounding = tf.sqrt(tf.cast(reads[0].scale, tf.float32)) / out.scale, half_up(out)
+    return lambda xs: (rounding(tf.sqrt(tf.maximum(xs[0], 0.0)) * factor - 0.5),)
+
+
+def _relu(node: Node, reads: Grids, out: Grid, constants: Mapping[int, Any], bits: int) -> Arithmetic:
+    low, high = _RELUS[node.kind]
+    factor = reads[0].scale / out.scale
+    rounding = doubly(factor, out, _steps(low, out), None if high is None else _steps(high, out))
+    return lambda xs: (rounding(xs[0] * factor),)
+
+
+_RELUS: Mapping[str, tuple[float, float | None]] = {
+    "RELU": (0.0, None), "RELU6": (0.0, 6.0), "RELU_N1_TO_1": (-1.0, 1.0), "RELU_0_TO_1": (0.0, 1.0),
+}  # fmt: skip
+
+
+def _div(node: Node, reads: Grids, out: Grid, constants: Mapping[int, Any], bits: int) -> Arithmetic:
+    body, held = arithmetic(node, activate=False), _held(reads, constants)
+    factor = reads[0].scale / (reads[1].scale * out.scale)
+    rounding = away(out, **_clip(node, out))
+    return lambda xs: (rounding(body({**xs, **held})[0] * factor),)
+
+
+_MOVING = (
+    "BROADCAST_TO", "CONCATENATION", "DEPTH_TO_SPACE", "EXPAND_DIMS", "GATHER", "MAXIMUM", "MAX_POOL_2D", "MINIMUM",
+    "MIRROR_PAD", "PACK", "PAD", "PADV2", "REDUCE_MAX", "REDUCE_MIN", "RESHAPE", "RESIZE_NEAREST_NEIGHBOR", "SELECT",
+    "SELECT_V2", "SLICE", "SPACE_TO_DEPTH", "SPLIT", "SPLIT_V", "SQUEEZE", "STRIDED_SLICE", "TILE", "TRANSPOSE",
+    "UNPACK",
+)  # fmt: skip
+
+_KERNELS: Mapping[str, Callable[..., Arithmetic]] = {
+    **dict.fromkeys(WEIGHTED, _weighted),
+    **dict.fromkeys(_MOVING, _moved),
+    **dict.fromkeys(("ADD", "SUB"), _sum),
+    **dict.fromkeys(("ELU", "EXP", "GELU", "HARD_SWISH", "LOG"), _function),
+    **dict.fromkeys(_RELUS, _relu),
+    "AVERAGE_POOL_2D": _averaged,
+    "BATCH_MATMUL": _matmul,
+    "DIV": _div,
+    "LOGISTIC": _fixed(tables.logistic_16),
+    "MEAN": _mean,
+    "MUL": _product,
+    "RESIZE_BILINEAR": _bilinear,
+    "RSQRT": _rsqrt,
+    "SOFTMAX": _softmax,
+    "SQRT": _sqrt,
+    "TANH": _fixed(tables.tanh_16),
+}
