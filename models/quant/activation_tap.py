@@ -1,4 +1,4 @@
-"""Every activation of a float graph while it runs: for calibration and for finding where two graphs part.
+"""Every activation of a graph while it runs: for calibration and for finding where two graphs part.
 
 Knows nothing of what the values are for. Runs on LiteRT, without delegates: these would keep activations to
 themselves.
@@ -12,7 +12,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from firmware_bridge.device.graph import Graph, GraphTensor
-from firmware_bridge.device.runtime import import_runtime
+from firmware_bridge.device.runtime import Kernels, import_runtime
 from firmware_bridge.errors import BoardError, InputError
 
 __all__ = ["Probe"]
@@ -21,8 +21,8 @@ __all__ = ["Probe"]
 class Probe:
     """A loaded graph that keeps its activations. Not to be shared between threads."""
 
-    def __init__(self, model: bytes) -> None:
-        """Load ``model``.
+    def __init__(self, model: bytes, kernels: Kernels = Kernels.OPTIMISED) -> None:
+        """Load ``model``, to run on ``kernels``.
 
         Raises:
             InputError: the bytes are not a graph, or LiteRT cannot prepare it.
@@ -31,11 +31,14 @@ class Probe:
         vendor = import_runtime("ai_edge_litert.interpreter", "ai-edge-litert", "board")
         self.graph = Graph.parse(model)
         self._model = model
+        kinds = vendor.OpResolverType
+        reference = kernels is Kernels.REFERENCE
+        resolver = kinds.BUILTIN_REF if reference else kinds.BUILTIN_WITHOUT_DEFAULT_DELEGATES
         try:
             self._interpreter = vendor.Interpreter(
                 model_content=model,
                 num_threads=1,
-                experimental_op_resolver_type=vendor.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+                experimental_op_resolver_type=resolver,
                 experimental_preserve_all_tensors=True,
             )
             self._interpreter.allocate_tensors()

@@ -61,7 +61,8 @@ def produce(
     integer = any(precision.integer for precision in wanted.values())
     complete = ranges.complete(graph).tensors if integer else {}
     assignments = [
-        quantizer.Assignment(tuple(graph.tensors[i].name for i in op.outputs), wanted[op.index]) for op in graph.ops
+        quantizer.Assignment(tuple(graph.tensors[i].name for i in op.outputs), wanted[op.index], op.op)
+        for op in graph.ops
     ]
     produced = quantizer.quantize(fitted, assignments, fit_scales(fitted, graph, wanted, complete))
     produced = runtime_compat.bridged(integer_outputs(integer_inputs(produced)), target_runtime)

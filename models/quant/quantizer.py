@@ -27,6 +27,8 @@ FP16_OPS = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSP
 _POLICIES = {Precision.INT8: "static_wi8_ai8", Precision.INT16: "static_wi8_ai16"}
 # The library's names that differ from TFLite's.
 _TFLITE_NAMES = {"CONV_2D_TRANSPOSE": "TRANSPOSE_CONV"}
+# Kernels that read only the first scale of a constant matrix: with a scale for each channel they give garbage.
+_ONE_SCALE = frozenset({"BATCH_MATMUL"})
 _VIRTUAL = frozenset({"INPUT", "OUTPUT", "STABLEHLO_COMPOSITE"})
 
 
@@ -37,10 +39,12 @@ class Assignment:
     Attributes:
         outputs: names of its output tensors; they identify it.
         precision: its precision.
+        op: its TFLite name.
     """
 
     outputs: tuple[str, ...]
     precision: Precision
+    op: str = ""
 
 
 @cache
@@ -95,7 +99,9 @@ def _add(work: Any, assignment: Assignment, every: Any) -> None:
 
     scope = "^" + ";".join(re.escape(name) for name in assignment.outputs) + ";?$"
     if assignment.precision.integer:
-        work.add_static_config(scope, every, assignment.precision.bits, 8)
+        kinds = qtyping.QuantGranularity
+        granularity = kinds.TENSORWISE if assignment.op in _ONE_SCALE else kinds.CHANNELWISE
+        work.add_static_config(scope, every, assignment.precision.bits, 8, weight_granularity=granularity)
     elif assignment.precision is Precision.FP16:
         weights = qtyping.TensorQuantizationConfig(num_bits=16, dtype=qtyping.TensorDataType.FLOAT)
         config = qtyping.OpQuantizationConfig(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +17,7 @@ from models.quant import editing, grid
 from models.quant.plan import Precision
 from models.quant.ranges import FIXED, TensorRange
 
-__all__ = ["WEIGHTED", "Scales", "Weighted", "fit_scales"]
+__all__ = ["WEIGHTED", "ScaleFitter", "Scales", "Weighted", "fit_scales"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +69,51 @@ def fit_scales(
         precisions: of each operation by its index.
         ranges: a checked range for every float activation.
     """
-    walk = _Walk(graph, editing.read_model(float_tflite), _spans(graph, precisions, ranges))
-    for op in graph.ops:
-        if precisions[op.index].integer:
-            walk.visit(op, precisions[op.index])
-    return Scales(walk.spans, walk.weights)
+    return ScaleFitter(float_tflite, graph).fit(precisions, ranges)
+
+
+class ScaleFitter:
+    """Fits the scales of one graph, for any number of plans."""
+
+    def __init__(self, float_tflite: bytes, graph: Graph) -> None:
+        """Read the constants of ``float_tflite``, made fit; ``graph`` is its view."""
+        self._graph, self._constants = graph, _Constants(float_tflite, graph)
+
+    def fit(self, precisions: Mapping[int, Precision], ranges: Mapping[str, TensorRange]) -> Scales:
+        """See `fit_scales`."""
+        walk = _Walk(self._graph, self._constants, _spans(self._graph, precisions, ranges))
+        for op in self._graph.ops:
+            if precisions[op.index].integer:
+                walk.visit(op, precisions[op.index])
+        return Scales(walk.spans, walk.weights)
+
+
+class _Constants:
+    """What the walk asks of constants, each worked out once."""
+
+    def __init__(self, float_tflite: bytes, graph: Graph) -> None:
+        self._model, self._graph = editing.read_model(float_tflite), graph
+        self._largest: dict[int, float] = {}
+        self._bounds: dict[int, NDArray[np.float64]] = {}
+
+    def values(self, index: int) -> NDArray[np.float32]:
+        """Return a constant's values."""
+        tensor = self._model.subgraphs[0].tensors[index]
+        return np.frombuffer(bytes(self._model.buffers[tensor.buffer].data), np.float32).reshape(
+            self._graph.tensors[index].shape
+        )
+
+    def largest(self, index: int) -> float:
+        """Return a constant's largest magnitude."""
+        if index not in self._largest:
+            self._largest[index] = float(np.abs(self.values(index)).max(initial=0.0))
+        return self._largest[index]
+
+    def bounds(self, index: int, channel_axis: int) -> NDArray[np.float64]:
+        """Return the largest magnitude of each output channel of weights."""
+        if index not in self._bounds:
+            self._bounds[index] = grid.weight_bounds(self.values(index), channel_axis)
+        return self._bounds[index]
 
 
 def _spans(
@@ -97,8 +136,8 @@ def _spans(
 class _Walk:
     """Visits operations in execution order: what one widens, those after it read."""
 
-    def __init__(self, graph: Graph, model: Any, spans: dict[str, tuple[float, float]]) -> None:
-        self._graph, self._model = graph, model
+    def __init__(self, graph: Graph, constants: _Constants, spans: dict[str, tuple[float, float]]) -> None:
+        self._graph, self._constants = graph, constants
         self.spans = spans
         self.weights: dict[str, NDArray[np.float64]] = {}
 
@@ -123,13 +162,12 @@ class _Walk:
         input_scale = self._scale(op.inputs[place.source], precision)
         if tensor.dtype != "float32" or input_scale is None:
             return
-        kernel = self._values(tensor.index)
-        scale = grid.weight_bounds(kernel, place.channel_axis) / grid.WEIGHT_STEPS
+        scale = self._constants.bounds(tensor.index, place.channel_axis) / grid.WEIGHT_STEPS
         shape = scale.shape
         channels = scale.ravel()
         bias = op.inputs[place.bias] if place.bias < len(op.inputs) else -1
         if bias >= 0 and self._graph.tensors[bias].constant and self._graph.tensors[bias].dtype == "float32":
-            channels = np.maximum(channels, grid.bias_floor(self._values(bias).ravel(), input_scale))
+            channels = np.maximum(channels, grid.bias_floor(self._constants.values(bias).ravel(), input_scale))
         self._widen(op, input_scale * float(channels.max()) / grid.LARGEST_RATIO, precision)
         output_scale = self._scale(op.outputs[0], precision)
         if output_scale is not None:
@@ -143,8 +181,7 @@ class _Walk:
             return None
         tensor = self._graph.tensors[index]
         if tensor.constant:
-            largest = float(np.abs(self._values(index)).max(initial=0.0))
-            return max(largest, 1e-9) / (32767 if precision is Precision.INT16 else 127)
+            return max(self._constants.largest(index), 1e-9) / (32767 if precision is Precision.INT16 else 127)
         if tensor.name not in self.spans:
             return None
         return grid.activation_grid(*self.spans[tensor.name], precision).scale
@@ -165,9 +202,3 @@ class _Walk:
         output = self._scale(op.outputs[0], precision)
         if precision is Precision.INT16 and output is not None and all(map(grid.power_of_two, [*scales, output])):
             self._stretch(op.outputs[0], 1.005)
-
-    def _values(self, index: int) -> NDArray[np.float32]:
-        tensor = self._model.subgraphs[0].tensors[index]
-        return np.frombuffer(bytes(self._model.buffers[tensor.buffer].data), np.float32).reshape(
-            self._graph.tensors[index].shape
-        )

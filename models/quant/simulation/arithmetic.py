@@ -1,4 +1,4 @@
-# ruff: noqa: ARG001 - every builder has one signature, whatever it needs of it
+# ruff: noqa: ARG005 - every builder has one signature, whatever it needs of it
 """Operations of a TFLite graph in TensorFlow, over batches: the arithmetic alone, which rounds nothing.
 
 Shapes are the graph's own with one axis in front, the batch: a tensor of shape [1, h, w, c] is [N, 1, h, w, c] here.
@@ -15,9 +15,10 @@ import numpy as np
 import tensorflow as tf
 
 from models.errors import QuantizationError
+from models.quant.scales import WEIGHTED
 from models.quant.simulation.node import Node
 
-__all__ = ["ACTIVATIONS", "Arithmetic", "arithmetic", "known_operations", "places", "product"]
+__all__ = ["ACTIVATIONS", "Arithmetic", "arithmetic", "known_operations", "product"]
 
 Arithmetic = Callable[[Mapping[int, tf.Tensor]], tuple[tf.Tensor, ...]]
 """From all inputs by position, computed ones [N, ...] and constants, to the outputs [N, ...]."""
@@ -87,7 +88,7 @@ def product(node: Node, x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor, finish
         extra: more arguments of ``finish``: tensors.
     """
     dense = node.kind == "FULLY_CONNECTED"
-    images = tf.reshape(x, (-1, node.shapes[1][1])) if dense else _images(node, x, places(node)[0])
+    images = tf.reshape(x, (-1, node.shapes[1][1])) if dense else _images(node, x, WEIGHTED[node.kind].source)
     if node.kind == "TRANSPOSE_CONV":
         return _out(node, finish(tf.nn.bias_add(_transposed(node, images, kernel), bias), *extra))
     o = node.options
@@ -102,7 +103,27 @@ def _traced(kind: str, how: tuple[Any, ...], finish: Finish) -> Any:
     def run(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor, *extra: tf.Tensor) -> tf.Tensor:
         return finish(tf.nn.bias_add(_PRODUCTS[kind](x, kernel, *how), bias), *extra)
 
-    return tf.function(run, reduce_retracing=True, autograph=False)
+    return _Traced(run, 2 if kind == "FULLY_CONNECTED" else 4)
+
+
+class _Traced:
+    """A function of a product's arguments, traced for each number of further ones: their shapes are left open."""
+
+    def __init__(self, run: Callable[..., tf.Tensor], rank: int) -> None:
+        self._run, self._rank = run, rank
+        self._by_count: dict[int, Callable[..., tf.Tensor]] = {}
+
+    def __call__(self, *arguments: tf.Tensor) -> tf.Tensor:
+        if not tf.executing_eagerly():
+            return self._run(*arguments)
+        count = len(arguments)
+        if count not in self._by_count:
+            ranks: list[int | None] = [self._rank, self._rank, 1, *[None] * (count - 3)]
+            free = [tf.TensorSpec(None if rank is None else (None,) * rank, tf.float32) for rank in ranks]
+            traced = tf.function(self._run, input_signature=free, autograph=False)
+            traced._omit_frequent_tracing_warning = True  # noqa: SLF001 - a few functions on purpose, each traced once
+            self._by_count[count] = traced
+        return self._by_count[count](*arguments)
 
 
 def _conv(x: tf.Tensor, kernel: tf.Tensor, strides: Any, padding: str, dilations: Any) -> tf.Tensor:
@@ -110,8 +131,8 @@ def _conv(x: tf.Tensor, kernel: tf.Tensor, strides: Any, padding: str, dilations
 
 
 def _depthwise(x: tf.Tensor, kernel: tf.Tensor, strides: Any, padding: str, dilations: Any) -> tf.Tensor:
-    height, width, inputs = kernel.shape[1], kernel.shape[2], x.shape[-1]
-    shaped = tf.reshape(kernel, (height, width, inputs, -1))
+    sizes = tf.shape(kernel)
+    shaped = tf.reshape(kernel, (sizes[1], sizes[2], tf.shape(x)[-1], -1))
     return tf.nn.depthwise_conv2d(x, shaped, (1, *strides, 1), padding, dilations=dilations)
 
 
@@ -131,13 +152,8 @@ _PRODUCTS: Mapping[str, Callable[..., tf.Tensor]] = {
 }  # fmt: skip
 
 
-def places(node: Node) -> tuple[int, int]:
-    """Return at which positions an operation with weights has its input and its bias; the weights are at 1."""
-    return (2, 3) if node.kind == "TRANSPOSE_CONV" else (0, 2)
-
-
 def _weighted(node: Node) -> Arithmetic:
-    source, bias = places(node)
+    source, bias = WEIGHTED[node.kind].source, WEIGHTED[node.kind].bias
     finish = ACTIVATIONS.get(node.activation, _identity)
     none = tf.zeros(node.output_shapes[0][-1])
     return lambda xs: (product(node, xs[source], xs[1], xs.get(bias, none), finish),)

@@ -10,19 +10,20 @@ on its only readers' grid at once.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
-from firmware_bridge.target.graph import Graph
+from firmware_bridge.device.graph import Graph
+from models.quant.grid import weight_bounds
 from models.quant.plan import Precision
 from models.quant.ranges import TensorRange
-from models.quant.simulation.kernels import WEIGHTED
+from models.quant.scales import WEIGHTED, ScaleFitter, Scales
 from models.quant.simulation.node import Node
 from models.quant.simulation.rounding import Grid
 
-__all__ = ["JOINING", "MOVING", "Assignment", "Grids", "OpGrids"]
+__all__ = ["JOINING", "MOVING", "Assignment", "Grids", "OpGrids", "Resolved"]
 
 Assignment = tuple[Precision, ...]
 """A precision for each operation of the graph."""
@@ -55,25 +56,46 @@ class OpGrids:
         reads: of each computed input, in the order of `Node.moving`; None for a float or a tensor of indices.
         constants: of constant inputs that have one, by position.
         out: of its outputs, None if they are float.
+        bounds: largest magnitude of each output channel's weights where that is more than what they have.
     """
 
     reads: tuple[Grid | None, ...]
     constants: tuple[tuple[int, Grid], ...]
     out: Grid | None
+    bounds: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """The grids of a graph under an assignment.
+
+    Attributes:
+        ops: of each operation.
+        inputs: of each integer input, by tensor; the others are float.
+    """
+
+    ops: tuple[OpGrids, ...]
+    inputs: Mapping[int, Grid]
 
 
 class Grids:
     """Follows the grids through a graph."""
 
-    def __init__(self, graph: Graph, nodes: Sequence[Node], ranges: Mapping[str, TensorRange]) -> None:
+    def __init__(
+        self, float_tflite: bytes, graph: Graph, nodes: Sequence[Node], ranges: Mapping[str, TensorRange]
+    ) -> None:
         """Prepare the ranges.
 
         Args:
-            graph: the float graph.
+            float_tflite: the float graph, made fit.
+            graph: its view.
             nodes: its operations.
             ranges: a checked range of each float activation, by tensor name.
         """
         self._graph, self._nodes, self._ranges = graph, nodes, ranges
+        self._fitter = ScaleFitter(float_tflite, graph)
+        self._spans: dict[int, _Span] = {}
+        self._scales = Scales({}, {})
         self._grids: dict[tuple[_Span, Precision], Grid] = {}
         self._leaving = {tensor.index for tensor in graph.outputs}
 
@@ -85,28 +107,29 @@ class Grids:
                 found.setdefault(index, []).append((number, place))
         return found
 
-    def inputs(self) -> dict[int, Grid]:
-        """Return the grid of each float input of an integer graph, by tensor."""
-        return {
-            tensor.index: self._grid(self._span(tensor.index, Precision.INT8), Precision.INT8)
-            for tensor in self._graph.inputs
-            if tensor.dtype == "float32"
-        }
-
-    def resolve(self, assignment: Assignment) -> tuple[OpGrids, ...]:
-        """Return the grids of each operation."""
-        spans: dict[int, _Span] = {}
-        found = [
-            self._op(node, precision, spans) for node, precision in zip(self._nodes, assignment, strict=True)
-        ]  # fmt: skip
+    def resolve(self, assignment: Assignment) -> Resolved:
+        """Return the grids under an assignment."""
+        self._scales = self._fitter.fit(dict(enumerate(assignment)), self._ranges)
+        self._spans = {}
+        found = [self._op(node, precision) for node, precision in zip(self._nodes, assignment, strict=True)]
         for number, node in enumerate(self._nodes):
             out = found[number].out
             if out is None or len(node.op.outputs) != 1 or self._constrained(node.kind):
                 continue
             wanted = self._only_reading(node.op.outputs[0], found)
             if wanted is not None and wanted != out and wanted.bits == out.bits:
-                found[number] = OpGrids(found[number].reads, found[number].constants, wanted)
-        return tuple(found)
+                found[number] = replace(found[number], out=wanted)
+        return Resolved(tuple(found), self._inputs(found))
+
+    def _inputs(self, found: Sequence[OpGrids]) -> dict[int, Grid]:
+        """Return the grid of each input that an integer operation reads: the widest that it is read on."""
+        grids = {}
+        for tensor in self._graph.inputs:
+            read = [found[number].reads[place] for number, place in self._readers.get(tensor.index, ())]
+            held = [grid for grid in read if grid is not None]
+            if held:
+                grids[tensor.index] = max(held, key=lambda grid: grid.bits)
+        return grids
 
     def _only_reading(self, tensor: int, found: Sequence[OpGrids]) -> Grid | None:
         """Return the one grid that all readers of a tensor read it on, None if there is none."""
@@ -119,35 +142,40 @@ class Grids:
     def _constrained(kind: str) -> bool:
         return kind in MOVING or kind in JOINING or (kind, 8) in _FIXED
 
-    def _op(self, node: Node, precision: Precision, spans: dict[int, _Span]) -> OpGrids:
+    def _op(self, node: Node, precision: Precision) -> OpGrids:
         floats = [self._graph.tensors[index].dtype == "float32" for index in node.moving]
         produced = node.output_dtypes[0] == "float32"
-        for index in node.op.outputs:
-            spans[index] = self._span(index, precision)
         if not precision.integer or not (any(floats) or produced):
             return OpGrids((None,) * len(node.moving), (), None)
         own = [
-            self._grid(spans.get(index) or self._span(index, Precision.INT8), precision) if real else None
+            self._grid(self._span(index), precision) if real else None
             for index, real in zip(node.moving, floats, strict=True)
         ]
-        out = self._output(node, precision, own, spans) if produced else None
+        out = self._output(node, precision, own) if produced else None
         reads = [out if grid is not None else None for grid in own] if node.kind in JOINING else own
-        return OpGrids(tuple(reads), self._constants(node, precision, out), out)
+        return OpGrids(tuple(reads), self._constants(node, precision, out), out, self._bounds(node))
 
-    def _output(self, node: Node, precision: Precision, reads: Sequence[Grid | None], spans: dict[int, _Span]) -> Grid:
+    def _bounds(self, node: Node) -> tuple[float, ...] | None:
+        place = WEIGHTED.get(node.kind)
+        if place is None or place.weights not in node.constants:
+            return None
+        wanted = self._scales.weights[self._graph.tensors[node.op.inputs[place.weights]].name]
+        own = weight_bounds(node.constants[place.weights], place.channel_axis)
+        return None if np.allclose(wanted, own, rtol=1e-6, atol=0) else tuple(wanted.ravel().tolist())
+
+    def _output(self, node: Node, precision: Precision, reads: Sequence[Grid | None]) -> Grid:
         fixed = _FIXED.get((node.kind, precision.bits))
         first = next((place for place, grid in enumerate(reads) if grid is not None), None)
         if fixed is not None:
-            ends = ((fixed.lowest * fixed.scale), (fixed.highest * fixed.scale))
-            spans[node.op.outputs[0]] = (-ends[1], ends[1]) if precision is Precision.INT16 else ends
+            least, most = fixed.lowest * fixed.scale, fixed.highest * fixed.scale
+            self._spans[node.op.outputs[0]] = (-most, most) if precision is Precision.INT16 else (least, most)
             return fixed
         grid = reads[first] if first is not None else None
         if node.kind in MOVING and first is not None and grid is not None:
-            source = node.moving[first]
             for index in node.op.outputs:
-                spans[index] = spans.get(source) or self._span(source, Precision.INT8)
+                self._spans[index] = self._span(node.moving[first])
             return grid
-        return self._grid(spans[node.op.outputs[0]], precision)
+        return self._grid(self._span(node.op.outputs[0]), precision)
 
     def _constants(self, node: Node, precision: Precision, out: Grid | None) -> tuple[tuple[int, Grid], ...]:
         if node.kind in WEIGHTED:
@@ -158,16 +186,15 @@ class Grids:
                 continue
             if node.kind in JOINING and out is not None:
                 found.append((position, out))
+            elif node.kind == "BATCH_MATMUL":  # a matrix of weights: eight bits beside activations of any width
+                found.append((position, Grid(8, float(np.abs(value).max() / np.float32(127)))))
             else:
                 found.append((position, Grid.between(float(value.min()), float(value.max()), precision)))
         return tuple(found)
 
-    def _span(self, tensor: int, precision: Precision) -> _Span:
-        """Return the ends of a tensor's range where an operation of ``precision`` writes it."""
-        span = self._ranges.get(self._graph.tensors[tensor].name)
-        if span is None:
-            return (0.0, 0.0)
-        return (span.full_low, span.full_high) if precision is Precision.INT16 else (span.low, span.high)
+    def _span(self, tensor: int) -> _Span:
+        """Return the ends of a tensor's range as operations so far have left it."""
+        return self._spans.get(tensor) or self._scales.spans[self._graph.tensors[tensor].name]
 
     def _grid(self, span: _Span, precision: Precision) -> Grid:
         key = (span, precision)

@@ -11,16 +11,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
-from models.quant import editing
-from models.quant.aeq import FP16_OPS
+from models.quant.fitting import fit_for_quantizing
 from models.quant.plan import Precision, PrecisionPlan
-from models.quant.produce import FRAME_RANGES, precisions
+from models.quant.produce import precisions
+from models.quant.quantizer import FP16_OPS
 from models.quant.ranges import Ranges
 from models.quant.simulation.arithmetic import Arithmetic, arithmetic
-from models.quant.simulation.assignment import Assignment, Grids, OpGrids
+from models.quant.simulation.assignment import Assignment, Grids, OpGrids, Resolved
 from models.quant.simulation.kernels import integer_kernel
 from models.quant.simulation.node import Node, nodes_of
 from models.quant.simulation.rounding import Grid, away, doubly
@@ -41,10 +40,10 @@ def converted(tensor: tf.Tensor, source: Grid | None, target: Grid | None) -> tf
     """
     if source == target:
         return tensor
+    if source is None:
+        return tensor if target is None else away(target)(tensor / target.scale)
     if target is None:
         return tensor * source.scale
-    if source is None:
-        return away(target)(tensor / target.scale)
     factor = source.scale / target.scale
     return doubly(factor, target)(tensor * factor)
 
@@ -65,6 +64,7 @@ class _State:
     rows: int
     values: dict[int, _Value] = field(default_factory=dict)
     readings: dict[int, dict[Grid | None, tf.Tensor]] = field(default_factory=dict)
+    fed: dict[tuple[int, Grid | None], int] = field(default_factory=dict)
     next_number: int = 0
 
     def add(self, value: _Value) -> int:
@@ -97,26 +97,23 @@ class Simulation:
         macs_done: multiply-accumulates that were computed so far: what sharing saved shows here.
     """
 
-    def __init__(
-        self, float_tflite: bytes, ranges: Ranges, input_ranges: Mapping[str, tuple[float, float]] = FRAME_RANGES
-    ) -> None:
+    def __init__(self, float_tflite: bytes, ranges: Ranges) -> None:
         """Read the graph.
 
         Args:
             float_tflite: the float graph; foreign graphs are made fit first.
             ranges: of its activations.
-            input_ranges: known ranges of inputs by signature name.
 
         Raises:
             QuantizationError: an operation cannot be simulated, or an activation has no range.
         """
-        self.float_tflite = editing.fit_for_quantizing(float_tflite)
+        self.float_tflite = fit_for_quantizing(float_tflite)
         self.graph, self.nodes = nodes_of(self.float_tflite)
         self.macs_done = 0
         self._floats = tuple(arithmetic(node) for node in self.nodes)
-        self.grids = Grids(self.graph, self.nodes, ranges.complete(self.graph, input_ranges).tensors)
+        self.grids = Grids(self.float_tflite, self.graph, self.nodes, ranges.complete(self.graph).tensors)
         self._prepared: dict[tuple[int, OpGrids, Precision], Arithmetic] = {}
-        self._resolved: dict[Assignment, tuple[OpGrids, ...]] = {}
+        self._resolved: dict[Assignment, Resolved] = {}
         self._last_use = self._last_uses()
 
     def assignment(self, plan: PrecisionPlan, runtime: str = "litert", *, allow_float: bool = False) -> Assignment:
@@ -137,17 +134,19 @@ class Simulation:
         Args:
             feed: float32 by input name: B samples, with or without the graph's own first axis of one.
             assignments: at least one.
-            integer_inputs: whether the graph takes INT8 wherever an operation is integer, as a produced one does.
+            integer_inputs: whether inputs are integers where an operation that reads them is, as in a produced graph.
 
         Returns:
             For each assignment its outputs by name, float32 [B, ...]; equal ones may be the same tensor.
         """
         values = self.start(feed)
         state = _State([{} for _ in assignments], int(next(iter(values.values())).shape[0]))
-        self._feed(values, assignments, state, integer_inputs=integer_inputs)
-        grids = [self.resolved(assignment) for assignment in assignments]
+        found = [self.resolved(assignment) for assignment in assignments]
+        for held, resolved in zip(state.numbers, found, strict=True):
+            self._feed(values, resolved.inputs if integer_inputs else {}, held, state)
         for number, node in enumerate(self.nodes):
-            self._step(number, node, [(a[number], g[number]) for a, g in zip(assignments, grids, strict=True)], state)
+            ways = [(a[number], r.ops[number]) for a, r in zip(assignments, found, strict=True)]
+            self._step(number, node, ways, state)
             state.forget(self._last_use.get(number, ()))
         return [self.named(lambda index, held=held: state.read(held[index], None)) for held in state.numbers]
 
@@ -166,8 +165,8 @@ class Simulation:
             found[tensor.name] = tf.reshape(value(tensor.index), (-1, *shape))
         return found
 
-    def resolved(self, assignment: Assignment) -> tuple[OpGrids, ...]:
-        """Return the grids of each operation under an assignment."""
+    def resolved(self, assignment: Assignment) -> Resolved:
+        """Return the grids under an assignment."""
         if assignment not in self._resolved:
             self._resolved[assignment] = self.grids.resolve(assignment)
         return self._resolved[assignment]
@@ -188,22 +187,16 @@ class Simulation:
             body = self._floats[number]
             return lambda xs: body({**constants, **xs})
         reads = {p: g for p, g in zip(node.positions, grids.reads, strict=True) if g is not None}
-        return integer_kernel(node, {**reads, **dict(grids.constants)}, grids.out, constants)
+        return integer_kernel(node, {**reads, **dict(grids.constants)}, grids.out, constants, grids.bounds)
 
-    def _feed(
-        self, values: Mapping[int, tf.Tensor], assignments: Sequence[Assignment], state: _State, *, integer_inputs: bool
-    ) -> None:
-        grids = self.grids.inputs()
+    @staticmethod
+    def _feed(values: Mapping[int, tf.Tensor], grids: Mapping[int, Grid], held: dict[int, int], state: _State) -> None:
+        """Give one variant its inputs; variants whose inputs are on the same grid share them."""
         for index, value in values.items():
-            plain = quantized = 0
-            for assignment, held in zip(assignments, state.numbers, strict=True):
-                if integer_inputs and index in grids and any(p.integer for p in assignment):
-                    if not quantized:
-                        quantized = state.add(_Value(converted(value, None, grids[index]), grids[index]))
-                    held[index] = quantized
-                else:
-                    plain = plain or state.add(_Value(value, None))
-                    held[index] = plain
+            key = (index, grids.get(index))
+            if key not in state.fed:
+                state.fed[key] = state.add(_Value(converted(value, None, key[1]), key[1]))
+            held[index] = state.fed[key]
 
     def _step(self, number: int, node: Node, ways: Sequence[tuple[Precision, OpGrids]], state: _State) -> None:
         """Run one operation for all variants: once for each distinct (grids, inputs)."""

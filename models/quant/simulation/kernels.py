@@ -8,23 +8,21 @@ they can be trained.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from models.errors import QuantizationError
+from models.quant.grid import SMALLEST_SCALE
+from models.quant.scales import WEIGHTED
 from models.quant.simulation import tables
-from models.quant.simulation.arithmetic import Arithmetic, arithmetic, places, product
+from models.quant.simulation.arithmetic import Arithmetic, arithmetic, product
 from models.quant.simulation.node import Node
-from models.quant.simulation.rounding import Grid, Rounding, away, doubly, half_up
+from models.quant.simulation.rounding import Grid, Rounding, away, doubly, half_up, power_below
 
-__all__ = ["WEIGHTED", "constant_steps", "integer_kernel", "weight_steps"]
-
-WEIGHTED: Mapping[str, tuple[int, ...]] = {
-    "CONV_2D": (1, 2, 3), "DEPTHWISE_CONV_2D": (0, 1, 2), "FULLY_CONNECTED": (1,), "TRANSPOSE_CONV": (1, 2, 3),
-}  # fmt: skip
-"""Operations with a scale for each output channel, and the axes of their weights that share one."""
+__all__ = ["constant_steps", "integer_kernel", "weight_steps"]
 
 # Their accumulators are rounded once, with a factor of 31 bits in both types.
 _ONCE = frozenset({"FULLY_CONNECTED"})
@@ -32,17 +30,23 @@ _ONCE = frozenset({"FULLY_CONNECTED"})
 Grids = Mapping[int, Grid]
 
 
-def weight_steps(weights: Any, axes: tuple[int, ...], bits: int = 8) -> tuple[tf.Tensor, tf.Tensor]:
+def weight_steps(
+    weights: Any, channel_axis: int, bits: int = 8, bounds: Sequence[float] | None = None
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Return weights in steps, and the scale of each output channel; the gradient passes to the weights.
 
     Args:
         weights: float32, of any shape.
-        axes: that share a scale.
+        channel_axis: of the output channels; the other axes share a scale.
         bits: 8 or 4.
+        bounds: what each channel's grid reaches; its largest weight if None.
     """
     weights = tf.convert_to_tensor(weights)
     highest = float((1 << (bits - 1)) - 1)
-    bound = tf.maximum(tf.reduce_max(tf.abs(weights), axes, keepdims=True), 1e-9)
+    axes = [axis for axis in range(len(weights.shape)) if axis != channel_axis]
+    bound = tf.maximum(tf.reduce_max(tf.abs(weights), axes, keepdims=True), SMALLEST_SCALE)
+    if bounds is not None:
+        bound = tf.reshape(tf.constant(bounds, tf.float32), tf.shape(bound))
     scale = tf.stop_gradient(bound / highest)
     steps = weights / scale
     return steps + tf.stop_gradient(tf.round(steps) - steps), scale
@@ -56,7 +60,9 @@ def constant_steps(value: Any, grid: Grid) -> tf.Tensor:
     return steps + tf.stop_gradient(rounded - steps)
 
 
-def integer_kernel(node: Node, reads: Grids, out: Grid, constants: Mapping[int, Any], bits: int = 8) -> Arithmetic:
+def integer_kernel(
+    node: Node, reads: Grids, out: Grid, constants: Mapping[int, Any], bounds: Sequence[float] | None = None
+) -> Arithmetic:
     """Return the kernel of an operation.
 
     Args:
@@ -64,14 +70,29 @@ def integer_kernel(node: Node, reads: Grids, out: Grid, constants: Mapping[int, 
         reads: the grid of each quantized input, by position; constants that are not weights have one too.
         out: the grid of its outputs.
         constants: its constant inputs in real values, by position; tensors or arrays.
-        bits: of weights.
+        bounds: what the grid of each output channel's weights reaches; its largest weight if None.
 
     Raises:
         QuantizationError: there is no integer kernel for it.
     """
     if node.kind not in _KERNELS:
         raise QuantizationError(f"{node.kind} (operation {node.op.index}) has no integer kernel that can be simulated")
-    return _KERNELS[node.kind](node, reads, out, constants, bits)
+    return _KERNELS[node.kind](_Way(node, reads, out, constants, bounds))
+
+
+@dataclass(frozen=True)
+class _Way:
+    """What a kernel is made from: see `integer_kernel`."""
+
+    node: Node
+    reads: Grids
+    out: Grid
+    constants: Mapping[int, Any]
+    bounds: Sequence[float] | None
+
+    def held(self) -> dict[int, Any]:
+        """Return constants in steps where they have a grid, as they are elsewhere."""
+        return {p: constant_steps(v, self.reads[p]) if p in self.reads else v for p, v in self.constants.items()}
 
 
 def _clip(node: Node, out: Grid) -> dict[str, Any]:
@@ -85,11 +106,18 @@ def _clip(node: Node, out: Grid) -> dict[str, Any]:
     return found
 
 
-_ACTIVE: Mapping[int, tuple[float | None, float | None]] = {0: (None, None), 1: (0.0, None), 2: (-1.0, 1.0), 3: (0.0, 6.0)}
+_ACTIVE: Mapping[int, tuple[float | None, float | None]] = {
+    0: (None, None),
+    1: (0.0, None),
+    2: (-1.0, 1.0),
+    3: (0.0, 6.0),
+}
 
 
 def _refuse(node: Node) -> Any:
-    raise QuantizationError(f"{node.kind} (operation {node.op.index}) has a fused activation that no integer kernel has")
+    raise QuantizationError(
+        f"{node.kind} (operation {node.op.index}) has a fused activation that no integer kernel has"
+    )
 
 
 def _steps(value: float, grid: Grid) -> Any:
@@ -117,28 +145,28 @@ def _accumulated(node: Node, factor: Any, out: Grid) -> Rounding:
     return doubly(factor, out, **_clip(node, out))
 
 
-def _weighted(node: Node, reads: Grids, out: Grid, constants: Mapping[int, Any], bits: int) -> Arithmetic:
-    source, bias = places(node)
-    if 1 not in constants:
+def _weighted(way: _Way) -> Arithmetic:
+    node, out, place = way.node, way.out, WEIGHTED[way.node.kind]
+    if place.weights not in way.constants:
         raise QuantizationError(f"{node.kind} (operation {node.op.index}) computes its own weights")
-    weights, scale = weight_steps(constants[1], WEIGHTED[node.kind], bits)
+    weights, scale = weight_steps(way.constants[place.weights], place.channel_axis, bounds=way.bounds)
     by_channel = tf.reshape(scale, (-1,))
-    factor = by_channel * (reads[source].scale / out.scale)
+    factor = by_channel * (way.reads[place.source].scale / out.scale)
     held = _held_factor(node, factor, out)
     scaled = weights * tf.reshape(held, tf.shape(scale))
     shift = tf.zeros(node.output_shapes[0][-1])
-    if bias in constants:
-        steps = tf.convert_to_tensor(constants[bias]) / (by_channel * reads[source].scale)
+    if place.bias in way.constants:
+        steps = tf.convert_to_tensor(way.constants[place.bias]) / (by_channel * way.reads[place.source].scale)
         shift = (steps + tf.stop_gradient(tf.round(steps) - steps)) * held
     rounding = _accumulated(node, factor, out)
-    return lambda xs: (product(node, xs[source], scaled, shift, rounding.function, *rounding.arguments),)
+    return lambda xs: (product(node, xs[place.source], scaled, shift, rounding.function, *rounding.arguments),)
 
 
-def _matmul(node: Node, reads: Grids, out: Grid, constants: Mapping[int, Any], bits: int) -> Arithmetic:
-    body, held = arithmetic(node, activate=False), _held(reads, constants)
-    factor = reads[0].scale * reads[1].scale / out.scale
-    multiplier, rounding = _held_factor(node, factor, out), _accumulated(node, factor, out)
-    smaller = int(np.prod(node.shapes[1]) < np.prod(node.shapes[0]))
+def _matmul(way: _Way) -> Arithmetic:
+    body, held = arithmetic(way.node, activate=False), way.held()
+    factor = way.reads[0].scale * way.reads[1].scale / way.out.scale
+    multiplier, rounding = _held_factor(way.node, factor, way.out), _accumulated(way.node, factor, way.out)
+    smaller = int(np.prod(way.node.shapes[1]) < np.prod(way.node.shapes[0]))
 
     def run(xs: Mapping[int, tf.Tensor]) -> tuple[tf.Tensor, ...]:
         every = {**xs, **held}
@@ -147,15 +175,10 @@ def _matmul(node: Node, reads: Grids, out: Grid, constants: Mapping[int, Any], b
     return run
 
 
-def _held(reads: Grids, constants: Mapping[int, Any]) -> dict[int, Any]:
-    """Return constants in steps where they have a grid, as they are elsewhere."""
-    return {p: constant_steps(value, reads[p]) if p in reads else value for p, value in constants.items()}
-
-
-def _sum(node: Node, reads: Grids, out: Grid, constants: Mapping[int, Any], bits: int) -> Arithmetic:
-    body, held = arithmetic(node, activate=False), _held(reads, constants)
-    factors = [reads[position].scale / out.scale for position in (0, 1)]
-    rounding = (away if _have_ties(factors) else half_up)(out, **_clip(node, out))
+def _sum(way: _Way) -> Arithmetic:
+    body, held = arithmetic(way.node, activate=False), way.held()
+    factors = [way.reads[position].scale / way.out.scale for position in (0, 1)]
+    rounding = (away if _have_ties(factors) else half_up)(way.out, **_clip(way.node, way.out))
 
     def run(xs: Mapping[int, tf.Tensor]) -> tuple[tf.Tensor, ...]:
         every = {**xs, **held}
@@ -171,30 +194,32 @@ def _have_ties(factors: Sequence[Any]) -> bool:
     return all(abs(factor * 64 - round(factor * 64)) < 1e-3 for factor in factors)
 
 
-def _product(node: Node, reads: Grids, out: Grid, constants: Mapping[int, Any], bits: int) -> Arithmetic:
-    body, held = arithmetic(node, activate=False), _held(reads, constants)
-    factor = reads[0].scale * reads[1].scale / out.scale
-    rounding = doubly(factor, out, **_clip(node, out))
+def _product(way: _Way) -> Arithmetic:
+    body, held = arithmetic(way.node, activate=False), way.held()
+    factor = way.reads[0].scale * way.reads[1].scale / way.out.scale
+    rounding = doubly(factor, way.out, **_clip(way.node, way.out))
     return lambda xs: (rounding(body({**xs, **held})[0] * factor),)
 
 
-def _moved(node: Node, reads: Grids, out: Grid, constants: Mapping[int, Any], bits: int) -> Arithmetic:
-    body, held = arithmetic(node), _held(reads, constants)
+def _moved(way: _Way) -> Arithmetic:
+    body, held = arithmetic(way.node), way.held()
     return lambda xs: body({**xs, **held})
 
 
-def _averaged(node: Node, reads: Grids, out: Grid, constants: Mapping[int, Any], bits: int) -> Arithmetic:
+def _averaged(way: _Way) -> Arithmetic:
     """Kernels that average the integers themselves, so that ties go away from the integer zero."""
-    body = arithmetic(node, activate=False)
-    rounding = away(out.moved(0), **{name: end + out.zero_point for name, end in _clip(node, out).items()})
-    zero = tf.cast(out.zero_point, tf.float32)
-    return lambda xs: (rounding(body({**xs, **constants})[0] + zero) - zero,)
+    body = arithmetic(way.node, activate=False)
+    rounding = away(
+        way.out.moved(0), **{name: end + way.out.zero_point for name, end in _clip(way.node, way.out).items()}
+    )
+    zero = tf.cast(way.out.zero_point, tf.float32)
+    return lambda xs: (rounding(body({**xs, **way.constants})[0] + zero) - zero,)
 
 
-def _bilinear(node: Node, reads: Grids, out: Grid, constants: Mapping[int, Any], bits: int) -> Arithmetic:
+def _bilinear(way: _Way) -> Arithmetic:
     """Kernels that interpolate with weights of ten bits."""
-    rows, columns = (_between(node, axis) for axis in (1, 2))
-    rounding, zero = away(out.moved(0)), tf.cast(out.zero_point, tf.float32)
+    rows, columns = (_between(way.node, axis) for axis in (1, 2))
+    rounding, zero = away(way.out.moved(0)), tf.cast(way.out.zero_point, tf.float32)
 
     def run(xs: Mapping[int, tf.Tensor]) -> tuple[tf.Tensor, ...]:
         y = xs[0]
@@ -221,58 +246,60 @@ def _between(node: Node, axis: int) -> tuple[Any, Any, Any]:
     return low, high, np.asarray((place - (low << 10)) / 1024, np.float32)
 
 
-def _mean(node: Node, reads: Grids, out: Grid, constants: Mapping[int, Any], bits: int) -> Arithmetic:
-    body = arithmetic(node)
-    factor = reads[0].scale / out.scale
-    rounding = doubly(factor * float(np.prod(node.output_shapes[0]) / np.prod(node.shapes[0])), out)
-    return lambda xs: (rounding(body({**xs, **constants})[0] * factor),)
+def _mean(way: _Way) -> Arithmetic:
+    """Return the mean: a sum, whose factor was divided by the number of values, so that it has fewer bits."""
+    body = arithmetic(way.node)
+    factor = way.reads[0].scale / way.out.scale
+    count = np.prod(way.node.shapes[0]) / np.prod(way.node.output_shapes[0])
+    rounding = doubly(power_below(factor) / float(power_below(count)), way.out)
+    return lambda xs: (rounding(body({**xs, **way.constants})[0] * factor),)
 
 
-def _function(node: Node, reads: Grids, out: Grid, constants: Mapping[int, Any], bits: int) -> Arithmetic:
+def _function(way: _Way) -> Arithmetic:
     """Functions of one value, read from a table."""
-    body = arithmetic(node)
+    body = arithmetic(way.node)
 
     def function(x: tf.Tensor) -> tf.Tensor:
         return body({0: x})[0]
 
-    if out.bits == 16:
-        rounding = half_up(out)
-        return lambda xs: (rounding(tables.interpolated(function, xs[0], reads[0], out)),)
-    rounding = away(out)
-    return lambda xs: (rounding(function(xs[0] * reads[0].scale) / out.scale),)
+    if way.out.bits == 16:
+        rounding = half_up(way.out)
+        return lambda xs: (rounding(tables.interpolated(function, xs[0], way.reads[0], way.out)),)
+    rounding = away(way.out)
+    return lambda xs: (rounding(function(xs[0] * way.reads[0].scale) / way.out.scale),)
 
 
-def _fixed(kernel_16: Callable[[tf.Tensor, Grid], tf.Tensor]) -> Any:
-    def build(node: Node, reads: Grids, out: Grid, constants: Mapping[int, Any], bits: int) -> Arithmetic:
-        if out.bits == 8:
-            return _function(node, reads, out, constants, bits)
-        rounding = half_up(out)
-        return lambda xs: (rounding(kernel_16(xs[0], reads[0])),)
+def _fixed(kernel_16: Callable[[tf.Tensor, Grid], tf.Tensor]) -> Callable[[_Way], Arithmetic]:
+    def build(way: _Way) -> Arithmetic:
+        if way.out.bits == 8:
+            return _function(way)
+        rounding = half_up(way.out)
+        return lambda xs: (rounding(kernel_16(xs[0], way.reads[0])),)
 
     return build
 
 
-def _softmax(node: Node, reads: Grids, out: Grid, constants: Mapping[int, Any], bits: int) -> Arithmetic:
-    kernel, rounding = tables.softmax_16 if out.bits == 16 else tables.softmax_8, half_up(out)
-    beta = float(node.options.beta)
-    return lambda xs: (rounding(kernel(xs[0], reads[0], beta)),)
+def _softmax(way: _Way) -> Arithmetic:
+    kernel, rounding = tables.softmax_16 if way.out.bits == 16 else tables.softmax_8, half_up(way.out)
+    beta = float(way.node.options.beta)
+    return lambda xs: (rounding(kernel(xs[0], way.reads[0], beta)),)
 
 
-def _rsqrt(node: Node, reads: Grids, out: Grid, constants: Mapping[int, Any], bits: int) -> Arithmetic:
-    kernel, rounding = (tables.rsqrt_16, half_up(out)) if out.bits == 16 else (tables.rsqrt_8, away(out))
-    return lambda xs: (rounding(kernel(xs[0], reads[0], out)),)
+def _rsqrt(way: _Way) -> Arithmetic:
+    kernel, rounding = (tables.rsqrt_16, half_up(way.out)) if way.out.bits == 16 else (tables.rsqrt_8, away(way.out))
+    return lambda xs: (rounding(kernel(xs[0], way.reads[0], way.out)),)
 
 
-def _sqrt(node: Node, reads: Grids, out: Grid, constants: Mapping[int, Any], bits: int) -> Arithmetic:
+def _sqrt(way: _Way) -> Arithmetic:
     """Return the square root; the kernel cuts off what is left of a step."""
-    factor, rounding = tf.sqrt(tf.cast(reads[0].scale, tf.float32)) / out.scale, half_up(out)
+    factor, rounding = tf.sqrt(tf.cast(way.reads[0].scale, tf.float32)) / way.out.scale, half_up(way.out)
     return lambda xs: (rounding(tf.sqrt(tf.maximum(xs[0], 0.0)) * factor - 0.5),)
 
 
-def _relu(node: Node, reads: Grids, out: Grid, constants: Mapping[int, Any], bits: int) -> Arithmetic:
-    low, high = _RELUS[node.kind]
-    factor = reads[0].scale / out.scale
-    rounding = doubly(factor, out, _steps(low, out), None if high is None else _steps(high, out))
+def _relu(way: _Way) -> Arithmetic:
+    low, high = _RELUS[way.node.kind]
+    factor = way.reads[0].scale / way.out.scale
+    rounding = doubly(factor, way.out, _steps(low, way.out), None if high is None else _steps(high, way.out))
     return lambda xs: (rounding(xs[0] * factor),)
 
 
@@ -281,10 +308,10 @@ _RELUS: Mapping[str, tuple[float, float | None]] = {
 }  # fmt: skip
 
 
-def _div(node: Node, reads: Grids, out: Grid, constants: Mapping[int, Any], bits: int) -> Arithmetic:
-    body, held = arithmetic(node, activate=False), _held(reads, constants)
-    factor = reads[0].scale / (reads[1].scale * out.scale)
-    rounding = away(out, **_clip(node, out))
+def _div(way: _Way) -> Arithmetic:
+    body, held = arithmetic(way.node, activate=False), way.held()
+    factor = way.reads[0].scale / (way.reads[1].scale * way.out.scale)
+    rounding = away(way.out, **_clip(way.node, way.out))
     return lambda xs: (rounding(body({**xs, **held})[0] * factor),)
 
 
@@ -295,7 +322,7 @@ _MOVING = (
     "UNPACK",
 )  # fmt: skip
 
-_KERNELS: Mapping[str, Callable[..., Arithmetic]] = {
+_KERNELS: Mapping[str, Callable[[_Way], Arithmetic]] = {
     **dict.fromkeys(WEIGHTED, _weighted),
     **dict.fromkeys(_MOVING, _moved),
     **dict.fromkeys(("ADD", "SUB"), _sum),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware_bridge.target.graph import Graph, GraphOp
+from firmware_bridge.device.graph import Graph, GraphOp
 from models.quant import editing
 
 __all__ = ["Node", "nodes_of"]
@@ -53,12 +53,13 @@ class Node:
 def nodes_of(float_tflite: bytes) -> tuple[Graph, tuple[Node, ...]]:
     """Return the graph's view and its operations in execution order."""
     graph, model = Graph.parse(float_tflite), editing.read_model(float_tflite)
-    return graph, tuple(_node(op, graph, model) for op in graph.ops)
+    computed = {tensor.index for tensor in graph.inputs} | {index for op in graph.ops for index in op.outputs}
+    return graph, tuple(_node(op, graph, model, computed) for op in graph.ops)
 
 
-def _node(op: GraphOp, graph: Graph, model: Any) -> Node:
+def _node(op: GraphOp, graph: Graph, model: Any, computed: set[int]) -> Node:
     present = [(position, index) for position, index in enumerate(op.inputs) if index >= 0]
-    moving = [(position, index) for position, index in present if not _constant(graph, model, index)]
+    moving = [(position, index) for position, index in present if index in computed]
     return Node(
         op=op,
         options=model.subgraphs[0].operators[op.index].builtinOptions,
@@ -67,19 +68,8 @@ def _node(op: GraphOp, graph: Graph, model: Any) -> Node:
         shapes=tuple(graph.tensors[index].shape if index >= 0 else () for index in op.inputs),
         output_shapes=tuple(graph.tensors[index].shape for index in op.outputs),
         output_dtypes=tuple(graph.tensors[index].dtype for index in op.outputs),
-        constants={
-            position: _value(graph, model, index) for position, index in present if _constant(graph, model, index)
-        },
+        constants={position: _value(graph, model, index) for position, index in present if index not in computed},
     )
-
-
-def _constant(graph: Graph, model: Any, index: int) -> bool:
-    tensor = graph.tensors[index]
-    return tensor.constant or (0 in tensor.shape and _is_made(graph, index) is False)
-
-
-def _is_made(graph: Graph, index: int) -> bool:
-    return any(index in op.outputs for op in graph.ops) or any(t.index == index for t in graph.inputs)
 
 
 def _value(graph: Graph, model: Any, index: int) -> NDArray[Any]:

@@ -22,7 +22,7 @@ import tensorflow as tf
 
 from models.quant.plan import Precision
 
-__all__ = ["Grid", "Rounding", "away", "doubly", "half_up", "slack_of", "whole"]
+__all__ = ["Grid", "Rounding", "away", "doubly", "half_up", "power_below", "slack_of", "whole"]
 
 # Ties of whole numbers come out of float arithmetic a little off; this is more than that and less than any true gap.
 _TIES = {8: 1e-4, 16: 1 / 128}
@@ -78,14 +78,20 @@ class Grid:
         return replace(self, zero_point=zero_point)
 
 
-def slack_of(factor: Any) -> Any:
-    """Return how far below one half two roundings by ``factor`` already go up: a tensor, or NumPy of the same shape."""
+def power_below(factor: Any) -> Any:
+    """Return the largest power of two up to ``factor``: a tensor where it is one."""
     if isinstance(factor, tf.Tensor | tf.Variable):
-        power = tf.pow(2.0, tf.floor(tf.math.log(tf.stop_gradient(factor)) / np.log(2.0)))
+        return tf.pow(2.0, tf.floor(tf.math.log(tf.stop_gradient(factor)) / np.log(2.0)))
+    exponent = np.frexp(np.maximum(np.asarray(factor, np.float64), 1e-300))[1]
+    return np.ldexp(1.0, exponent - 1)
+
+
+def slack_of(factor: Any) -> Any:
+    """Return how far below one half two roundings by ``factor`` already go up: of the same kind and shape."""
+    power = power_below(factor)
+    if isinstance(power, tf.Tensor):
         return tf.where(factor < 0.5, power, tf.zeros_like(power))
-    factor = np.asarray(factor, np.float64)
-    exponent = np.frexp(np.maximum(factor, 1e-300))[1]
-    return np.where(exponent < 0, np.ldexp(1.0, exponent - 1), 0.0)
+    return np.where(np.asarray(factor) < 0.5, power, 0.0)
 
 
 @dataclass(frozen=True)
@@ -124,7 +130,7 @@ def away(grid: Grid, lowest: Any = None, highest: Any = None) -> Rounding:
 
 
 def doubly(factor: Any, grid: Grid, lowest: Any = None, highest: Any = None) -> Rounding:
-    """Return the two roundings of an accumulator that was multiplied by ``factor``: a number, or one for each channel."""
+    """Return the two roundings of an accumulator that was multiplied by ``factor``, or by one for each channel."""
     slack = tf.maximum(tf.cast(slack_of(factor), tf.float32), _TIES[grid.bits])
     ends, clipped = _ends(grid, lowest, highest)
     # Above zero alone there is no sign to look for.
@@ -136,7 +142,10 @@ def _ends(grid: Grid, lowest: Any, highest: Any) -> tuple[tuple[tf.Tensor, ...],
     """Return the grid's ends, then those of an activation, and whether these are others."""
     low, high = grid.lowest, grid.highest
     known = all(isinstance(end, int | float) for end in (low, high, lowest or 0, highest or 0))
-    inner = (lowest is not None and not (known and lowest <= low), highest is not None and not (known and highest >= high))
+    inner = (
+        lowest is not None and not (known and lowest <= low),
+        highest is not None and not (known and highest >= high),
+    )
     least = tf.maximum(_float(low), _float(lowest)) if inner[0] else _float(low)
     most = tf.minimum(_float(high), _float(highest)) if inner[1] else _float(high)
     return (_float(low), _float(high), least, most), any(inner)
@@ -163,15 +172,20 @@ _ROUNDINGS: Mapping[tuple[str, int, bool], Callable[..., tf.Tensor]] = {
     key: _made(*key) for key in product(("up", "shifted", "twice"), (8, 16), (False, True))
 }
 
+_WITH_SLACK = frozenset(function for (kind, _, _), function in _ROUNDINGS.items() if kind != "up")
+
 
 @cache
 def _compiled(function: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
-    """Return a rounding as one function of TensorFlow: it works in place where it can."""
-    return cast("Callable[..., tf.Tensor]", tf.function(function, reduce_retracing=True, autograph=False))
+    """Return a rounding as one function of TensorFlow, of any shape: it works in place where it can."""
+    count = 6 if function in _WITH_SLACK else 5
+    free = [tf.TensorSpec(None, tf.float32) for _ in range(count)]
+    traced = tf.function(function, input_signature=free, autograph=False)
+    traced._omit_frequent_tracing_warning = True  # noqa: SLF001 - a few functions on purpose, each traced once
+    return cast("Callable[..., tf.Tensor]", traced)
 
 
 def whole(value: tf.Tensor) -> tf.Tensor:
     """Round to whole numbers, away from zero at ties; the gradient passes."""
     rounded = tf.round(value + _TIE * tf.sign(value))
     return value + tf.stop_gradient(rounded - value)
-

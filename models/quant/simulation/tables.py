@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from models.quant.simulation.rounding import Grid, whole
 
-__all__ = ["interpolated", "logistic_16", "rsqrt_8", "rsqrt_16", "softmax_16", "softmax_8", "tanh_16"]
+__all__ = ["interpolated", "logistic_16", "rsqrt_8", "rsqrt_16", "softmax_8", "softmax_16", "tanh_16"]
 
 Function = Callable[[Any], Any]
 
@@ -73,7 +73,7 @@ def _looked_up(value: tf.Tensor, entries: tf.Tensor) -> tf.Tensor:
 @cache
 def _exponents() -> NDArray[np.float32]:
     """Return the table of exp over [-10, 0] in steps of 1/32768."""
-    return _made(lambda x: np.exp(x), _EXPONENTS, 0.0)
+    return _made(np.exp, _EXPONENTS, 0.0)
 
 
 @cache
@@ -118,10 +118,19 @@ def softmax_8(steps: tf.Tensor, source: Grid, beta: float) -> tf.Tensor:
     return tf.nn.softmax(steps * (source.scale * beta)) * 256.0
 
 
+# Entries of the kernels' table of the logistic function that are one more than rounding gives, as read off LiteRT.
+_ONE_MORE = (
+    4, 8, 12, 14, 15, 16, 17, 19, 20, 21, 22, 25, 27, 28, 29, 30, 31, 33, 34, 35, 37, 39, 40, 41, 43, 44, 45, 46,
+    49, 50, 54, 62, 63, 64, 66, 82, 86, 93, 100, 103, 112, 116, 135, 255,
+)  # fmt: skip
+
+
 @cache
 def _logistic_entries() -> NDArray[np.float32]:
-    """Return the logistic function at multiples of 1/24 in steps of 1/65536."""
-    return np.asarray(np.minimum(np.round(65536 / (1 + np.exp(-np.arange(257) / 24))), 65535), np.float32)
+    """Return the logistic function at multiples of 1/24 in steps of 1/65536, as the kernels' table has it."""
+    entries = np.round(65536 / (1 + np.exp(-np.arange(257) / 24)))
+    entries[list(_ONE_MORE)] += 1
+    return np.asarray(np.minimum(entries, 65535), np.float32)
 
 
 def _logistic(steps: tf.Tensor, source: Grid, per_entry: int) -> tf.Tensor:
@@ -134,7 +143,7 @@ def _logistic(steps: tf.Tensor, source: Grid, per_entry: int) -> tf.Tensor:
     """
     factor = tf.cast(source.scale * 12288.0, tf.float32)
     power = tf.pow(2.0, tf.floor(tf.math.log(factor / 32767.0) / np.log(2.0)) + 1.0)
-    held = tf.floor(factor / power * 32768.0) * power / 32768.0  # fifteen bits, cut off
+    held = tf.floor(factor / power) * power  # fifteen bits, cut off
     units = tf.abs(tf.floor(steps * held + 0.5))
     index = tf.floor(units / per_entry)
     entry = tf.cast(tf.minimum(index, 255.0), tf.int32)
