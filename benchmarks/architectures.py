@@ -69,7 +69,7 @@ def _ds_cnn() -> keras.Model:
     return keras.Model({"image": image}, {"logits": x})
 
 
-class _LayerNorm(layers.Layer):
+class _LayerNorm(layers.Layer):  # type: ignore[misc] # Keras has no types
     """Normalization of each token, written as MEAN, SUB, MUL and RSQRT."""
 
     def build(self, shape: Any) -> None:
@@ -187,4 +187,4 @@ def _picture(shape: tuple[int, ...], random: np.random.Generator) -> NDArray[np.
     _, height, width, channels = shape
     coarse = random.random((1, height // 8 + 1, width // 8 + 1, channels)).repeat(8, 1).repeat(8, 2)
     mixed = 0.8 * coarse[:, :height, :width] + 0.2 * random.random((1, height, width, channels))
-    return (np.round(mixed * 255) / 255).astype(np.float32)
+    return np.asarray(np.round(mixed * 255) / 255, np.float32)
