@@ -26,11 +26,6 @@ from models.progress import Progress, counted
 __all__ = ["DemoOptions", "build_steps"]
 
 _STUDIED = ("captures/validation", "captures/hard-dev", "captures/calibration")
-_DATA_CODE = ("models/scenes", "models/curation", "models/captures.py")
-_INPUT_CODE = ("models/preprocess.py", "models/heads.py")
-_TRAINING_CODE = ("models/networks", "models/training", *_INPUT_CODE)
-_QUANT_CODE = ("models/quant", "firmware_bridge/device/graph.py", *_INPUT_CODE)
-_EVALUATION_CODE = ("models/evaluation", "firmware_bridge/device/runtime.py", *_INPUT_CODE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +70,7 @@ def build_steps(options: DemoOptions) -> tuple[Step, ...]:
         _sensitivity(),
         _plan(options),
         _post_training(runtime),
-        _fine_tune(options),
+        _fine_tune(),
         _produce(runtime),
         *(_evaluate(model, pool) for pool in POOLS for model in GRAPHS),
         _gate(options),
@@ -94,7 +89,7 @@ def _keys(options: DemoOptions) -> Step:
 
     return Step(
         "keys", "Make keys and the trust store", work, outputs=("keys", "trust.ksr"),
-        parameters={"program": options.program},
+        parameters={"program": options.program}, lasting=True,
     )  # fmt: skip
 
 
@@ -120,21 +115,25 @@ def _captures(options: DemoOptions) -> Step:
         )
 
     return Step(
-        "captures", "Generate EO + thermal captures", work, code=_DATA_CODE,
+        "captures", "Generate EO + thermal captures", work,
         outputs=tuple(f"captures/{pool}" for pool in CAPTURES),
         parameters={"seed": options.seed, "frames": dict(options.frames)},
     )  # fmt: skip
 
 
 def _train(options: DemoOptions) -> Step:
+    from models.training.recipe import Recipe
+
+    recipe = Recipe.load(options.recipe).to_toml()
+
     def work(run: Path, progress: Progress) -> None:
         from ks100.steps.training import train_float
 
         train_float(run / "captures", options.recipe, run / "network", progress)
 
     return Step(
-        "train", "Train the fusion detector (FP32)", work, outputs=("network",), code=_TRAINING_CODE,
-        inputs=("captures/train", "captures/validation"), parameters={"recipe": options.recipe},
+        "train", "Train the fusion detector (FP32)", work, outputs=("network",),
+        inputs=("captures/train", "captures/validation"), parameters={"recipe": recipe},
     )  # fmt: skip
 
 
@@ -146,7 +145,7 @@ def _sensitivity() -> Step:
 
     return Step(
         "sensitivity", "Measure which layers INT8 hurts, by condition", work, outputs=(SENSITIVITY,),
-        inputs=(GRAPHS["FP32"], *_STUDIED), code=("models/sensitivity", *_QUANT_CODE),
+        inputs=(GRAPHS["FP32"], *_STUDIED),
     )  # fmt: skip
 
 
@@ -162,7 +161,6 @@ def _plan(options: DemoOptions) -> Step:
     return Step(
         "plan", "Choose the precision plan within the power budget", work, outputs=("plan.json", FRONT),
         inputs=(GRAPHS["FP32"], SENSITIVITY, PROFILE, *_STUDIED), parameters={"headroom": options.headroom},
-        code=("models/planning", "firmware_bridge/device", *_QUANT_CODE),
     )  # fmt: skip
 
 
@@ -176,12 +174,12 @@ def _post_training(runtime: str) -> Step:
         )  # fmt: skip
 
     return Step(
-        "ptq", "Quantize to INT8 without training (PTQ)", work, outputs=(GRAPHS["INT8 PTQ"],), code=_QUANT_CODE,
+        "ptq", "Quantize to INT8 without training (PTQ)", work, outputs=(GRAPHS["INT8 PTQ"],),
         inputs=(GRAPHS["FP32"], "captures/calibration"), parameters={"runtime": runtime},
     )  # fmt: skip
 
 
-def _fine_tune(options: DemoOptions) -> Step:
+def _fine_tune() -> Step:
     def work(run: Path, progress: Progress) -> None:
         from ks100.steps.training import finetune
 
@@ -189,9 +187,7 @@ def _fine_tune(options: DemoOptions) -> Step:
 
     return Step(
         "qat", "Fine-tune with simulated quantization (QAT)", work, outputs=("qat",),
-        code=(*_TRAINING_CODE, "models/quant"),
         inputs=("network", "plan.json", "captures/train", "captures/validation", "captures/calibration"),
-        parameters={"recipe": options.recipe},
     )  # fmt: skip
 
 
@@ -204,7 +200,7 @@ def _produce(runtime: str) -> Step:
 
     graph = GRAPHS[CANDIDATE]
     return Step(
-        "graph", "Produce one mixed-precision graph and check each type", work, code=_QUANT_CODE,
+        "graph", "Produce one mixed-precision graph and check each type", work,
         outputs=(graph, str(Path(graph).with_suffix(".lint.json"))),
         inputs=("qat", "plan.json", "captures/calibration"), parameters={"runtime": runtime},
     )  # fmt: skip
@@ -223,7 +219,7 @@ def _evaluate(model: str, pool: str) -> Step:
 
     return Step(
         f"evaluate-{Path(out).stem}", f"Evaluate {model} on {pool} captures", work, outputs=(out, found),
-        inputs=(GRAPHS[model], f"captures/{pool}"), code=_EVALUATION_CODE,
+        inputs=(GRAPHS[model], f"captures/{pool}"),
     )  # fmt: skip
 
 
@@ -241,7 +237,7 @@ def _gate(options: DemoOptions) -> Step:
 
     policy = "" if options.policy is None else options.policy.read_text()
     return Step(
-        "gate", "Judge the candidate on hard cases", work, outputs=("gate.json",), code=("models/evaluation",),
+        "gate", "Judge the candidate on hard cases", work, outputs=("gate.json",),
         inputs=tuple(file for pair in pairs.values() for file in pair), parameters={"policy": policy},
     )  # fmt: skip
 
@@ -257,5 +253,4 @@ def _sign(options: DemoOptions) -> Step:
         "sign", "Sign the package, state its custody", work, outputs=("package.ksm",),
         inputs=(GRAPHS[CANDIDATE], GRAPHS["FP32"], PROFILE, "gate.json", "plan.json", "keys"),
         parameters={"program": options.program, "waiver": options.waiver},
-        code=("firmware_bridge/package", "ks100/steps/packaging.py"),
     )  # fmt: skip

@@ -75,7 +75,8 @@ class _Display:
         place = f"[{self._number:2}/{self.count}] {step.title}"
         with progress_bar(place) as progress:
             outcome = self._run.execute(step, progress)
-        took = "reused, still valid" if outcome.reused else f"{outcome.seconds:.1f} s"
+        again = f" (again: {outcome.why})" if outcome.why else ""
+        took = "reused, still valid" if outcome.reused else f"{outcome.seconds:.1f} s{again}"
         click.echo("; ".join(part for part in (f"{place}: {took}", remark()) if part))
         return outcome
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from ks100.errors import UsageError
 from ks100.run_folder import Run, Step, digest_path
+from ks100.step_code import StepCode
 
 
 def silent(share: float, text: str) -> None:
@@ -22,7 +24,7 @@ def copy_step(calls: list[str], **changes: object) -> Step:
 
     values: dict[str, object] = {
         "name": "copy", "title": "Copy", "work": work, "outputs": ("out.txt",), "inputs": ("in.txt",),
-        "parameters": {"case": "upper"}, "code": ("LICENSE",),
+        "parameters": {"case": "upper"},
     }  # fmt: skip
     return Step(**{**values, **changes})  # type: ignore[arg-type]
 
@@ -41,8 +43,8 @@ def test_a_valid_step_is_reused_and_says_so(run: Run) -> None:
     assert calls == ["worked"]
 
 
-@pytest.mark.parametrize("changed", ["input", "output", "parameter", "code", "record"])
-def test_a_step_is_done_again_after_a_change_of_its(run: Run, changed: str) -> None:
+@pytest.mark.parametrize("changed", ["input", "output", "parameter", "code", "library", "record"])
+def test_a_step_is_done_again_after_a_change_of_its(run: Run, changed: str, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[str] = []
     run.execute(copy_step(calls), silent)
     step = copy_step(calls)
@@ -53,12 +55,19 @@ def test_a_step_is_done_again_after_a_change_of_its(run: Run, changed: str) -> N
             (run.folder / "out.txt").write_text("edited by hand")
         case "parameter":
             step = copy_step(calls, parameters={"case": "lower"})
-        case "code":
-            step = copy_step(calls, code=("README.md",))
+        case "code" | "library":
+            record = json.loads((run.folder / "steps" / "copy.json").read_text())
+            files, libraries = record["basis"]["code"], record["basis"]["libraries"]
+            changed_code = (files | {"models/x.py": "0"}, libraries) if changed == "code" else (files, {"numpy": "9"})
+            monkeypatch.setattr("ks100.run_folder.code_of", lambda _: StepCode(*changed_code))
         case "record":
             (run.folder / "steps" / "copy.json").write_text("{ not json")
-    assert not run.execute(step, silent).reused
+    outcome = run.execute(step, silent)
+    assert not outcome.reused
     assert calls == ["worked", "worked"]
+    expected = {"input": "in.txt changed", "output": "out.txt was changed", "parameter": "parameter case changed",
+                "code": "models/x.py changed", "library": "numpy and 1 more changed", "record": ""}  # fmt: skip
+    assert outcome.why == expected[changed]
 
 
 def test_a_measurement_is_never_reused(run: Run) -> None:
@@ -81,6 +90,47 @@ def test_an_interrupted_step_is_not_valid_afterwards(run: Run) -> None:
         run.execute(copy_step(calls, work=interrupted), silent)
     (run.folder / "in.txt").write_text("hello")  # the inputs of the first time again: its record must be gone
     assert not run.execute(copy_step(calls), silent).reused
+
+
+def half_done(folder: Path, progress: object) -> None:
+    (folder / "part").mkdir(exist_ok=True)
+    left = len(list((folder / "part").iterdir()))
+    (folder / "part" / str(left)).write_text("")
+    if left < 1:
+        raise KeyboardInterrupt
+
+
+def test_an_interrupted_step_goes_on_with_what_it_had_written(run: Run) -> None:
+    step = Step("slow", "Slow", half_done, outputs=("part",), inputs=("in.txt",))
+    with pytest.raises(KeyboardInterrupt):
+        run.execute(step, silent)
+    run.execute(step, silent)
+    assert {path.name for path in (run.folder / "part").iterdir()} == {"0", "1"}
+
+
+def test_an_interrupted_step_begins_anew_when_something_changed_meanwhile(run: Run) -> None:
+    step = Step("slow", "Slow", half_done, outputs=("part",), inputs=("in.txt",))
+    with pytest.raises(KeyboardInterrupt):
+        run.execute(step, silent)
+    (run.folder / "in.txt").write_text("other")
+    with pytest.raises(KeyboardInterrupt):
+        run.execute(step, silent)
+    assert {path.name for path in (run.folder / "part").iterdir()} == {"0"}
+
+
+def test_files_that_no_step_has_made_are_not_removed(run: Run) -> None:
+    (run.folder / "part").mkdir()
+    (run.folder / "part" / "photo").write_text("somebody's")
+    with contextlib.suppress(KeyboardInterrupt):
+        run.execute(Step("slow", "Slow", half_done, outputs=("part",)), silent)
+    assert (run.folder / "part" / "photo").read_text() == "somebody's"
+
+
+def test_what_is_made_once_is_kept_whatever_code_changes(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    run.execute(copy_step(calls, lasting=True), silent)
+    monkeypatch.setattr("ks100.run_folder.code_of", lambda _: StepCode({"x": "1"}, {}))
+    assert run.execute(copy_step(calls, lasting=True), silent).reused
 
 
 def test_a_missing_input_is_named(run: Run) -> None:
