@@ -3,12 +3,14 @@
 tflite-runtime must not share a process with TensorFlow, whose symbols would replace its kernels without a word. A
 host that trains and quantizes can still compare with it through this module.
 
-Wire form on the child's stdin and stdout: u32 length (little-endian), then an .npz archive. The first archive holds
-``model`` (uint8) and ``kernels``; each further one holds inputs. Each is answered by outputs, or by ``_error``.
+Wire form on the child's stdin and stdout: u32 length (little-endian), then an .npz archive. An archive with ``_model``
+(uint8) and ``_kernels`` loads a graph, the first one does; any other holds inputs. Each is answered by outputs, or by
+``_error``.
 """
 
 from __future__ import annotations
 
+import contextlib
 import io
 import struct
 import subprocess
@@ -25,10 +27,15 @@ from firmware_bridge.device.runtime import Kernels, Session, default_runtime, op
 from firmware_bridge.device.runtime_info import RuntimeInfo
 from firmware_bridge.errors import BoardError, BridgeError, InputError
 
-__all__ = ["IsolatedRuntime", "IsolatedSession"]
+__all__ = ["IsolatedRuntime", "IsolatedSession", "RuntimeEndedError"]
 
+_MODEL, _KERNELS = "_model", "_kernels"
 _ERROR = "_error"
 _READY = "_version"
+
+
+class RuntimeEndedError(BoardError):
+    """The runtime's process ended by itself: a check in native code failed, or it crashed."""
 
 
 class IsolatedRuntime:
@@ -67,7 +74,7 @@ class IsolatedSession:
             stderr=subprocess.DEVNULL,
         )
         try:
-            self._ask({"model": np.frombuffer(model, np.uint8), "kernels": np.array(kernels.value)})
+            self.replace(model, kernels)
         except BoardError as error:
             self.close()
             raise InputError(str(error)) from error
@@ -83,11 +90,23 @@ class IsolatedSession:
         """See `Session.run`; an input that does not fit is reported as `BoardError` here."""
         return self._ask(inputs)
 
+    def replace(self, model: bytes, kernels: Kernels) -> None:
+        """Load another graph in the same process.
+
+        Raises:
+            InputError: the bytes are not a graph.
+            BoardError: the runtime cannot prepare it.
+            RuntimeEndedError: the process did not survive it.
+        """
+        self._graph = Graph.parse(model)
+        self._ask({_MODEL: np.frombuffer(model, np.uint8), _KERNELS: np.array(kernels.value)})
+
     def close(self) -> None:
         """End the process; closing twice is allowed."""
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
-                stream.close()
+                with contextlib.suppress(OSError):  # what is still to be written has no reader any more
+                    stream.close()
         self._process.wait(timeout=30)
 
     def __enter__(self) -> Self:
@@ -103,9 +122,9 @@ class IsolatedSession:
             _send(self._process.stdin, arrays)
             answer = _receive(self._process.stdout)
         except (OSError, ValueError) as error:
-            raise BoardError(f"the runtime's process does not answer: {error}") from error
+            raise RuntimeEndedError(f"the runtime's process does not answer: {error}") from error
         if answer is None:
-            raise BoardError(f"the runtime's process ended with status {self._process.poll()}")
+            raise RuntimeEndedError(f"the runtime's process ended with status {self._process.wait(timeout=30)}")
         if _ERROR in answer:
             raise BoardError(str(answer[_ERROR]))
         return answer
@@ -133,9 +152,9 @@ def _serve(runtime: str, source: BinaryIO, sink: BinaryIO) -> None:
     session: Session | None = None
     while (request := _receive(source)) is not None:
         try:
-            if session is None:
-                kernels = Kernels(str(request["kernels"]))
-                session = default_runtime(runtime).load(request["model"].tobytes(), kernels)
+            if session is None or _MODEL in request:
+                kernels = Kernels(str(request[_KERNELS]))
+                session = default_runtime(runtime).load(request[_MODEL].tobytes(), kernels)
                 answer: Mapping[str, NDArray[Any]] = {_READY: np.array(runtime)}
             else:
                 answer = session.run(request)

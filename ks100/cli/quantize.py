@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,13 +14,20 @@ from ks100.errors import UsageError
 
 if TYPE_CHECKING:
     from ks100.custody.recorder import ProvenanceRecorder
+    from ks100.steps.quantizing import GraphSummary
 
 __all__ = ["command"]
+
+_DEFAULT_PLAN = "int8"
+_ADVICE = (
+    "plan: all INT8, since none was given; `ks100 sensitivity` measures which layers lose most by it, `ks100 plan`"
+    " makes a plan from that, and --plan int16 shows what 16-bit activations would gain"
+)
 
 
 @click.command(name="quantize")
 @click.argument("model", type=click.Path(path_type=Path, exists=True))
-@click.option("--plan", default="mixed", show_default=True, help="A plan's file, or int8, int16, mixed, fp16, fp32.")
+@click.option("--plan", help="A plan's file, or int8, int16, mixed, fp16, fp32; int8 if none is given.")
 @click.option("--captures", type=click.Path(path_type=Path, exists=True, file_okay=False),
               help="Folder of pools, to fine-tune a trained network (QAT).")  # fmt: skip
 @click.option("--hard-cases", type=click.Path(path_type=Path, exists=True),
@@ -37,7 +45,7 @@ __all__ = ["command"]
 @custody_options
 def command(
     model: Path,
-    plan: str,
+    plan: str | None,
     captures: Path | None,
     hard_cases: Path | None,
     calibration: Path | None,
@@ -55,6 +63,7 @@ def command(
     """
     from ks100.steps.quantizing import post_training
 
+    advised, plan = plan is None, plan or _DEFAULT_PLAN
     if model.is_dir():
         summary = _fine_tune(model, plan, captures, hard_cases, out, runtime)
     elif calibration is None:
@@ -65,10 +74,12 @@ def command(
                 model, plan, calibration, out, progress, runtime=runtime, method=method,
                 allow_float=allow_float, allow_collapse=allow_collapse,
             )  # fmt: skip
-        summary = made.lines()
-    click.echo(f"{out}: {out.stat().st_size} bytes, plan {plan}, every operation as planned")
-    for line in summary:
+        summary = made
+    click.echo(f"{out}: {out.stat().st_size} bytes, plan {plan}, {summary.as_planned}")
+    for line in summary.lines():
         click.echo(f"  {line}")
+    if advised:
+        click.echo(f"  {_ADVICE}")
     if recorder is not None:
         from ks100.steps.provenance import data_of, record_quantizing
         from ks100.steps.quantizing import load_plan
@@ -82,7 +93,7 @@ def command(
 
 def _fine_tune(
     network: Path, plan: str, captures: Path | None, hard_cases: Path | None, out: Path, runtime: str
-) -> tuple[str, ...]:
+) -> GraphSummary:
     from ks100.steps.quantizing import load_plan, trained
     from ks100.steps.training import finetune
 
@@ -93,4 +104,5 @@ def _fine_tune(
     load_plan(plan).save(work / "plan.json")
     with progress_bar("QAT") as progress:
         result = finetune(network, captures, work / "plan.json", work, progress, hard=hard_cases)
-    return (result, *trained(work, work / "plan.json", captures / "calibration", out, runtime=runtime).lines())
+    made = trained(work, work / "plan.json", captures / "calibration", out, runtime=runtime)
+    return replace(made, notes=(result, *made.notes))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from models.captures import CaptureSet
     from models.quant.feeds import Sample
     from models.quant.fidelity import OutputFidelity
+    from models.quant.lint import FloatOp
     from models.quant.plan import PrecisionPlan
 
 __all__ = ["GraphSummary", "load_plan", "post_training", "trained"]
@@ -31,28 +32,53 @@ class GraphSummary:
     Attributes:
         op_counts: operations by type.
         boundaries: conversions between types.
-        outputs: each output against the float graph's.
+        outputs: each output against the float graph's, on calibration data.
         ranges: how the ranges of its activations were found.
+        held_out: each output against the float graph's, on samples that had no part in making the graph.
+        left_float: operations that stay float although the plan asks for integers.
+        macs: multiply-accumulates of the whole graph.
+        notes: what a user should know before the graph is used.
     """
 
     op_counts: dict[str, int]
     boundaries: tuple[str, ...]
     outputs: tuple[OutputFidelity, ...]
     ranges: str
+    held_out: tuple[OutputFidelity, ...] = ()
+    left_float: tuple[FloatOp, ...] = ()
+    macs: int = 0
+    notes: tuple[str, ...] = ()
+
+    @property
+    def as_planned(self) -> str:
+        """Whether every operation is what the plan asks for, in words."""
+        if not self.left_float:
+            return "every operation as planned"
+        macs = sum(op.macs for op in self.left_float)
+        share = f", {macs} of {self.macs} MACs ({100 * macs / self.macs:.1f} %)" if self.macs else ""
+        return f"{len(self.left_float)} operations left float{share}"
 
     def lines(self) -> tuple[str, ...]:
         """Return what a person wants to know, one line each."""
         counts = ", ".join(f"{name} {count}" for name, count in self.op_counts.items())
         wide = max((len(output.name) for output in self.outputs), default=0)
+        unseen = {output.name: output for output in self.held_out}
         return (
             f"operations: {counts}",
             f"conversions at boundaries: {len(self.boundaries)}",
             f"ranges: {self.ranges}",
             *(
                 f"{output.name:<{wide}}  SQNR {output.sqnr_db:5.1f} dB, cosine {output.cosine:.4f} against float"
+                + _held_out_text(unseen.get(output.name))
                 for output in self.outputs
             ),
+            *(f"left float: {op.layer} ({op.op}, {op.macs} MACs)" for op in self.left_float),
+            *self.notes,
         )
+
+
+def _held_out_text(output: OutputFidelity | None) -> str:
+    return "" if output is None else f"; held out {output.sqnr_db:.1f} dB, {output.cosine:.4f}"
 
 
 def load_plan(plan: str | Path) -> PrecisionPlan:
@@ -93,7 +119,8 @@ def post_training(
         allow_collapse=allow_collapse,
         progress=counted(progress, "calibrating {done}/{total}"),
     )
-    return _finish(read_graph(source), made.model, chosen, out, made.outputs, made.ranges_text, allow_float=allow_float)
+    found = GraphSummary({}, (), made.outputs, made.ranges_text, made.held_out, notes=made.notes)
+    return _finish(read_graph(source), made.model, chosen, out, found, allow_float=allow_float)
 
 
 def _samples(calibration: Path) -> CaptureSet | Sequence[Sample]:
@@ -118,35 +145,31 @@ def trained(network: Path, plan: str | Path, calibration: Path, out: Path, *, ru
     model = produce(source, chosen, load_ranges(network, source), runtime)
     outputs = fidelity(source, model, captures)
     refuse_collapse(outputs)
-    return _finish(source, model, chosen, out, outputs, "as fine-tuned")
+    return _finish(source, model, chosen, out, GraphSummary({}, (), outputs, "as fine-tuned"))
 
 
 def _finish(
-    source: bytes,
-    model: bytes,
-    plan: PrecisionPlan,
-    out: Path,
-    outputs: Sequence[OutputFidelity],
-    ranges: str,
-    *,
-    allow_float: bool = False,
+    source: bytes, model: bytes, plan: PrecisionPlan, out: Path, found: GraphSummary, *, allow_float: bool = False
 ) -> GraphSummary:
+    """Check types and values once more, write the graph and what is known of it, and return the latter."""
     from firmware_bridge.device.graph import Graph
     from models.errors import QuantizationError
     from models.quant.fitting import fit_for_quantizing
     from models.quant.lint import lint
+    from models.quant.values import value_problems
 
-    report = lint(Graph.parse(model), plan, source=Graph.parse(fit_for_quantizing(source)), allow_float=allow_float)
-    if not report.clean:
-        raise QuantizationError(
-            f"the graph is not what the plan asks for: {report.problems[0]} ({len(report.problems)})"
-        )
-    write_atomically(out, model)
-    summary = GraphSummary(
-        dict(report.op_counts),
-        tuple(f"{b.kind} {b.source} -> {', '.join(b.targets)}" for b in report.boundaries),
-        tuple(outputs),
-        ranges,
+    fitted, graph = fit_for_quantizing(source), Graph.parse(model)
+    report = lint(graph, plan, source=Graph.parse(fitted), allow_float=allow_float)
+    problems = (*report.problems, *value_problems(model))
+    if problems:
+        raise QuantizationError(f"the graph is not what the plan asks for: {problems[0]} ({len(problems)})")
+    summary = replace(
+        found,
+        op_counts=dict(report.op_counts),
+        boundaries=tuple(f"{b.kind} {b.source} -> {', '.join(b.targets)}" for b in report.boundaries),
+        left_float=report.left_float,
+        macs=graph.macs,
     )
+    write_atomically(out, model)
     out.with_suffix(".lint.json").write_text(json.dumps(asdict(summary), indent=1) + "\n")
     return summary

@@ -25,7 +25,8 @@ __all__ = ["equalize"]
 _CONVOLUTIONS = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D"})
 _ROUNDS = 20
 _ENOUGH = 1e-3
-_LARGEST = 1e3
+# In all rounds together: what needs more has a dead channel, which only drives weights out of what grids can hold.
+_LARGEST = 2.0**10
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,11 @@ class _Side:
     op: GraphOp
     kernel: NDArray[np.float32]
     bias: NDArray[np.float32] | None
+
+    @property
+    def channels(self) -> int:
+        """Number of output channels."""
+        return self.kernel.shape[-1] if self.depthwise else self.kernel.shape[0]
 
     @property
     def depthwise(self) -> bool:
@@ -56,8 +62,9 @@ def equalize(float_tflite: bytes) -> bytes:
     ]
     if not pairs:
         return float_tflite
+    applied = {first.op.index: np.ones(first.channels) for first, _ in pairs}
     for _ in range(_ROUNDS):
-        if max(_balance(first, second) for first, second in pairs) < _ENOUGH:
+        if max(_balance(first, second, applied[first.op.index]) for first, second in pairs) < _ENOUGH:
             break
     for side in sides.values():
         for index, values in zip(side.op.inputs[1:], (side.kernel, side.bias), strict=False):
@@ -108,8 +115,14 @@ def _side(model: Any, op: GraphOp) -> _Side:
     return _Side(op, values(op.inputs[1]), bias)
 
 
-def _balance(first: _Side, second: _Side) -> float:
-    """Equalize one pair; returns the largest ``|log s|``, 0 once nothing is left to do."""
+def _balance(first: _Side, second: _Side, applied: NDArray[np.float64]) -> float:
+    """Equalize one pair; returns the largest ``|log s|``, 0 once nothing is left to do.
+
+    Args:
+        first: what writes the channels.
+        second: what reads them.
+        applied: float64 [channels], product of the scales of earlier rounds; updated.
+    """
     written = np.abs(first.kernel).max((0, 1, 2) if first.depthwise else (1, 2, 3))
     channels = written.size
     if second.depthwise:  # each channel has its multiplier's worth of kernels
@@ -118,7 +131,9 @@ def _balance(first: _Side, second: _Side) -> float:
         read = np.abs(second.kernel).max((0, 1, 2))
     alive = (written > 0) & (read > 0)
     scale = np.ones(channels, np.float32)
-    scale[alive] = np.clip(np.sqrt(written[alive] / read[alive]), 1 / _LARGEST, _LARGEST)
+    wanted = np.sqrt(written[alive].astype(np.float64) / read[alive]) * applied[alive]
+    scale[alive] = np.clip(wanted, 1 / _LARGEST, _LARGEST) / applied[alive]
+    applied *= scale
     first.kernel[...] /= scale if first.depthwise else scale[:, None, None, None]
     if first.bias is not None:
         first.bias[...] /= scale

@@ -13,7 +13,7 @@ from firmware_bridge.device.graph import CONVERSIONS, Graph, GraphOp
 from models.quant.layer_names import operation_names
 from models.quant.plan import Precision, PrecisionPlan
 
-__all__ = ["Boundary", "LintReport", "lint"]
+__all__ = ["Boundary", "FloatOp", "LintReport", "lint"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,18 +27,27 @@ class Boundary:
 
 
 @dataclass(frozen=True, slots=True)
+class FloatOp:
+    """An operation that stays float although the plan asks for integers: its layer, what it is, what it computes."""
+
+    layer: str
+    op: str
+    macs: int
+
+
+@dataclass(frozen=True, slots=True)
 class LintReport:
     """What a lint found.
 
     Attributes:
         problems: one line each: an operation or weights of another type than planned, or one that is missing.
-        left_float: layers that stay float although the plan asks for integers (only with ``allow_float``).
+        left_float: what stays float although the plan asks for integers (only with ``allow_float``).
         boundaries: every conversion, in execution order.
         op_counts: number of operations by type, e.g. ``CONV_2D:INT8``.
     """
 
     problems: tuple[str, ...]
-    left_float: tuple[str, ...]
+    left_float: tuple[FloatOp, ...]
     boundaries: tuple[Boundary, ...]
     op_counts: tuple[tuple[str, int], ...]
 
@@ -58,13 +67,14 @@ def lint(graph: Graph, plan: PrecisionPlan, *, source: Graph | None = None, allo
         allow_float: whether float operations where the plan asks for integers are only listed.
     """
     names = _source_names(graph, source)
-    problems, left_float = [], []
+    problems: list[str] = []
+    left_float: list[FloatOp] = []
     for op in graph.ops:
         if op.op in CONVERSIONS:
             continue
         planned = plan.precision_of(*names[op.index])
         if allow_float and planned.integer and op.dtype == "FLOAT32":
-            left_float.append(names[op.index][0])
+            left_float.append(FloatOp(names[op.index][0], op.op, op.macs))
             continue
         if op.dtype != planned.op_dtype and op.dtype in _COMPARED:
             problems.append(f"layer {names[op.index][0]!r} ({op.op}) is {op.dtype}, the plan says {planned.value}")
