@@ -3,7 +3,8 @@
 ``python -m benchmarks.quantization --json F``. Peers: TensorFlow's converter and litert-quantizer, INT8 after training
 with their own defaults. Everything is kept in ``--work`` and resumed from there; from nothing it trains for about
 three quarters of an hour on two cores. ``--hit-uav DIR`` (the dataset's ``annotations`` and ``images``) adds real
-thermal frames.
+thermal frames. ``--foreign DIR`` measures PTQ of graphs from elsewhere instead: those in DIR, and public architectures
+made by Keras.
 """
 
 from __future__ import annotations
@@ -127,6 +128,16 @@ class _Told:
 
 
 def measure(bench: Benchmark) -> None:
+    """Measure graphs from elsewhere with ``--foreign``, otherwise the networks of this project."""
+    if bench.options.foreign is None:
+        _measure_own(bench)
+        return
+    from benchmarks.quantization_foreign import measure_foreign
+
+    measure_foreign(bench)
+
+
+def _measure_own(bench: Benchmark) -> None:
     """Measure the fusion network on generated captures, then the thermal one on real frames if they are there."""
     work: Path = bench.options.work
     subject = _generated(work)
@@ -293,6 +304,10 @@ def _key(name: str) -> str:
 
 def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--work", type=Path, default=Path("runs/bench-quantization"), help="what is kept and resumed")
+    parser.add_argument(
+        "--foreign", type=Path, metavar="DIR", help="measure PTQ of the float graphs in DIR and of public architectures"
+    )
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="of the public architectures, only these")
     parser.add_argument("--hit-uav", type=Path, metavar="DIR", help="the HIT-UAV dataset")
 
 

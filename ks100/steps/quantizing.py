@@ -154,13 +154,14 @@ def _finish(
     """Check types and values once more, write the graph and what is known of it, and return the latter."""
     from firmware_bridge.device.graph import Graph
     from models.errors import QuantizationError
+    from models.quant.editing import read_model
     from models.quant.fitting import fit_for_quantizing
     from models.quant.lint import lint
     from models.quant.values import value_problems
 
     fitted, graph = fit_for_quantizing(source), Graph.parse(model)
     report = lint(graph, plan, source=Graph.parse(fitted), allow_float=allow_float)
-    problems = (*report.problems, *value_problems(model))
+    problems = (*report.problems, *value_problems(read_model(model)))
     if problems:
         raise QuantizationError(f"the graph is not what the plan asks for: {problems[0]} ({len(problems)})")
     summary = replace(

@@ -6,13 +6,17 @@ nothing of plans or ranges.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 __all__ = [
     "add_constant",
     "add_dequantize",
+    "float_constants",
     "old_operator_codes",
     "operator_names",
     "read_model",
@@ -37,6 +41,22 @@ def read_model(data: bytes) -> Any:
     for code in model.operatorCodes:
         code.builtinCode, code.deprecatedBuiltinCode = _both_fields(code)
     return model
+
+
+@lru_cache(maxsize=4)
+def float_constants(data: bytes) -> Mapping[int, NDArray[np.float32]]:
+    """Return the 32-bit float constants of a graph by their tensor's index, in their shapes; not to be changed."""
+    model = read_model(data)
+    floats = tensor_type("FLOAT32")
+    return {
+        index: np.frombuffer(bytes(model.buffers[tensor.buffer].data), np.float32).reshape(_shape(tensor))
+        for index, tensor in enumerate(model.subgraphs[0].tensors)
+        if tensor.type == floats and model.buffers[tensor.buffer].data is not None
+    }
+
+
+def _shape(tensor: Any) -> tuple[int, ...]:
+    return () if tensor.shape is None else tuple(int(size) for size in tensor.shape)
 
 
 def old_operator_codes(data: bytes) -> bool:

@@ -15,13 +15,12 @@ from models.quant import editing
 __all__ = ["integer_inputs", "integer_outputs"]
 
 
-def integer_inputs(data: bytes) -> bytes:
-    """Return the graph with each float input replaced by the widest integers that something reads it as.
+def integer_inputs(model: Any) -> None:
+    """Replace each float input of an object form by the widest integers that something reads it as.
 
     Readers of fewer bits, or of floats, get a conversion from those. An input that only float operations read stays
     float.
     """
-    model = editing.read_model(data)
     subgraph = model.subgraphs[0]
     replaced: dict[int, int] = {}
     for index in (int(index) for index in subgraph.inputs):
@@ -32,13 +31,10 @@ def integer_inputs(data: bytes) -> bytes:
         subgraph.operators = [op for op in subgraph.operators if op is not widest]
         _redirect(model, index, target)
         replaced[index] = target
-    if not replaced:
-        return data
     subgraph.inputs = np.array([replaced.get(int(i), int(i)) for i in subgraph.inputs], np.int32)
     for signature in model.signatureDefs or []:
         for entry in signature.inputs:
             entry.tensorIndex = replaced.get(entry.tensorIndex, entry.tensorIndex)
-    return editing.write_model(model)
 
 
 def _quantized(model: Any, index: int) -> Any | None:
@@ -66,12 +62,8 @@ def _redirect(model: Any, index: int, target: int) -> None:
         subgraph.operators = [editing.add_dequantize(model, target, index), *subgraph.operators]
 
 
-def integer_outputs(data: bytes) -> bytes:
-    """Return the graph with each DEQUANTIZE at its end removed, so that outputs are the integers themselves.
-
-    All constants stand inside the FlatBuffer then.
-    """
-    model = editing.read_model(data)
+def integer_outputs(model: Any) -> None:
+    """Remove each DEQUANTIZE at the end of an object form, so that its outputs are the integers themselves."""
     subgraph, codes = model.subgraphs[0], editing.operator_names(model)
     outputs = {int(index) for index in subgraph.outputs}
     consumed = {int(index) for op in subgraph.operators for index in op.inputs}
@@ -86,4 +78,3 @@ def integer_outputs(data: bytes) -> bytes:
     for signature in model.signatureDefs or []:
         for entry in signature.outputs:
             entry.tensorIndex = replaced.get(entry.tensorIndex, entry.tensorIndex)
-    return editing.write_model(model)

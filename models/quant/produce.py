@@ -8,11 +8,13 @@ Owns: the order of the steps and the checks around them. The same inputs give th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from firmware_bridge.device.graph import Graph, GraphOp
 from firmware_bridge.device.runtime import op_table
 from firmware_bridge.errors import InputError
 from models.errors import DataError, QuantizationError
-from models.quant import quantizer, runtime_compat
+from models.quant import editing, quantizer, runtime_compat
 from models.quant.fitting import fit_for_quantizing
 from models.quant.integer_ends import integer_inputs, integer_outputs
 from models.quant.layer_names import operation_names
@@ -22,7 +24,7 @@ from models.quant.ranges import Ranges
 from models.quant.scales import fit_scales
 from models.quant.values import value_problems
 
-__all__ = ["precisions", "produce"]
+__all__ = ["precisions", "produce", "written"]
 
 
 def produce(
@@ -58,19 +60,43 @@ def produce(
     except InputError as error:
         raise DataError(f"the float graph cannot be read: {error}") from error
     wanted = precisions(graph, plan, target_runtime, allow_float=allow_float)
+    produced = written(fitted, graph, wanted, ranges, target_runtime)
+    report = lint(Graph.parse(produced), plan, source=graph, allow_float=allow_float)
+    if report.problems:
+        raise QuantizationError(f"the graph came out otherwise than planned: {report.problems[0]}")
+    return produced
+
+
+def written(
+    fitted: bytes, graph: Graph, wanted: Mapping[int, Precision], ranges: Ranges, target_runtime: str = "litert"
+) -> bytes:
+    """Write the integer graph of a float graph that is fit already; see `produce`, which checks its types too.
+
+    Args:
+        fitted: the float graph, made fit.
+        graph: its view.
+        wanted: the precision of each operation by its index.
+        ranges: the range of each activation.
+        target_runtime: the runtime of the board.
+
+    Raises:
+        QuantizationError: a range is missing, or a value came out as no kernel computes with.
+    """
     integer = any(precision.integer for precision in wanted.values())
-    complete = ranges.complete(graph).tensors if integer else {}
+    scales = fit_scales(fitted, graph, wanted, ranges.complete(graph).tensors if integer else {})
     assignments = [
         quantizer.Assignment(tuple(graph.tensors[i].name for i in op.outputs), wanted[op.index], op.op)
         for op in graph.ops
     ]
-    produced = quantizer.quantize(fitted, assignments, fit_scales(fitted, graph, wanted, complete))
-    produced = runtime_compat.bridged(integer_outputs(integer_inputs(produced)), target_runtime)
-    report = lint(Graph.parse(produced), plan, source=graph, allow_float=allow_float)
-    problems = (*report.problems, *value_problems(produced, fitted))
+    model = editing.read_model(quantizer.quantize(fitted, assignments, scales))
+    integer_inputs(model)
+    integer_outputs(model)
+    runtime_compat.unclamped(model)
+    constants = {graph.tensors[index].name: value for index, value in editing.float_constants(fitted).items()}
+    problems = value_problems(model, constants)
     if problems:
-        raise QuantizationError(f"the graph came out otherwise than planned: {problems[0]}")
-    return produced
+        raise QuantizationError(f"the graph came out with values that no kernel computes with: {problems[0]}")
+    return runtime_compat.bridged(editing.write_model(model), target_runtime)
 
 
 def precisions(

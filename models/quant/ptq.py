@@ -11,7 +11,7 @@ will show. Candidates run in a process of their own; one that cannot be made or 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from firmware_bridge.device.graph import Graph
@@ -27,8 +27,9 @@ from models.quant.equalization import equalize
 from models.quant.feeds import Sample, evenly, samples_of
 from models.quant.fidelity import OutputFidelity, Outputs
 from models.quant.fitting import fit_for_quantizing
+from models.quant.lint import lint
 from models.quant.plan import Precision, PrecisionPlan
-from models.quant.produce import precisions, produce
+from models.quant.produce import precisions, written
 from models.quant.ranges import Ranges
 from models.quant.trials import Trials
 
@@ -39,6 +40,8 @@ _HOLD_OUT_EACH = 5
 _JUDGED = 64
 """Most samples that candidates are compared on, and most that are held out."""
 _REFERENCE_SAMPLES = 4
+_FURTHER = 4
+"""Most candidates beside one for each way of choosing ranges."""
 # Kernels of one runtime differ by some steps; more than this is another result.
 _KERNELS_AGREE_DB = 3.0
 
@@ -112,15 +115,18 @@ def quantize_ptq(
     methods = _methods(method, wanted.values())
     calibration, held_out = _split(captures, graph)
     with Trials() as trials:
-        search = _Search(fitted, plan, target_runtime, allow_float, calibration, trials, progress)
+        search = _Search(fitted, graph, wanted, target_runtime, calibration, trials, progress)
         if any(precision.integer for precision in wanted.values()):
-            search.run(methods, wanted)
+            search.run(methods)
         else:
             search.add("float", fitted, Ranges({}, "no ranges: every layer is float"))
         best = search.best()
         outputs = fidelity.compared(search.expected, best.outputs)
         unseen = search.compared(best.model, held_out) if held_out else ()
-        notes = [*search.notes, *search.doubts(best.model, outputs, unseen)]
+        notes = [*search.notes, *search.doubts(best, outputs, unseen)]
+    report = lint(Graph.parse(best.model), plan, source=graph, allow_float=allow_float)
+    if report.problems:
+        raise QuantizationError(f"the graph came out otherwise than planned: {report.problems[0]}")
     if not allow_collapse:
         fidelity.refuse_collapse(outputs)
     return QuantizedGraph(
@@ -179,9 +185,9 @@ class _Search:
     """Makes candidates one by one and remembers what came of each."""
 
     fitted: bytes
-    plan: PrecisionPlan
+    graph: Graph
+    wanted: Mapping[int, Precision]
     target_runtime: str
-    allow_float: bool
     calibration: CaptureSet | Sequence[Sample]
     trials: Trials
     progress: Progress | None
@@ -189,37 +195,48 @@ class _Search:
     notes: list[str] = field(default_factory=list)
     first_error: QuantizationError | DataError | None = None
 
+    steps: int = 0
+
     def __post_init__(self) -> None:
         plain = LiteRt().load(self.fitted)
         self.judged = list(evenly(samples_of(self.calibration, plain.graph), _JUDGED))
         self.plain = plain
         self.expected = [plain.run(sample.feed) for sample in self.judged]
 
-    def run(self, methods: Sequence[CalibrationMethod], wanted: dict[int, Precision]) -> None:
+    def run(self, methods: Sequence[CalibrationMethod]) -> None:
         """Try each way of choosing ranges, then what else may help the best of them."""
-        found = calibrate_each(self.fitted, self.calibration, methods, self.progress)
+        found = calibrate_each(self.fitted, self.calibration, methods, self._calibrated)
+        self.total = self.steps + len(found) + _FURTHER
         for way, ranges in found.items():
             self.add(way.value, self.fitted, ranges)
         for candidate in sorted(self.candidates, key=lambda one: one.error)[:2]:
-            self._corrected(candidate.name, self.fitted, candidate.ranges, wanted)
+            self._corrected(candidate.name, self.fitted, candidate.ranges)
         equalized = equalize(self.fitted)
         if equalized != self.fitted and self.candidates:
             way = CalibrationMethod(min(self.candidates, key=lambda one: one.error).name.split(" ")[0])
-            self._equalized(way, equalized, wanted)
+            self._equalized(way, equalized)
+        while self.steps < self.total:
+            self._step(self.total)
 
-    def _equalized(self, way: CalibrationMethod, equalized: bytes, wanted: dict[int, Precision]) -> None:
+    def _calibrated(self, _: int, total: int) -> None:
+        self._step(total + len(CalibrationMethod) + _FURTHER)
+
+    def _step(self, total: int) -> None:
+        self.steps += 1
+        if self.progress is not None:
+            self.progress(self.steps, total)
+
+    def _equalized(self, way: CalibrationMethod, equalized: bytes) -> None:
         try:
             ranges = calibrate_each(equalized, self.calibration, (way,))[way]
         except DataError as error:
             self.notes.append(f"left out: channels equalized, because {error}")
             return
         self.add(f"{way.value} equalized", equalized, ranges, equalized=True)
-        self._corrected(f"{way.value} equalized", equalized, ranges, wanted, equalized=True)
+        self._corrected(f"{way.value} equalized", equalized, ranges, equalized=True)
 
-    def _corrected(
-        self, name: str, source: bytes, ranges: Ranges, wanted: dict[int, Precision], *, equalized: bool = False
-    ) -> None:
-        corrected = correct_biases(source, wanted, ranges, self.calibration, limit=32)
+    def _corrected(self, name: str, source: bytes, ranges: Ranges, *, equalized: bool = False) -> None:
+        corrected = correct_biases(source, self.wanted, ranges, self.calibration, limit=32)
         if corrected != source:
             self.add(f"{name} corrected", corrected, ranges, equalized=equalized, bias_corrected=True)
 
@@ -228,12 +245,18 @@ class _Search:
     ) -> None:
         """Make a candidate and judge it; one that cannot be made or run is noted."""
         try:
-            model = produce(source, self.plan, ranges, self.target_runtime, allow_float=self.allow_float)
+            model = written(source, self.graph, self.wanted, ranges, self.target_runtime)
+            if any(model == other.model for other in self.candidates):  # ways of choosing ranges may agree
+                return
+            self.trials.outputs(model, self.judged[:1], Kernels.REFERENCE)
             outputs = self.trials.outputs(model, self.judged)
         except (QuantizationError, DataError) as error:
             self.first_error = self.first_error or error
             self.notes.append(f"left out: {name}, because {error}")
             return
+        finally:
+            if self.steps:
+                self._step(self.total)
         error_ = fidelity.worst_condition(self.judged, self.expected, outputs)
         self.candidates.append(_Candidate(name, model, source, ranges, outputs, error_, equalized, bias_corrected))
 
@@ -257,7 +280,7 @@ class _Search:
         return fidelity.compared(expected, self.trials.outputs(model, samples, kernels))
 
     def doubts(
-        self, model: bytes, outputs: Sequence[OutputFidelity], unseen: Sequence[OutputFidelity]
+        self, best: _Candidate, outputs: Sequence[OutputFidelity], unseen: Sequence[OutputFidelity]
     ) -> Iterator[str]:
         """Yield what speaks against the chosen graph."""
         if not unseen:
@@ -269,9 +292,10 @@ class _Search:
                         f"warning: output {output.name!r} has only {output.sqnr_db:.1f} dB on {where} samples;"
                         " give its layers INT16, or calibrate on more data"
                     )
-        samples = self.judged[:_REFERENCE_SAMPLES]
-        optimised = self.compared(model, samples)
-        for fast, slow in zip(optimised, self.compared(model, samples, Kernels.REFERENCE), strict=True):
+        few = slice(_REFERENCE_SAMPLES)
+        optimised = fidelity.compared(self.expected[few], best.outputs[few])
+        reference = self.compared(best.model, self.judged[few], Kernels.REFERENCE)
+        for fast, slow in zip(optimised, reference, strict=True):
             if not slow.sqnr_db > min(fast.sqnr_db, 40.0) - _KERNELS_AGREE_DB:
                 yield (
                     f"warning: output {fast.name!r} has {slow.sqnr_db:.1f} dB in the reference kernels and"

@@ -77,7 +77,7 @@ class ScaleFitter:
 
     def __init__(self, float_tflite: bytes, graph: Graph) -> None:
         """Read the constants of ``float_tflite``, made fit; ``graph`` is its view."""
-        self._graph, self._constants = graph, _Constants(float_tflite, graph)
+        self._graph, self._constants = graph, _Constants(float_tflite)
 
     def fit(self, precisions: Mapping[int, Precision], ranges: Mapping[str, TensorRange]) -> Scales:
         """See `fit_scales`."""
@@ -91,17 +91,14 @@ class ScaleFitter:
 class _Constants:
     """What the walk asks of constants, each worked out once."""
 
-    def __init__(self, float_tflite: bytes, graph: Graph) -> None:
-        self._model, self._graph = editing.read_model(float_tflite), graph
+    def __init__(self, float_tflite: bytes) -> None:
+        self._values = editing.float_constants(float_tflite)
         self._largest: dict[int, float] = {}
         self._bounds: dict[int, NDArray[np.float64]] = {}
 
     def values(self, index: int) -> NDArray[np.float32]:
         """Return a constant's values."""
-        tensor = self._model.subgraphs[0].tensors[index]
-        return np.frombuffer(bytes(self._model.buffers[tensor.buffer].data), np.float32).reshape(
-            self._graph.tensors[index].shape
-        )
+        return self._values[index]
 
     def largest(self, index: int) -> float:
         """Return a constant's largest magnitude."""

@@ -53,10 +53,13 @@ class Trials:
             raise QuantizationError(str(error)) from error
 
     def _load(self, model: bytes, kernels: Kernels) -> Graph:
-        if self._session is None:
-            self._session = IsolatedSession(_RUNTIME, model, kernels)
-        else:
+        if self._session is not None:
             self._session.replace(model, kernels)
+            return self._session.graph
+        try:
+            self._session = IsolatedSession(_RUNTIME, model, kernels)
+        except InputError as error:
+            raise (error.__cause__ if isinstance(error.__cause__, RuntimeEndedError) else error) from error
         return self._session.graph
 
     def close(self) -> None:

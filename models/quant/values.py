@@ -6,7 +6,8 @@ takes for zero, gives a well-formed graph that computes something else.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -25,15 +26,13 @@ _BIAS_END = 2**31 - 1
 _BIAS_SCALE_TOLERANCE = 0.02
 
 
-def value_problems(produced: bytes, source: bytes | None = None) -> tuple[str, ...]:
+def value_problems(model: Any, biases: Mapping[str, NDArray[np.float32]] = MappingProxyType({})) -> tuple[str, ...]:
     """Return a line for each value that no kernel computes correctly with; it names the tensor and the channel.
 
     Args:
-        produced: the integer graph.
-        source: the fitted float graph that it was made from; with it, biases are compared.
+        model: object form of the integer graph.
+        biases: constants of the float graph that it was made from, by name; what is a bias here is compared.
     """
-    model = editing.read_model(produced)
-    biases = {} if source is None else _float_constants(editing.read_model(source))
     return (*_grid_problems(model), *_layer_problems(model, biases))
 
 
@@ -57,7 +56,7 @@ def _grid_problems(model: Any) -> Iterator[str]:
             yield f"tensor {name!r}: the zero point of channel {at} is {zero_points[at]}, impossible in {kind}"
 
 
-def _layer_problems(model: Any, biases: dict[str, NDArray[np.float32]]) -> Iterator[str]:
+def _layer_problems(model: Any, biases: Mapping[str, NDArray[np.float32]]) -> Iterator[str]:
     """Check what scales of one layer's tensors are to each other."""
     tensors, codes = model.subgraphs[0].tensors, editing.operator_names(model)
     for op in model.subgraphs[0].operators:
@@ -89,7 +88,7 @@ def _ratio_problems(model: Any, weights: Any, ratios: NDArray[np.float64], place
 
 
 def _bias_problems(
-    model: Any, bias: Any, product: NDArray[np.float64], step: float, floats: dict[str, NDArray[np.float32]]
+    model: Any, bias: Any, product: NDArray[np.float64], step: float, floats: Mapping[str, NDArray[np.float32]]
 ) -> Iterator[str]:
     name, scales = editing.text(bias.name), _scales(bias)
     stored = model.buffers[bias.buffer].data
@@ -121,12 +120,3 @@ def _scales(tensor: Any) -> NDArray[np.float64] | None:
 
 def _or_empty(values: Any) -> Any:
     return () if values is None else values
-
-
-def _float_constants(model: Any) -> dict[str, NDArray[np.float32]]:
-    floats = editing.tensor_type("FLOAT32")
-    return {
-        editing.text(tensor.name): np.frombuffer(bytes(model.buffers[tensor.buffer].data), np.float32)
-        for tensor in model.subgraphs[0].tensors
-        if tensor.type == floats and model.buffers[tensor.buffer].data is not None
-    }

@@ -75,3 +75,32 @@ def test_a_damaged_sample_file_is_named(foreign: Path, samples: Path, tmp_path: 
     code, _, error = said("quantize", foreign, "--plan", "int8", "--calibration", samples, "--out", tmp_path / "x")
     assert code != 0
     assert "broken.npz cannot be read" in error
+
+
+def test_without_a_plan_it_is_all_int8_and_advice_is_given(
+    foreign: Path, samples: Path, tmp_path: Path, said: Said
+) -> None:
+    code, shown, error = said("quantize", foreign, "--calibration", samples, "--out", tmp_path / "x.tflite")
+    assert code == 0, error
+    assert "plan int8, every operation as planned" in shown
+    assert "ks100 sensitivity" in shown
+    assert "held out" in shown
+
+
+def test_what_stays_float_is_listed_with_its_macs(samples: Path, tmp_path: Path, said: Said) -> None:
+    import tensorflow as tf
+
+    weights = tf.constant(np.random.default_rng(1).normal(size=(6, 4)).astype(np.float32))
+    module = tf.Module()
+    spec = [tf.TensorSpec((1, 6), tf.float32, name="state")]
+    module.f = tf.function(lambda state: {"y": tf.matmul(tf.sin(state), weights)}, input_signature=spec)
+    concrete = module.f.get_concrete_function()
+    (tmp_path / "f.tflite").write_bytes(tf.lite.TFLiteConverter.from_concrete_functions([concrete], module).convert())
+    made = ("quantize", tmp_path / "f.tflite", "--calibration", samples, "--out", tmp_path / "x.tflite")
+    code, _, error = said(*made)
+    assert code != 0
+    assert "SIN cannot be int8" in error
+    code, shown, error = said(*made, "--allow-float")
+    assert code == 0, error
+    assert "1 operations left float, 0 of 24 MACs (0.0 %)" in shown
+    assert "(SIN, 0 MACs)" in shown

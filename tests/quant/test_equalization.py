@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from firmware_bridge.device.graph import Graph
 from firmware_bridge.device.runtime import LiteRt
+from models.quant import editing
 from models.quant.equalization import equalize
 from models.quant.feeds import Sample
 from models.quant.fidelity import fidelity
@@ -66,3 +68,20 @@ def test_what_has_no_pair_comes_back_as_it_was() -> None:
     clipped = _network("relu6")
     # What follows the ReLU6 is no pair; first and second are clipped, third leaves the graph.
     assert equalize(clipped) == clipped
+
+
+def test_no_channel_is_scaled_without_bound(uneven: bytes) -> None:
+    """A dead channel has no scale that suits it; what is applied in all rounds together stays within 2^10."""
+    model = editing.read_model(uneven)
+    graph = Graph.parse(uneven)
+    first = next(op for op in graph.ops if op.op == "CONV_2D")
+    weights = model.subgraphs[0].tensors[first.inputs[1]]
+    values = np.frombuffer(bytes(model.buffers[weights.buffer].data), np.float32).reshape(weights.shape).copy()
+    values[3] *= 1e-25
+    weights.buffer = editing.add_constant(model, values)
+    source = editing.write_model(model)
+    before, after = editing.float_constants(source), editing.float_constants(equalize(source))
+    for index, value in before.items():
+        scale = np.abs(after[index][value != 0] / value[value != 0])
+        assert scale.max(initial=1.0) <= 2**10 * 1.01
+        assert scale.min(initial=1.0) >= 2**-10 * 0.99

@@ -9,7 +9,8 @@ from firmware_bridge.device.graph import Graph
 from models.captures import Capture, CaptureSet, Conditions
 from models.errors import DataError
 from models.quant.calibrate import CalibrationMethod, calibrate
-from models.quant.fidelity import worst_condition_error
+from models.quant.feeds import Sample
+from models.quant.fidelity import compared, worst_condition_error
 from models.quant.plan import Precision, PrecisionPlan, Rule
 from models.quant.produce import produce
 from models.quant.ptq import quantize_ptq
@@ -49,15 +50,50 @@ def test_frames_are_fed_as_eight_bits_minus_128(float_graph: bytes) -> None:
 
 def test_without_a_method_the_graph_is_the_best_of_all_in_its_worst_condition(float_graph: bytes) -> None:
     captures = _captures()
+    used = captures.subset([index for index in range(len(captures)) if index not in _held_out(captures)])
     errors = {
         method: worst_condition_error(
-            float_graph, quantize_ptq(float_graph, MIXED, captures, method=method).model, captures
+            float_graph, quantize_ptq(float_graph, MIXED, captures, method=method).model, used
         )
         for method in CalibrationMethod
     }
     chosen = quantize_ptq(float_graph, MIXED, captures)
-    assert worst_condition_error(float_graph, chosen.model, captures) == min(errors.values())
+    assert worst_condition_error(float_graph, chosen.model, used) == min(errors.values())
     assert min(errors.values()) < max(errors.values())
+
+
+def _held_out(captures: CaptureSet) -> list[int]:
+    """Return every fifth capture of each condition."""
+    by_condition: dict[object, list[int]] = {}
+    for index, capture in enumerate(captures.captures):
+        by_condition.setdefault(capture.conditions, []).append(index)
+    return [index for found in by_condition.values() for index in found[4::5]]
+
+
+def test_what_is_held_out_has_no_part_in_the_graph(float_graph: bytes, samples: list[dict[str, np.ndarray]]) -> None:
+    given = [Sample(feed) for feed in samples[:15]]
+    changed = [
+        Sample({name: value * 3 for name, value in one.feed.items()}) if index % 5 == 4 else one
+        for index, one in enumerate(given)
+    ]
+    plain, other = (quantize_ptq(float_graph, MIXED, data) for data in (given, changed))
+    assert plain.model == other.model
+    assert plain.outputs == other.outputs
+    assert min(output.sqnr_db for output in plain.held_out) > 15 > min(output.sqnr_db for output in other.held_out)
+    assert any("held-out" in note for note in other.notes)
+
+
+def test_a_small_signal_on_a_large_mean_is_not_called_faithful() -> None:
+    rng = np.random.default_rng(0)
+    signal = rng.normal(size=(4, 100)).astype(np.float32) * 0.1
+    expected = [{"y": 200 + row} for row in signal]
+    lost = [{"y": np.full(100, 200.0, np.float32)} for _ in signal]
+    (found,) = compared(expected, lost)
+    assert found.sqnr_db == pytest.approx(0, abs=0.1)
+    assert found.cosine < 0.2
+    (plain,) = compared([{"y": row} for row in signal], [{"y": row + 0.001} for row in signal])
+    (moved,) = compared(expected, [{"y": 200 + row + np.float32(0.001)} for row in signal])
+    assert moved.sqnr_db == pytest.approx(plain.sqnr_db, abs=0.5)
 
 
 def test_ranges_record_the_digest_of_their_data_and_do_not_depend_on_its_order(float_graph: bytes) -> None:
