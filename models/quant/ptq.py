@@ -190,7 +190,7 @@ class _Search:
     target_runtime: str
     calibration: CaptureSet | Sequence[Sample]
     trials: Trials
-    progress: Progress | None
+    progress: Count | None
     candidates: list[_Candidate] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     first_error: QuantizationError | DataError | None = None
