@@ -10,6 +10,7 @@ import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from firmware_bridge.given_files import FileKind, opened, wrong_kind
 from firmware_bridge.errors import InputError
 from firmware_bridge.files import write_atomically
 from firmware_bridge.package import cose
@@ -117,18 +118,17 @@ class PackageFile:
         """Read a package from a file.
 
         Raises:
-            InputError: the file cannot be read.
+            InputError: the file cannot be read, or is plainly of another kind.
             RejectedError: FRAME, LENGTH or TRAILING; nothing beyond the declared length is ever read.
         """
-        try:
-            with path.open("rb") as file:
-                first = file.read(HEADER_BYTES)
-                header = Header.parse(first)
-                head = first + file.read(header.head_bytes - HEADER_BYTES)
-                # One byte more than declared, so that a longer file is noticed and a huge one is not read.
-                body = file.read(header.payload_bytes + 1)
-        except OSError as error:
-            raise InputError(f"cannot read the package {path}: {error.strerror}") from error
+        with opened(path, FileKind.PACKAGE) as descriptor, open(descriptor, "rb", closefd=False) as file:
+            first = file.read(HEADER_BYTES) or b""
+            if (wrong := wrong_kind(path, first, FileKind.PACKAGE)) is not None:
+                raise wrong
+            header = Header.parse(first)
+            head = first + file.read(header.head_bytes - HEADER_BYTES)
+            # One byte more than declared, so that a longer file is noticed and a huge one is not read.
+            body = file.read(header.payload_bytes + 1)
         check_length(len(head) + len(body), header.total_bytes, "package")
         return cls(header, head, body)
 

@@ -14,6 +14,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from firmware_bridge.given_files import FileKind, kind_of, opened, wrong_kind
 from firmware_bridge.errors import InputError
 from firmware_bridge.package.ecdsa import Algorithm, PublicKey, from_der
 
@@ -123,15 +124,14 @@ class PemSigner:
 
 
 def _read_private(path: Path) -> bytes:
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        raise InputError(f"cannot read the key {path}: {error.strerror}") from error
-    with os.fdopen(descriptor, "rb") as file:
+    with opened(path, FileKind.PRIVATE_KEY) as descriptor, open(descriptor, "rb", closefd=False) as file:
+        pem = file.read() or b""
+        if kind_of(pem) is not FileKind.OTHER and (wrong := wrong_kind(path, pem, FileKind.PRIVATE_KEY)) is not None:
+            raise wrong
         # The open file is asked, not the path: the path may be another file a moment later.
         if os.fstat(descriptor).st_mode & 0o077:
             raise InputError(f"{path} may be read by others; restrict it with: chmod 600 {path}")
-        return file.read(1 << 16)
+        return pem
 
 
 def _write_new(path: Path, data: bytes, mode: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from ks100.errors import UsageError
+from firmware_bridge.given_files import FileKind, kind_of, read_bytes, wrong_kind
 from ks100.steps.captures import load_captures
 from models.captures import CaptureSet
 from models.evaluation.gate import GatePolicy, GateResult, PairedEvaluations, judge
@@ -19,17 +19,17 @@ def read_graph(path: Path) -> bytes:
     """Return a graph's bytes; those inside a package, if the file is one.
 
     Raises:
-        UsageError: the file cannot be read.
+        InputError: the file cannot be read, or is plainly of another kind.
         RejectedError: it is a package, and not a whole one.
     """
-    if path.suffix == ".ksm":
+    data = read_bytes(path, FileKind.GRAPH)
+    if kind_of(data) is FileKind.PACKAGE:
         from firmware_bridge.package.container import PackageFile
 
-        return PackageFile.open(path).payload()
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"cannot read the graph {path}: {error.strerror}") from error
+        return PackageFile.of(data).payload()
+    if (wrong := wrong_kind(path, data, FileKind.GRAPH)) is not None:
+        raise wrong
+    return data
 
 
 def evaluate_graph(

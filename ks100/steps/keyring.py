@@ -90,7 +90,7 @@ def read_passphrase(path: Path) -> str:
     try:
         if path.stat().st_mode & 0o077:
             raise InputError(f"{path} may be read by others; restrict it with: chmod 600 {path}")
-        data = path.read_bytes()
+        data = read_bytes(path, FileKind.PASSPHRASE)
         # Editors that mark a file as UTF-8 or write UTF-16 mean the passphrase without the mark.
         encoding = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
         line = re.split("\r\n|\r|\n", data.decode(encoding), maxsplit=1)[0]

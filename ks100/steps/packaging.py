@@ -18,6 +18,8 @@ from firmware_bridge.package.ecdsa import PublicKey
 from firmware_bridge.package.manifest import Evidence, Manifest, TensorSpec
 from firmware_bridge.package.signing import Signer
 from firmware_bridge.package.trust import BoardContext, TrustStore, VerifiedPackage, verify_package
+from firmware_bridge.errors import InputError
+from firmware_bridge.given_files import FileKind, read_bytes, wrong_kind
 from ks100.errors import UsageError
 from ks100.steps.evaluating import read_graph
 from models.evaluation.gate import GateResult
@@ -155,15 +157,13 @@ def read_trust(path: Path) -> TrustStore:
     """Read a trust store.
 
     Raises:
-        UsageError: it cannot be read.
+        InputError: it cannot be read, or is plainly of another kind.
         RejectedError: it is not a trust store, or its own roots have not signed it.
     """
-    try:
-        return TrustStore.decode(path.read_bytes())
-    except OSError as error:
-        raise UsageError(
-            f"cannot read the trust store {path}: {error.strerror}; make one with: ks100 trust init"
-        ) from error
+    data = read_bytes(path, FileKind.STORE)
+    if (wrong := wrong_kind(path, data, FileKind.STORE)) is not None:
+        raise InputError(f"{wrong}; make one with: ks100 trust init")
+    return TrustStore.decode(data)
 
 
 def verify_file(package: Path, store: TrustStore, context: BoardContext | None = None) -> VerifiedPackage:

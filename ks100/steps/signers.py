@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
+from firmware_bridge.given_files import FileKind, read_bytes, wrong_kind
 from firmware_bridge.package.ecdsa import PublicKey
 from firmware_bridge.package.pkcs11_uri import KeyUri
 from firmware_bridge.package.signing import PemSigner, Signer
@@ -48,13 +49,12 @@ def read_public_key(path: Path) -> PublicKey:
     """Read a public key in PEM.
 
     Raises:
-        UsageError: the file cannot be read.
-        InputError: it holds no allowed key.
+        InputError: the file cannot be read, is plainly of another kind, or holds no allowed key.
     """
-    try:
-        return PublicKey.from_pem(path.read_bytes())
-    except OSError as error:
-        raise UsageError(f"cannot read the public key {path}: {error.strerror}") from error
+    pem = read_bytes(path, FileKind.PUBLIC_KEY)
+    if (wrong := wrong_kind(path, pem, FileKind.PUBLIC_KEY)) is not None:
+        raise wrong
+    return PublicKey.from_pem(pem)
 
 
 def ask_agent(what: str) -> str:
