@@ -144,7 +144,8 @@ def read_bytes(path: Path, wanted: FileKind) -> bytes:
     Raises:
         InputError: there is none, it cannot be read, is no file, is too large, or is a pipe that brings nothing.
     """
-    parts, size = [], 0
+    parts: list[bytes] = []
+    size = 0
     with opened(path, wanted) as descriptor:
         is_pipe = _is_pipe(os.fstat(descriptor))
         while True:

@@ -72,7 +72,9 @@ def command(
 
 def _listed(path: Path, rules: set[str]) -> frozenset[str]:
     """Return the names in a list of expected failures."""
-    lines = (line.partition("#")[0].strip() for line in path.read_text(encoding="utf-8").splitlines())
+    from firmware_bridge.given_files import read_text
+
+    lines = (line.partition("#")[0].strip() for line in read_text(path).splitlines())
     names = frozenset(line for line in lines if line)
     for name in sorted(names):
         if name.partition("/")[0] not in rules:

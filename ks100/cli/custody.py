@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 
 from ks100.cli.tables import print_table
-from ks100.errors import UsageError
 
 __all__ = ["command"]
 
@@ -62,18 +61,16 @@ def show(package: Path, log: Path | None, html: Path | None) -> None:
               help="A checkpoint seen earlier: the log must extend it.")  # fmt: skip
 def verify(package: Path, log: Path | None, key: Path | None, checkpoint: Path | None) -> None:
     """Check the whole log, and that the chain of PACKAGE proves what its manifest says. Exit code 4 if not."""
+    from firmware_bridge.given_files import FileKind, read_text
     from firmware_bridge.package.container import PackageFile
-    from firmware_bridge.package.ecdsa import PublicKey
     from ks100.custody.chain import chain_of, verify_chain
     from ks100.custody.log import CustodyLog, verify_log
+    from ks100.steps.signers import read_public_key
 
     folder, public = log or package.parent / "custody", key or package.parent / "keys" / "log.pem.pub"
     opened = PackageFile.open(package)
-    try:
-        spki = PublicKey.from_pem(public.read_bytes()).spki
-        seen = None if checkpoint is None else checkpoint.read_text()
-    except OSError as error:
-        raise UsageError(f"cannot read {error.filename}: {error.strerror}") from error
+    spki = read_public_key(public).spki
+    seen = None if checkpoint is None else read_text(checkpoint, FileKind.SIGNATURE)
     CustodyLog.open(folder)
     entries = verify_log(folder, seen, spki)
     chain = chain_of(opened.digest, entries)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ks100.cli.output import examples, json_option, print_json
 from ks100.cli.tables import print_table
 
 if TYPE_CHECKING:
@@ -19,25 +19,28 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command(name="inspect")
+@click.command(name="inspect", epilog=examples("ks100 inspect model.ksm", "ks100 inspect mixed.tflite --json"))
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--json", "as_json", is_flag=True, help="A package's bill of materials as JSON.")
+@json_option
 def command(file: Path, as_json: bool) -> None:
-    """Show FILE: a package (.ksm) with its manifest, unverified, or a graph (.tflite) with its operations."""
+    """Show FILE: a package (.ksm) with its manifest, unverified, or a graph (.tflite) with its operations.
+
+    With --json, what a package is made of, its bill of materials.
+    """
     from firmware_bridge.device.graph import Graph
+    from firmware_bridge.given_files import FileKind, kind_of, read_bytes
+    from firmware_bridge.package.container import PackageFile
     from ks100.steps.evaluating import read_graph
 
-    if file.suffix == ".ksm":
-        from firmware_bridge.package.container import PackageFile
-
-        package = PackageFile.open(file)
-        if as_json:
-            click.echo(json.dumps(_bill(package), indent=1))
-            return
+    data = read_bytes(file, FileKind.GRAPH)
+    package = PackageFile.open(file) if kind_of(data) is FileKind.PACKAGE or file.suffix == ".ksm" else None
+    graph = Graph.parse(read_graph(file) if package is None else package.payload())
+    if as_json:
+        print_json(_graph_record(graph) if package is None else _bill(package))
+        return
+    if package is not None:
         _show_package(file, package)
-        _show_graph(Graph.parse(package.payload()))
-    else:
-        _show_graph(Graph.parse(read_graph(file)))
+    _show_graph(graph)
 
 
 def _show_package(file: Path, package: PackageFile) -> None:
@@ -85,6 +88,17 @@ def _bill(package: PackageFile) -> dict[str, object]:
         "custody": manifest.custody,
         "created_s": manifest.created_s,
     }
+
+
+def _graph_record(graph: Graph) -> dict[str, object]:
+    """Return what a graph is, for machines."""
+    tensors = {
+        way: [{"name": t.name, "type": t.dtype, "shape": list(t.shape), "scale": t.scale, "zero_point": t.zero_point}
+              for t in items]
+        for way, items in (("inputs", graph.inputs), ("outputs", graph.outputs))
+    }  # fmt: skip
+    counts = Counter(op.type for op in graph.ops)
+    return {**tensors, "operations": dict(sorted(counts.items())), "macs": graph.macs, "parameters": graph.parameters}
 
 
 def _show_graph(graph: Graph) -> None:

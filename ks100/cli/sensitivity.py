@@ -114,8 +114,9 @@ def _on_board(
     frames: int,
 ) -> tuple[OnBoard, ...]:  # fmt: skip
     from ks100.steps.on_board import BoardRequest, measure_on_board
+    from ks100.steps.packaging import read_trust
     from ks100.steps.signers import open_signer
 
     with open_signer(key, ask) as signer, progress_bar("on board") as progress:
-        request = BoardRequest(url, signer, None if trust is None else trust.read_bytes(), groups, frames)
+        request = BoardRequest(url, signer, None if trust is None else read_trust(trust).raw, groups, frames)
         return measure_on_board(study, found, request, progress)

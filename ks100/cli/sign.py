@@ -71,12 +71,13 @@ def command(
 ) -> None:
     """Sign GRAPH. Refused without a passed gate for these very bytes, unless it is waived with a reason."""
     from ks100.steps.captures import load_captures
+    from ks100.steps.evaluating import read_graph
     from ks100.steps.packaging import Origin, Release
 
     origin = Origin(
         plan=None if plan is None else _plan_digest(plan),
         calibration=None if calibration is None else load_captures(calibration)[0].digest,
-        float_parent=None if parent is None else hashlib.sha256(parent.read_bytes()).hexdigest(),
+        float_parent=None if parent is None else hashlib.sha256(read_graph(parent)).hexdigest(),
         gate=gate,
         waiver=waive,
         custody="" if recorder is None else recorder.folder.name,

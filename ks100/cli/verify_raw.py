@@ -27,19 +27,22 @@ def command(
         return _judge(vectors)
     if vectors is not None or public_key is None or message is None or signature is None:
         raise UsageError("give --public-key, --message and --signature, or --vectors alone")
+    from firmware_bridge.given_files import FileKind, read_bytes
     from firmware_bridge.package.ecdsa import SignatureEncoding, verify_raw
     from ks100.steps.signers import read_public_key
 
     key = read_public_key(public_key)
-    valid = verify_raw(key.spki, message.read_bytes(), signature.read_bytes(), SignatureEncoding(encoding))
+    content, signed = read_bytes(message, FileKind.OTHER), read_bytes(signature, FileKind.SIGNATURE)
+    valid = verify_raw(key.spki, content, signed, SignatureEncoding(encoding))
     click.echo(f"{signature}: {'valid' if valid else 'NOT valid'}, {key.algorithm.name}, key {key.key_id.hex()[:16]}")
     return ExitCode.PASS if valid else ExitCode.REJECTED
 
 
 def _judge(path: Path) -> int:
+    from firmware_bridge.given_files import FileKind, read_text
     from firmware_bridge.package.vectors import judge_vectors
 
-    results = judge_vectors(path.read_text(encoding="utf-8"))
+    results = judge_vectors(read_text(path, FileKind.JSON))
     wrong = [result for result in results if not result.agrees]
     for result in wrong:
         said = "valid" if result.valid else "not valid"
