@@ -37,7 +37,6 @@ def command(
 ) -> None:
     """Attach a signature to UNSIGNED, from ks100 sign --digest-out. One that does not verify is not attached."""
     from firmware_bridge.files import write_atomically
-    from firmware_bridge.given_files import FileKind, read_bytes
     from firmware_bridge.package.container import PackageFile
     from firmware_bridge.package.detached import attach
     from firmware_bridge.package.ecdsa import SignatureEncoding

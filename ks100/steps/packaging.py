@@ -10,26 +10,16 @@ from pathlib import Path
 
 from firmware_bridge.device.cost import cost
 from firmware_bridge.device.graph import Graph
-<<<<<<< HEAD
 from firmware_bridge.device.profile import DEFAULT_BOARD, BoardProfile
-from firmware_bridge.files import write_atomically
-from firmware_bridge.package.container import PackageFile, prepare, write
-=======
-from firmware_bridge.device.profile import BoardProfile
 from firmware_bridge.errors import InputError
+from firmware_bridge.files import write_atomically
 from firmware_bridge.given_files import FileKind, read_bytes, wrong_kind
-from firmware_bridge.package.container import PackageFile, prepare, write, write_atomically
->>>>>>> 07f5c72 (Files that a user names are read with a limit, and named as what they are)
+from firmware_bridge.package.container import PackageFile, prepare, write
 from firmware_bridge.package.detached import unsigned_package
 from firmware_bridge.package.ecdsa import PublicKey
 from firmware_bridge.package.manifest import Evidence, Manifest, TensorSpec
 from firmware_bridge.package.signing import Signer
 from firmware_bridge.package.trust import BoardContext, TrustStore, VerifiedPackage, verify_package
-<<<<<<< HEAD
-from firmware_bridge.errors import InputError
-from firmware_bridge.given_files import FileKind, read_bytes, wrong_kind
-=======
->>>>>>> 07f5c72 (Files that a user names are read with a limit, and named as what they are)
 from ks100.errors import UsageError
 from ks100.steps.evaluating import read_graph
 from models.evaluation.gate import GateResult
