@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
+from typing import Any
 
 from firmware_bridge.errors import InputError
 
@@ -188,7 +189,7 @@ def read_text(path: Path, wanted: FileKind = FileKind.TEXT) -> str:
         raise InputError(f"{path} is {found.label}, not {wanted.label}") from error
 
 
-def read_json(path: Path, what: str = "") -> object:
+def read_json(path: Path, what: str = "") -> Any:
     """Return the document in a JSON file.
 
     Args:
@@ -217,7 +218,7 @@ def _no_number(text: str) -> float:
     raise ValueError(f"{text} is no number in JSON")
 
 
-def read_toml(path: Path, what: str = "") -> dict[str, object]:
+def read_toml(path: Path, what: str = "") -> dict[str, Any]:
     """Return the tables in a TOML file.
 
     Raises:

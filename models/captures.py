@@ -2,6 +2,8 @@
 
 A stored set is a folder: ``captures.json`` (what is in the frames), ``eo.npy`` uint8 [N, H, W, 3] and
 ``lwir.npy`` uint16 [N, H, W] (the frames, memory-mapped when read; a band that the set lacks has no file). A set read
+from firmware_bridge.errors import InputError
+from firmware_bridge.given_files import read_json
 from a dataset in place has the same type and another frame source. A stored set may be sealed: opening it is then
 checked and logged (`models.seal`).
 """
@@ -20,6 +22,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from firmware_bridge.errors import InputError
+from firmware_bridge.given_files import read_json
 from models import seal
 from models.errors import DataError
 
@@ -191,13 +195,13 @@ class CaptureSet:
             DataError: the folder is not a stored set, its parts disagree, or it is not what was sealed.
         """
         try:
-            index = json.loads((folder / "captures.json").read_text())
+            index: Any = read_json(folder / "captures.json", "the index of a stored set")
             source = _Stored(_read_band(folder / "eo.npy"), _read_band(folder / "lwir.npy"))
             if index["schema"] != _SCHEMA:
                 raise DataError(f"{folder}: schema {index['schema']} is not {_SCHEMA}; generate the set again")
             captures = tuple(_from_json(item) for item in index["captures"])
             name = str(index["name"])
-        except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+        except (InputError, OSError, EOFError, ValueError, KeyError, TypeError) as error:
             raise DataError(f"{folder} is not a stored capture set: {error}") from error
         if source.lengths != {len(captures)}:
             raise DataError(f"{folder}: captures.json, eo.npy and lwir.npy differ in length, or are not there")
@@ -221,8 +225,9 @@ def stored_length(folder: Path) -> int:
         DataError: the folder is not a stored set.
     """
     try:
-        return len(json.loads((folder / "captures.json").read_text())["captures"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        index: Any = read_json(folder / "captures.json", "the index of a stored set")
+        return len(index["captures"])
+    except (InputError, OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{folder} is not a stored capture set: {error}") from error
 
 

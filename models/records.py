@@ -19,7 +19,9 @@ import cattrs
 import numpy as np
 from cattrs.preconf.json import JsonConverter, make_converter
 
+from firmware_bridge.errors import InputError
 from firmware_bridge.files import write_atomically
+from firmware_bridge.given_files import read_json
 
 __all__ = ["RecordFile", "converter", "derived", "plain", "structured", "write_plain"]
 
@@ -124,10 +126,9 @@ class RecordFile(Generic[T]):
     def load(self, path: Path) -> T:
         """Read a file; raises ``error`` with its path when it is missing or damaged."""
         try:
-            item = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise self.error(f"{path} cannot be read as {self.what}: {reason}") from error
+            item = read_json(path, self.what)
+        except InputError as error:
+            raise self.error(str(error)) from error
         try:
             return self.from_json(item)
         except self.error as error:

@@ -21,7 +21,10 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
+from firmware_bridge.errors import InputError
+from firmware_bridge.given_files import read_json
 from models.errors import DataError
 
 __all__ = ["Access", "Event", "is_sealed", "log_path", "read_accesses", "record_access", "seal", "sealed_digest"]
@@ -97,11 +100,11 @@ def sealed_digest(folder: Path) -> str:
         DataError: the seal is missing or damaged.
     """
     try:
-        item = json.loads((folder / _SEAL).read_text())
+        item: Any = read_json(folder / _SEAL, "a seal")
         if item["schema"] != _SCHEMA:
             raise DataError(f"{folder / _SEAL}: schema {item['schema']} is not {_SCHEMA}; seal the set again")
         return str(item["digest"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (InputError, KeyError, TypeError) as error:
         raise DataError(f"{folder / _SEAL} is no seal ({error}); restore it, or seal the set again") from error
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from firmware_bridge.errors import InputError
+from firmware_bridge.given_files import FileKind, read_text
 
 __all__ = [
     "DEFAULT_BOARD",
@@ -208,7 +209,7 @@ class BoardProfile:
         """
         try:
             return _Reader(tomllib.loads(text), where).profile()
-        except tomllib.TOMLDecodeError as error:
+        except (tomllib.TOMLDecodeError, RecursionError) as error:
             raise InputError(f"board profile {where}: {error}") from error
 
     @property
@@ -232,10 +233,9 @@ def profile_text(name: str) -> str:
     """
     path = Path(name) if name.endswith(".toml") else _shipped(name)
     try:
-        return path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"cannot read the board profile {name}: {reason}") from error
+        return read_text(path, FileKind.TOML)
+    except InputError as error:
+        raise InputError(f"no board profile: {error}") from error
 
 
 def _shipped(name: str) -> Path:

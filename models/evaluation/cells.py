@@ -8,12 +8,13 @@ DasGupta, Statistical Science 16, 2001). The interval takes objects as independe
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from firmware_bridge.errors import InputError
+from firmware_bridge.given_files import read_toml
 from models.captures import CaptureSet, ObjectClass, TruthObject
 from models.errors import RecipeError
 from models.evaluation.evaluation import Evaluation
@@ -111,9 +112,9 @@ def load_cells(path: Path) -> tuple[CriticalCell, ...]:
         RecipeError: the file is missing or not TOML, or a cell has an unknown field, class or type.
     """
     try:
-        items = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RecipeError(f"cannot read the critical cells {path}: {error}") from error
+        items = read_toml(path, "a file of critical cells")
+    except InputError as error:
+        raise RecipeError(str(error)) from error
     cells = items.pop("cell", None)
     if items or not isinstance(cells, list) or not all(isinstance(cell, dict) for cell in cells):
         raise RecipeError(f"{path}: it must hold [[cell]] tables and nothing else")

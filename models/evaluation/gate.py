@@ -18,6 +18,8 @@ from pathlib import Path
 from statistics import NormalDist
 from typing import Any
 
+from firmware_bridge.errors import InputError
+from firmware_bridge.given_files import read_json
 from models.errors import DataError
 from models.evaluation.compare import Difference, compare
 from models.evaluation.metrics import Evaluation, recalculate
@@ -126,9 +128,9 @@ class GateResult:
             DataError: the file is not the gate's evidence, or says something else than its own records.
         """
         try:
-            evidence = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise DataError(f"cannot read the gate's evidence {path}: {error}") from error
+            evidence = read_json(path, "the gate's evidence")
+        except InputError as error:
+            raise DataError(str(error)) from error
         return recompute(evidence)
 
 

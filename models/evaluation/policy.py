@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+from firmware_bridge.errors import InputError
+from firmware_bridge.given_files import read_toml
 from models.errors import RecipeError
 
 __all__ = ["GatePolicy"]
@@ -46,9 +47,9 @@ class GatePolicy:
             RecipeError: the file is missing, not TOML, or a field is unknown, of the wrong type or out of range.
         """
         try:
-            item = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, tomllib.TOMLDecodeError) as error:
-            raise RecipeError(f"cannot read the gate's policy {path}: {error}") from error
+            item = read_toml(path, "a policy of the gate (TOML)")
+        except InputError as error:
+            raise RecipeError(str(error)) from error
         default = cls()
         for name, value in item.items():
             if name not in cls.__slots__:

@@ -15,6 +15,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from firmware_bridge.errors import InputError
+from firmware_bridge.given_files import read_json
 from models.errors import RecipeError
 
 __all__ = ["STANDARD_PLANS", "Precision", "PrecisionPlan", "Rule"]
@@ -161,9 +163,9 @@ class PrecisionPlan:
             RecipeError: it cannot be read, or is not a plan.
         """
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise RecipeError(f"{path} is not a plan: {error}") from error
+            data = read_json(path, "a precision plan (JSON)")
+        except InputError as error:
+            raise RecipeError(str(error)) from error
         try:
             return cls.from_json(data)
         except RecipeError as error:

@@ -13,6 +13,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
 
+from firmware_bridge.errors import InputError
+from firmware_bridge.given_files import FileKind, read_text
 from models.errors import RecipeError
 from models.training.augment import Augmentation
 
@@ -115,11 +117,9 @@ class Recipe:
         if isinstance(path, str) and path in known_recipes():
             return cls.parse((_shipped() / f"{path}.toml").read_text(), path)
         try:
-            text = Path(path).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise RecipeError(
-                f"there is no recipe {str(path)!r}; give a TOML file, or one of {', '.join(known_recipes())}"
-            ) from error
+            text = read_text(Path(path), FileKind.TOML)
+        except InputError as error:
+            raise RecipeError(f"{error}; give a recipe (TOML), or one of {', '.join(known_recipes())}") from error
         return cls.parse(text, str(path))
 
     @classmethod
@@ -135,7 +135,7 @@ class Recipe:
         """
         try:
             data = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
+        except (tomllib.TOMLDecodeError, RecursionError) as error:
             raise RecipeError(f"{where}: {error}") from error
         sections = {"network": NetworkChoice, "fit": Fit, "augmentation": Augmentation, "qat": QatSettings}
         values: dict[str, Any] = {}
