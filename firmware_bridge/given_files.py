@@ -6,7 +6,6 @@ device, a folder, a file that is too large or of another kind is refused in one 
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import select
@@ -119,7 +118,7 @@ def opened(path: Path, wanted: FileKind) -> Iterator[int]:
     try:
         status = os.fstat(descriptor)
         if stat.S_ISDIR(status.st_mode):
-            raise InputError(f"{path} is a folder, not {wanted.label}")
+            raise InputError(f"{path} is a directory, not {wanted.label}")
         if not stat.S_ISREG(status.st_mode) and not _is_pipe(status):
             raise InputError(f"{path} is a device, not {wanted.label}")
         if status.st_size > wanted.limit_bytes:
@@ -166,10 +165,7 @@ def _too_many(wanted: FileKind) -> str:
 
 
 def _open_error(path: Path, error: Exception, wanted: FileKind) -> str:
-    code = getattr(error, "errno", None)
     what = wanted.label.partition(" ")[2]
-    if code == errno.ENOENT:
-        return f"there is no {what} {path}"
     return f"cannot read the {what} {path}: {getattr(error, 'strerror', None) or error}"
 
 

@@ -123,7 +123,7 @@ class PackageFile:
         """
         with opened(path, FileKind.PACKAGE) as descriptor, open(descriptor, "rb", closefd=False) as file:
             first = file.read(HEADER_BYTES) or b""
-            if (wrong := wrong_kind(path, first, FileKind.PACKAGE)) is not None:
+            if first and (wrong := wrong_kind(path, first, FileKind.PACKAGE)) is not None:
                 raise wrong
             header = Header.parse(first)
             head = first + file.read(header.head_bytes - HEADER_BYTES)

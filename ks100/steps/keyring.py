@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from firmware_bridge.errors import InputError
-from firmware_bridge.given_files import FileKind, read_text
+from firmware_bridge.given_files import FileKind, read_bytes
 from firmware_bridge.package.signing import PemSigner
 from firmware_bridge.package.trust_store import ProgramKey, TrustStore, build_store
 

@@ -171,7 +171,7 @@ def test_cells_are_read_from_toml(tmp_path: Path) -> None:
         ('[[cell]]\nname = "x"\nclasses = ["tank"]', "tank"),
         ('[[cell]]\nname = "x"\nunder_height_px = "low"', "wrong type"),
         ('[[cell]]\nname = "x"\nconditions = 3', "wrong type"),
-        ("[[", "cannot read"),
+        ("[[", "is not a file of critical cells"),
     ],
 )
 def test_wrong_cells_are_one_line_that_names_the_fault(tmp_path: Path, text: str, named: str) -> None:
