@@ -91,7 +91,7 @@ def run_suite(
     options = {"--ks-package": package, "--ks-trust": trust, "--ks-captures": captures, "--ks-results": results_dir}
     # By its folder and not by --pyargs, which would also load a conftest.py of the folder that the caller stands in.
     suite = Path(hil.suite.__file__).parent
-    command = [sys.executable, "-m", "pytest", str(suite), "--ks-board", board_url]
+    command = [sys.executable, "-P", "-m", "pytest", str(suite), "--ks-board", board_url]
     command += [f"{name}={Path(value).resolve()}" for name, value in options.items() if value is not None]
     command += [f"--ks-profile={_profile(profile)}"] if profile is not None else []
     command += [f"--ks-frames={frames}"] if frames is not None else []

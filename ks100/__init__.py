@@ -30,6 +30,10 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'ks100' has no attribute {name!r}")
+    from ks100_start import shadowed
+
+    if line := shadowed():
+        raise ImportError(line)
     from ks100 import api
 
     return getattr(api, name)

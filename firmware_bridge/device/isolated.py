@@ -68,7 +68,7 @@ class IsolatedSession:
         """
         self._graph = Graph.parse(model)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "firmware_bridge.device.isolated", runtime],
+            [sys.executable, "-P", "-m", "firmware_bridge.device.isolated", runtime],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -4,6 +4,7 @@
     qemu:                             a board in QEMU                 qemu:DIR?board=NAME
     ssh://user@host:port?identity=FILE&known_hosts=FILE&config=FILE&client=openssh|paramiko
     serial:///dev/ks100/SERIAL?baud=921600&fastest=3000000
+    SCHEME:...                        what an installed distribution registers, see `firmware_bridge.links.registry`
 
 Only parses; `firmware_bridge.host.open` connects.
 """
@@ -18,6 +19,7 @@ from typing import ClassVar
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
 
 from firmware_bridge.errors import InputError
+from firmware_bridge.links.registry import registered_links
 from firmware_bridge.links.ssh import SshClient, SshServer
 from firmware_bridge.links.tty import FASTEST_BAUD
 
@@ -27,6 +29,7 @@ __all__ = [
     "EmulatedAddress",
     "LinkKind",
     "QemuAddress",
+    "RegisteredAddress",
     "SerialAddress",
     "SshAddress",
     "VirtualAddress",
@@ -34,6 +37,7 @@ __all__ = [
 
 DEFAULT_BAUD = 921600
 
+_OWN_SCHEMES = frozenset({"emu", "qemu", "ssh", "serial"})
 _FORMS = "emu:, qemu:, ssh://user@host, serial:///dev/ttyUSB0?baud=921600"
 
 
@@ -82,6 +86,8 @@ class BoardAddress(ABC):
         options = dict(parse_qsl(parts.query, keep_blank_values=True))
         if parts.fragment:
             raise InputError(f"{url!r} is not a board's address: '#' must be written as %23")
+        if parts.scheme not in _OWN_SCHEMES and parts.scheme in registered_links():
+            return RegisteredAddress(parts.scheme, url)
         match parts.scheme:
             case "emu" | "qemu":
                 address = _parse_virtual(url, parts, options)
@@ -90,7 +96,8 @@ class BoardAddress(ABC):
             case "serial":
                 address = _parse_serial(url, parts, options)
             case _:
-                raise InputError(f"{url!r} is not a board's address; give one of {_FORMS}")
+                others = "".join(f", {scheme}:..." for scheme in sorted(registered_links()))
+                raise InputError(f"{url!r} is not a board's address; give one of {_FORMS}{others}")
         if options:
             raise InputError(f"{url!r}: unknown option {next(iter(options))!r} for {parts.scheme}:")
         return address
@@ -192,6 +199,24 @@ class SerialAddress(BoardAddress):
         """The address as text."""
         fastest = "" if self.fastest == FASTEST_BAUD else f"&fastest={self.fastest}"
         return f"serial://{quote(str(self.path))}?baud={self.baud}{fastest}"
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredAddress(BoardAddress):
+    """A board behind a link that another distribution brings; only that one knows what the URL means.
+
+    Attributes:
+        scheme: under which it is registered.
+        given: the URL.
+    """
+
+    scheme: str
+    given: str
+
+    @property
+    def url(self) -> str:
+        """The address as text."""
+        return self.given
 
 
 def _parse_virtual(url: str, parts: SplitResult, options: dict[str, str]) -> BoardAddress:

@@ -87,7 +87,7 @@ class VirtualBoard:
             log.unlink()
         with log.open("ab") as errors:
             child = subprocess.Popen(
-                [sys.executable, "-m", module, "--state", str(state), *options],
+                [sys.executable, "-P", "-m", module, "--state", str(state), *options],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,

@@ -148,7 +148,16 @@ class _Board:
 
     def _start_agent(self) -> None:
         options = self._options
-        command = [sys.executable, "-m", "hil.virtual.firmware", "--state", str(self._state), "--socket", self._socket]
+        command = [
+            sys.executable,
+            "-P",
+            "-m",
+            "hil.virtual.firmware",
+            "--state",
+            str(self._state),
+            "--socket",
+            self._socket,
+        ]
         command += ["--tty", self._line.board_tty, "--baud", str(_BAUD), "--profile", self._profile]
         command += ["--serial-number", self._serial_number]
         command += ["--runtime", options.runtime] if options.runtime else []

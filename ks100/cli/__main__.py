@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from ks100.cli.main import main
+from ks100_start import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -29,8 +29,8 @@ def command() -> None:
 @click.option("--trust", type=click.Path(path_type=Path, dir_okay=False),
               help="The trust store; trust.ksr beside the package otherwise.")  # fmt: skip
 @click.option("--captures", type=click.Path(path_type=Path, file_okay=False), help="Hard-case captures for accuracy.")
-@click.option("--results", type=click.Path(path_type=Path, file_okay=False), default=Path("hil"), show_default=True,
-              help="Folder for results.json, junit.xml and pytest.log.")  # fmt: skip
+@click.option("--results", type=click.Path(path_type=Path, file_okay=False), default=Path("hil-results"),
+              show_default=True, help="Folder for results.json, junit.xml and pytest.log.")  # fmt: skip
 @click.option("--frames", type=click.IntRange(1), help="Most captures to run on the board.")
 @click.option("--profile", metavar="NAME|FILE.toml", help="The board's profile; that of the kind it names otherwise.")
 def run(

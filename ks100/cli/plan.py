@@ -70,6 +70,7 @@ def command(
     written by hand.
     """
     from firmware_bridge.device.profile import BoardProfile
+    from ks100.step_code import code_of
     from ks100.steps.costs import graph_of
     from ks100.steps.planning import draw_front, measured_pairs, program_of, tried
     from ks100.steps.sensitivity import StudyFiles, load_study
@@ -89,7 +90,8 @@ def command(
         if captures is not None:
             files = StudyFiles(network, captures, tuple(found.pools), calibration, ranges, limit)
             study = load_study(files, progress)
-            pairs = measured_pairs(study, found, KeptExecutor(LocalExecutor(), work), progress, batch)
+            kept = KeptExecutor(LocalExecutor(), work / code_of(measured_pairs).digest[:16])
+            pairs = measured_pairs(study, found, kept, progress, batch)
         program = program_of(graph_of(network), found, profile, runtime, pairs, allow_float=allow_float)
         choices = best(program, budget, tries if study is not None else 1)
         points, greedy = front(program, budget), cheaper_greedy(program, budget)

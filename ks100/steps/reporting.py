@@ -38,7 +38,7 @@ from models.sensitivity.map import SensitivityMap
 
 __all__ = ["HIL", "build_report", "save_outcomes", "write_report"]
 
-HIL = "hil"
+HIL = "hil-results"
 _OUTCOMES = "steps.json"
 _PICTURES = 6
 _TOP_GROUPS = 20

@@ -34,7 +34,7 @@ class Worker:
     def start(cls, spec: SceneSpec, first: int, step: int, folder: Path) -> Worker:
         """Start a process that renders into ``folder``."""
         process = subprocess.Popen(
-            [sys.executable, "-m", "models.scenes.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            [sys.executable, "-P", "-m", "models.scenes.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
         assert process.stdin is not None
         assert process.stdout is not None

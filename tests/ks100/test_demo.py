@@ -150,7 +150,7 @@ OF_THE_FIRST_BOARD = re.compile(
 @pytest.fixture(scope="module")
 def second(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("second") / "run"
-    shutil.copytree(run, folder, ignore=shutil.ignore_patterns("board-*", "hil", "pushes", "custody", ".lock"))
+    shutil.copytree(run, folder, ignore=shutil.ignore_patterns("board-*", "hil-results", "pushes", "custody", ".lock"))
     done = demo(folder, "--board", LYNX)
     assert done.returncode == INCONCLUSIVE, done.stdout + done.stderr
     assert "Train the fusion detector (FP32): reused" in done.stdout
@@ -165,7 +165,7 @@ def test_another_board_goes_through_all_steps_without_a_figure_of_the_first(seco
     for words in ("120 ms", "15 W", "30 frames/s", "board 5V", "lynx-2", "counts cars", "9.9 W"):
         assert words in page, words
     assert OF_THE_FIRST_BOARD.findall(re.sub(r'base64,[^"]*', "", page)) == []
-    results = HilResults.load(second / "hil")
+    results = HilResults.load(second / "hil-results")
     assert results.requirements is not None
     assert (results.requirements.window_ms, results.requirements.budget_mw) == (120, 15000)
     assert sum(item.name.startswith("power_rail_") for item in results.measurements) == 5
@@ -174,10 +174,10 @@ def test_another_board_goes_through_all_steps_without_a_figure_of_the_first(seco
 
 
 def test_runs_of_one_kind_of_board_are_compared_and_of_two_are_not(run: Path, second: Path) -> None:
-    same = ks100("hil", "compare", second / "hil", second / "hil")
+    same = ks100("hil", "compare", second / "hil-results", second / "hil-results")
     assert same.returncode in (0, INCONCLUSIVE), same.stderr
     assert "power_total" in same.stdout
-    other = ks100("hil", "compare", run / "hil", second / "hil")
+    other = ks100("hil", "compare", run / "hil-results", second / "hil-results")
     assert other.returncode == 2
     assert "kind of board" in other.stderr
 

@@ -100,7 +100,7 @@ def fetch_wheels(into: Path) -> None:
     pins = [f"{name}=={importlib.metadata.version(name)}" for name in WHEELS]
     platforms = [option for platform in _PLATFORMS for option in ("--platform", platform)]
     run([
-        sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps",
+        sys.executable, "-P", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps",
         "--only-binary=:all:", "--python-version", "3.11", "--implementation", "cp", *platforms,
         "--target", str(into), *pins,
     ])  # fmt: skip
