@@ -168,26 +168,12 @@ def _quantized(subject: _Subject, plan: str, work: Path) -> _Ours:
     """Run ``ks100 quantize`` and return what came of it."""
     source, out, folder = work / "float.tflite", work / "out.tflite", work / "cal"
     source.write_bytes(subject.model)
-    out.unlink(missing_ok=True)
-    folder.mkdir(exist_ok=True)
-    for old in folder.iterdir():
-        old.unlink()
+    folder.mkdir()
     for index, sample in enumerate(subject.calibration):
         np.savez(folder / f"{index:03}.npz", **sample.feed)
-    command = [
-        "quantize",
-        str(source),
-        "--calibration",
-        str(folder),
-        "--plan",
-        plan,
-        "--allow-float",
-        "--out",
-        str(out),
-    ]
-    found = subprocess.run(
-        [sys.executable, "-P", "-m", "ks100.cli.main", *command], capture_output=True, text=True, check=False
-    )
+    options = ["--calibration", folder, "--plan", plan, "--allow-float", "--out", out]
+    command = [str(part) for part in (Path(sys.executable).with_name("ks100"), "quantize", source, *options)]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
     crashed = found.returncode < 0 or found.returncode == 70 or "Traceback" in found.stderr
     lines = [line for line in (found.stdout + found.stderr).splitlines() if line.strip()]
     said = "written" if found.returncode == 0 else lines[-1] if lines else f"exit {found.returncode}"

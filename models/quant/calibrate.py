@@ -29,11 +29,15 @@ from models.quant.feeds import CaptureSamples, Sample, samples_of
 from models.quant.fitting import fit_for_quantizing
 from models.quant.ranges import FIXED, Ranges, TensorRange
 
-__all__ = ["CalibrationMethod", "calibrate", "calibrate_each"]
+__all__ = ["WIDE_MARGIN", "CalibrationMethod", "calibrate", "calibrate_each"]
+
+
+WIDE_MARGIN = 1.25
+"""INT16 has steps to spare: its ranges reach this much beyond what was seen, so that other data does not clip."""
 
 
 class CalibrationMethod(Enum):
-    """How the ends of an INT8 range are chosen; INT16 always spans all that was seen."""
+    """How the ends of an INT8 range are chosen; INT16 always spans all that was seen, and more."""
 
     MINMAX = "minmax"
     """The extremes: nothing clips."""
@@ -163,7 +167,7 @@ def _range(name: str, seen: _Activation, method: CalibrationMethod) -> TensorRan
             low, high = clipping.least_error(seen.counts[:1], seen.low, seen.high)
         else:
             low, high = clipping.least_error(seen.counts[1:], seen.low, seen.high)
-    return TensorRange(low, high, seen.low, seen.high).checked(name)
+    return TensorRange(low, high, WIDE_MARGIN * seen.low, WIDE_MARGIN * seen.high).checked(name)
 
 
 def _fix(graph: Graph, ranges: dict[str, TensorRange]) -> None:

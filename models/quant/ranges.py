@@ -44,8 +44,8 @@ class TensorRange:
     Attributes:
         low: lower end of the INT8 grid.
         high: upper end of the INT8 grid.
-        full_low: lowest value seen; the INT16 grid spans it, since clipping gains nothing there.
-        full_high: highest value seen.
+        full_low: lower end of the INT16 grid: the lowest value seen or below, since clipping gains nothing there.
+        full_high: upper end of the INT16 grid.
     """
 
     low: float

@@ -130,4 +130,4 @@ def test_the_worst_condition_decides_and_not_the_average_over_all_samples() -> N
     assert by_method[CalibrationMethod.MSE] < 10
     assert by_method[CalibrationMethod.PERCENTILE] < 10
     assert by_method[CalibrationMethod.WORST_CONDITION] > 15
-    assert {module._range("x", seen, method).full_high for method in CalibrationMethod} == {20.0}
+    assert {module._range("x", seen, method).full_high for method in CalibrationMethod} == {25.0}
