@@ -42,9 +42,6 @@ from models.training.weights import assign_variables, load_arrays_file, named_va
 
 __all__ = ["QatNetwork", "calibrated_ranges", "finetune_qat", "load_ranges"]
 
-INT16_MARGIN = 1.25
-"""INT16 has steps to spare: its ranges span a little more than calibration saw, so that hard cases do not clip."""
-
 
 @dataclass(frozen=True)
 class QatNetwork:
@@ -219,7 +216,7 @@ def calibrated_ranges(
         if plan.precision_of(name) is Precision.INT8:
             found[name] = (span.low, span.high)
         else:
-            found[name] = (INT16_MARGIN * span.full_low, INT16_MARGIN * span.full_high)
+            found[name] = (span.full_low, span.full_high)
     return found
 
 
