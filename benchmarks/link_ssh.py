@@ -24,7 +24,7 @@ from benchmarks.shaped_link import ADDRESSES, RATE_BYTES_S, cannot_shape, shaped
 from firmware_bridge.host.board import Board
 from firmware_bridge.host.open import open_link
 from firmware_bridge.links.openssh_command import OpenSsh
-from firmware_bridge.links.ssh import SshServer
+from firmware_bridge.links.ssh_server import SshServer
 
 __all__ = ["ssh_rows"]
 

@@ -20,7 +20,7 @@ from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urls
 
 from firmware_bridge.errors import InputError
 from firmware_bridge.links.registry import registered_links
-from firmware_bridge.links.ssh import SshClient, SshServer
+from firmware_bridge.links.ssh_server import SshClient, SshServer
 from firmware_bridge.links.tty import FASTEST_BAUD
 
 __all__ = [

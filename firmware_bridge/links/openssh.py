@@ -20,7 +20,7 @@ from firmware_bridge.errors import BenchError, BridgeError, TransferError
 from firmware_bridge.links.descriptor import DescriptorLink
 from firmware_bridge.links.openssh_command import OpenSsh
 from firmware_bridge.links.openssh_errors import failure_of
-from firmware_bridge.links.ssh import SUBSYSTEM, SshServer
+from firmware_bridge.links.ssh_server import SUBSYSTEM, SshServer
 
 __all__ = ["OpenSshLink", "open_openssh"]
 

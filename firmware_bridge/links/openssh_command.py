@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from firmware_bridge.errors import BenchError
-from firmware_bridge.links.ssh import SshServer
+from firmware_bridge.links.ssh_server import SshServer
 
 __all__ = ["OpenSsh"]
 

@@ -14,7 +14,7 @@ from shutil import which
 
 from firmware_bridge.errors import BenchError, BridgeError, TransferError
 from firmware_bridge.links.openssh_command import OpenSsh
-from firmware_bridge.links.ssh import SUBSYSTEM
+from firmware_bridge.links.ssh_server import SUBSYSTEM
 
 __all__ = ["OWN_STATUS", "failure_of"]
 

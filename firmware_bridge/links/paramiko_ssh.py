@@ -16,7 +16,7 @@ import paramiko
 
 from firmware_bridge.errors import BenchError, TransferError
 from firmware_bridge.links.known_hosts import KnownKeys, read_known_keys
-from firmware_bridge.links.ssh import SUBSYSTEM, SshServer
+from firmware_bridge.links.ssh_server import SUBSYSTEM, SshServer
 
 __all__ = ["ParamikoLink", "open_paramiko"]
 

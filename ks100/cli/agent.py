@@ -59,7 +59,7 @@ def install(host: str, wheel: Path, serial: str, delegate: str, python: str, dry
 def _address(host: str) -> SshAddress:
     from firmware_bridge.errors import InputError
     from firmware_bridge.host.address import BoardAddress, SshAddress
-    from firmware_bridge.links.ssh import SshClient
+    from firmware_bridge.links.ssh_server import SshClient
 
     address = BoardAddress.parse(host if "://" in host else f"ssh://{host}")
     if not isinstance(address, SshAddress) or address.client is SshClient.PARAMIKO:
