@@ -6,6 +6,10 @@ STAMP  := $(VENV)/.ks100-installed
 RUN    ?= runs/demo
 INTEROP := $(VENV)/interop/.installed
 MINUTES ?= 5
+# What tiers use of Debian, as PACKAGE:COMMAND; `.ci/debian` installs what is missing where it may.
+TEST_DEBIAN := openssh-server:sshd softhsm2:softhsm2-util udev:udevadm umockdev:umockdev-run
+QEMU_DEBIAN := qemu-system-arm:qemu-system-aarch64 gcc-12-aarch64-linux-gnu:aarch64-linux-gnu-gcc-12 kmod:depmod cpio:cpio \
+	fakeroot:fakeroot
 
 .PHONY: help setup debian check test properties fuzz mutation powercut conformance soak qemu demo docs docs-check clean
 .DEFAULT_GOAL := help
@@ -34,8 +38,8 @@ check: setup  ## format, lint, types, import direction
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: setup debian $(INTEROP)  ## the default tests: no root needed, under 10 minutes on 2 cores
-	$(BIN)/pytest -n 2 --dist loadfile
+test: setup $(INTEROP)  ## the default tests: no root needed, under 10 minutes on 2 cores
+	@sh .ci/debian $(TEST_DEBIAN) -- $(BIN)/pytest -n 2 --dist loadfile
 
 powercut: setup  ## cut a board's power at every operation of its storage, and again while it recovers
 	$(BIN)/python -m tests.powercut
@@ -45,9 +49,7 @@ conformance: setup  ## attack the emulated board in every known way, over SSH an
 	$(BIN)/ks100 conformance "emu:?link=serial" --html runs/conformance-serial.html --junit runs/conformance-serial.xml
 
 qemu: setup  ## the slower tests on the QEMU board, a real aarch64 Linux: under 10 minutes
-	@sh .ci/debian qemu-system-arm:qemu-system-aarch64 gcc-12-aarch64-linux-gnu:aarch64-linux-gnu-gcc-12 kmod:depmod cpio:cpio fakeroot:fakeroot
-	$(BIN)/python -m hil.virtual.qemu.image
-	$(BIN)/pytest -m qemu tests/qemu
+	@sh .ci/debian $(QEMU_DEBIAN) -- sh -c '$(BIN)/python -m hil.virtual.qemu.image && $(BIN)/pytest -m qemu tests/qemu'
 
 soak: setup  ## flash emulated boards while agents and hosts are killed, frozen and interrupted: make soak MINUTES=30
 	$(BIN)/python -m tests.soak.run --minutes $(MINUTES)
@@ -71,11 +73,10 @@ mutation: setup  ## change the code that decides about trust in hundreds of ways
 	$(BIN)/python -m benchmarks.mutation --json runs/mutation.json
 
 debian:  # what the tests use of Debian; without the right to install, the tests that need it skip and say so
-	@sh .ci/debian openssh-server:sshd softhsm2:softhsm2-util udev:udevadm umockdev:umockdev-run
+	@sh .ci/debian $(TEST_DEBIAN)
 
 bench-%: setup  ## run one benchmark, e.g. make bench-link; the rows go to runs/bench-NAME.json
-	@sh .ci/debian lrzsz:sz
-	$(BIN)/python -m benchmarks.$* --json runs/bench-$*.json
+	@sh .ci/debian lrzsz:sz -- $(BIN)/python -m benchmarks.$* --json runs/bench-$*.json
 
 docs:  setup  ## build the documentation site into runs/site, offline, with strict links
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
