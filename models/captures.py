@@ -31,7 +31,7 @@ __all__ = [
     "AXES", "Capture", "CaptureSet", "Conditions", "FrameSource", "ObjectClass", "TruthObject", "stored_length",
 ]  # fmt: skip
 
-_SCHEMA = 1
+SCHEMA = 1
 AXES = ("background", "atmosphere", "thermal")
 """The condition axes of generated captures; real datasets may have others (altitude, angle)."""
 
@@ -176,7 +176,7 @@ class CaptureSet:
         _write_band(folder / "eo.npy", self.name, len(self), self.frames.eo)
         _write_band(folder / "lwir.npy", self.name, len(self), self.frames.lwir)
         index = {
-            "schema": _SCHEMA,
+            "schema": SCHEMA,
             "name": self.name,
             "digest": self.digest,
             "captures": [_to_json(c) for c in self.captures],
@@ -197,8 +197,8 @@ class CaptureSet:
         try:
             index: Any = read_json(folder / "captures.json", "the index of a stored set")
             source = _Stored(_read_band(folder / "eo.npy"), _read_band(folder / "lwir.npy"))
-            if index["schema"] != _SCHEMA:
-                raise DataError(f"{folder}: schema {index['schema']} is not {_SCHEMA}; generate the set again")
+            if index["schema"] != SCHEMA:
+                raise DataError(f"{folder}: schema {index['schema']} is not {SCHEMA}; generate the set again")
             captures = tuple(_from_json(item) for item in index["captures"])
             name = str(index["name"])
         except (InputError, OSError, EOFError, ValueError, KeyError, TypeError) as error:

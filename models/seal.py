@@ -29,7 +29,7 @@ from models.errors import DataError
 
 __all__ = ["Access", "Event", "is_sealed", "log_path", "read_accesses", "record_access", "seal", "sealed_digest"]
 
-_SCHEMA = 1
+SCHEMA = 1
 _SEAL = "seal.json"
 _NONE = "0" * 64
 
@@ -87,7 +87,7 @@ def seal(folder: Path, digest: str, purpose: str = "") -> None:
     if is_sealed(folder) and sealed_digest(folder) == digest:
         return
     try:
-        (folder / _SEAL).write_text(json.dumps({"schema": _SCHEMA, "digest": digest}) + "\n")
+        (folder / _SEAL).write_text(json.dumps({"schema": SCHEMA, "digest": digest}) + "\n")
     except OSError as error:
         raise DataError(f"{folder} cannot be sealed: {error.strerror}") from error
     _append(folder, Event.SEALED, digest, purpose)
@@ -101,8 +101,8 @@ def sealed_digest(folder: Path) -> str:
     """
     try:
         item: Any = read_json(folder / _SEAL, "a seal")
-        if item["schema"] != _SCHEMA:
-            raise DataError(f"{folder / _SEAL}: schema {item['schema']} is not {_SCHEMA}; seal the set again")
+        if item["schema"] != SCHEMA:
+            raise DataError(f"{folder / _SEAL}: schema {item['schema']} is not {SCHEMA}; seal the set again")
         return str(item["digest"])
     except (InputError, KeyError, TypeError) as error:
         raise DataError(f"{folder / _SEAL} is no seal ({error}); restore it, or seal the set again") from error

@@ -42,7 +42,7 @@ CONTENT_TYPE = "application/vnd.ks100.manifest+cbor"
 DOMAIN = b"KS-100 package v1"
 """external_aad: a signature over a trust store, a log or anything else is never one over a package."""
 
-_FORMAT = 1
+CONTAINER_VERSION = 1
 DIGEST_BYTES = 32
 _LAYOUT = struct.Struct(">8sIIII")
 HEADER_BYTES = _LAYOUT.size
@@ -84,8 +84,10 @@ class Header:
         magic, version, envelope, table, payload = _LAYOUT.unpack_from(first)
         if magic != MAGIC:
             raise RejectedError(RejectReason.FRAME, "the magic number is not that of a .ksm package")
-        if version != _FORMAT:
-            raise RejectedError(RejectReason.FRAME, f"format version {version}, this verifier knows {_FORMAT}")
+        if version != CONTAINER_VERSION:
+            raise RejectedError(
+                RejectReason.FRAME, f"format version {version}, this verifier knows {CONTAINER_VERSION}"
+            )
         if not 1 <= envelope <= ENVELOPE_LIMIT_BYTES:
             raise RejectedError(
                 RejectReason.LENGTH, f"envelope of {envelope} bytes, 1 to {ENVELOPE_LIMIT_BYTES} allowed"
@@ -99,7 +101,7 @@ class Header:
 
     def to_bytes(self) -> bytes:
         """Return the 24 bytes."""
-        return _LAYOUT.pack(MAGIC, _FORMAT, self.envelope_bytes, self.table_bytes, self.payload_bytes)
+        return _LAYOUT.pack(MAGIC, CONTAINER_VERSION, self.envelope_bytes, self.table_bytes, self.payload_bytes)
 
 
 def head_length(first: bytes) -> int:

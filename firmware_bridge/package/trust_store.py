@@ -23,7 +23,7 @@ DOMAIN = b"KS-100 trust store v1"
 STORE_LIMIT_BYTES = 64 * 1024
 """Largest trust store that is looked at: some hundred keys."""
 
-_SCHEMA = 1
+SCHEMA = 1
 _ROOTS_LEAST = 2
 _SPKI_LIMIT_BYTES = 256
 
@@ -172,7 +172,7 @@ def build_store(
         InputError: a value is impossible, or too few roots sign.
     """
     document: cbor.Value = {
-        "schema": _SCHEMA,
+        "schema": SCHEMA,
         "program": program,
         "version": version,
         "threshold": threshold,
@@ -202,7 +202,7 @@ def _key_document(key: ProgramKey) -> cbor.Value:
 
 def _decode_payload(payload: bytes, raw: bytes, signatures: tuple[cose.Signature, ...]) -> TrustStore:
     read = Fields(cbor.decode(payload), "trust store")
-    read.uint("schema", most=_SCHEMA, least=_SCHEMA)
+    read.uint("schema", most=SCHEMA, least=SCHEMA)
     store = TrustStore(
         program=read.text("program", NAME),
         version=read.uint("version", least=1),

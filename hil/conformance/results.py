@@ -143,7 +143,7 @@ class ConformanceResults:
 
     def save(self, path: Path) -> None:
         """Write it as JSON."""
-        _FILE.save(self, path)
+        FILE.save(self, path)
 
     @classmethod
     def load(cls, path: Path) -> ConformanceResults:
@@ -152,8 +152,8 @@ class ConformanceResults:
         Raises:
             EvidenceError: it is no such result.
         """
-        return _FILE.load(path)
+        return FILE.load(path)
 
 
-_FILE = RecordFile(ConformanceResults, "the result of a conformance run", 2, "run again", EvidenceError)
+FILE = RecordFile(ConformanceResults, "the result of a conformance run", 2, "run again", EvidenceError)
 derived(ConformanceResults, "passed")

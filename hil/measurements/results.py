@@ -240,7 +240,7 @@ class HilResults:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values; `from_json` restores an equal value."""
-        return _FILE.to_json(self)
+        return FILE.to_json(self)
 
     @classmethod
     def from_json(cls, item: Any) -> HilResults:
@@ -249,11 +249,11 @@ class HilResults:
         Raises:
             EvidenceError: the record is not a run's results.
         """
-        return _FILE.from_json(item)
+        return FILE.from_json(item)
 
     def save(self, folder: Path) -> Path:
         """Write ``results.json`` into ``folder``, the old file or the whole new one, and return its path."""
-        _FILE.save(self, folder / RESULTS_FILE)
+        FILE.save(self, folder / RESULTS_FILE)
         return folder / RESULTS_FILE
 
     @classmethod
@@ -263,9 +263,9 @@ class HilResults:
         Raises:
             EvidenceError: there is none, or it is damaged.
         """
-        return _FILE.load(path / RESULTS_FILE if path.is_dir() else path)
+        return FILE.load(path / RESULTS_FILE if path.is_dir() else path)
 
 
-_FILE = RecordFile(HilResults, "the results of a HIL run", 2, "run again", EvidenceError, indent=None)
+FILE = RecordFile(HilResults, "the results of a HIL run", 2, "run again", EvidenceError, indent=None)
 derived(Rejection, "holds")
 derived(HilResults, "source", "verdict")

@@ -57,6 +57,7 @@ _COMMANDS = {
     "hil": _Entry("Boards", "Measure a board with the hardware-in-the-loop suite; compare two runs."),
     "conformance": _Entry("Boards", "Attack a board in every known way; it must refuse what it must."),
     "report": _Entry("Boards", "Write report.html, report.json and JUnit XML of a run."),
+    "version": _Entry("Everything", "Show the versions of toolkit, protocol, package and files."),
 }
 
 

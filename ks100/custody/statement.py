@@ -74,7 +74,7 @@ class Statement:
         inputs: what it used.
         parameters: how, as (name, value) sorted by name, e.g. ``(("verdict", "PASS"),)``.
         actor: who, as people call them, e.g. ``lab-ci`` or ``j.doe``.
-        tool: with what, e.g. ``ks100 0.1.0``.
+        tool: with what, e.g. ``ks100 1.2.3``.
         time_s: when, whole seconds since 1970, as the actor's clock says.
     """
 

@@ -79,7 +79,7 @@ class MiningRecord:
 
     def save(self, folder: Path) -> None:
         """Write the record into the set's folder."""
-        _FILE.save(self, folder / MINING_FILE)
+        FILE.save(self, folder / MINING_FILE)
 
     @classmethod
     def load(cls, folder: Path) -> MiningRecord:
@@ -88,10 +88,10 @@ class MiningRecord:
         Raises:
             DataError: there is none, or it is damaged.
         """
-        return _FILE.load(folder / MINING_FILE)
+        return FILE.load(folder / MINING_FILE)
 
 
-_FILE = RecordFile(MiningRecord, "a record of mining", 1, "mine again", DataError)
+FILE = RecordFile(MiningRecord, "a record of mining", 1, "mine again", DataError)
 
 
 def check_apart(miners: Mapping[str, str], judged: Mapping[str, str]) -> None:

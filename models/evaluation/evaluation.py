@@ -134,7 +134,7 @@ class Evaluation:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
-        return _FILE.to_json(self)
+        return FILE.to_json(self)
 
     @classmethod
     def from_json(cls, item: Any) -> Evaluation:
@@ -143,11 +143,11 @@ class Evaluation:
         Raises:
             DataError: the record is not an evaluation.
         """
-        return _FILE.from_json(item)
+        return FILE.from_json(item)
 
     def save(self, path: Path) -> None:
         """Write the evaluation as JSON."""
-        _FILE.save(self, path)
+        FILE.save(self, path)
 
     @classmethod
     def load(cls, path: Path) -> Evaluation:
@@ -156,7 +156,7 @@ class Evaluation:
         Raises:
             DataError: the file is missing or not an evaluation.
         """
-        return _FILE.load(path)
+        return FILE.load(path)
 
 
-_FILE = RecordFile(Evaluation, "an evaluation", 3, "evaluate again", DataError, indent=None)
+FILE = RecordFile(Evaluation, "an evaluation", 3, "evaluate again", DataError, indent=None)

@@ -28,7 +28,7 @@ from models.records import plain, structured
 
 __all__ = ["GatePolicy", "GateResult", "GateRow", "GateVerdict", "PairedEvaluations", "judge", "recompute"]
 
-_SCHEMA = 2
+SCHEMA = 2
 
 
 class GateVerdict(Enum):
@@ -156,7 +156,7 @@ def judge(hard: PairedEvaluations, validation: PairedEvaluations | None, policy:
             rows.append(_row("condition", difference, policy.condition_margin_points, policy, required=required))
     verdict = _worst([row.verdict for row in rows if row.required])
     evidence = {
-        "schema": _SCHEMA,
+        "schema": SCHEMA,
         "verdict": verdict.value,
         "policy": asdict(policy),
         "code": _code_digest(),
@@ -174,8 +174,8 @@ def recompute(evidence: dict[str, Any]) -> GateResult:
         DataError: the evidence is damaged, or its verdict or rows are not what its records give.
     """
     try:
-        if evidence["schema"] != _SCHEMA:
-            raise DataError(f"evidence of schema {evidence['schema']}, this release reads {_SCHEMA}; judge again")
+        if evidence["schema"] != SCHEMA:
+            raise DataError(f"evidence of schema {evidence['schema']}, this release reads {SCHEMA}; judge again")
         policy = structured(GatePolicy, evidence["policy"])
         hard = structured(PairedEvaluations, evidence["hard"])
         validation = None if evidence["validation"] is None else structured(PairedEvaluations, evidence["validation"])

@@ -21,7 +21,7 @@ from models.errors import RecipeError
 
 __all__ = ["STANDARD_PLANS", "Precision", "PrecisionPlan", "Rule"]
 
-_SCHEMA = 1
+SCHEMA = 1
 
 
 class Precision(Enum):
@@ -136,7 +136,7 @@ class PrecisionPlan:
     def to_json(self) -> dict[str, Any]:
         """Return the plan as plain JSON values; `from_json` gives an equal plan."""
         rules = [{"match": rule.match, "precision": rule.precision.value} for rule in self.rules]
-        return {"schema": _SCHEMA, "name": self.name, "default": self.default.value, "rules": rules}
+        return {"schema": SCHEMA, "name": self.name, "default": self.default.value, "rules": rules}
 
     @classmethod
     def from_json(cls, data: Any) -> PrecisionPlan:
@@ -146,8 +146,8 @@ class PrecisionPlan:
             RecipeError: a field is missing, unknown or wrong; the text names it and what is allowed.
         """
         fields = _fields(data, "a plan", required={"default"}, optional={"schema", "name", "rules"})
-        if fields.get("schema", _SCHEMA) != _SCHEMA:
-            raise RecipeError(f"plan: schema {fields['schema']!r} is not {_SCHEMA}")
+        if fields.get("schema", SCHEMA) != SCHEMA:
+            raise RecipeError(f"plan: schema {fields['schema']!r} is not {SCHEMA}")
         items = fields.get("rules", [])
         if not isinstance(items, list):
             raise RecipeError("plan: rules must be a list of {match, precision}")

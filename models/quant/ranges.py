@@ -150,7 +150,7 @@ class Ranges:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values; `from_json` gives equal ranges."""
-        return _FILE.to_json(self)
+        return FILE.to_json(self)
 
     @classmethod
     def from_json(cls, data: Any) -> Ranges:
@@ -159,11 +159,11 @@ class Ranges:
         Raises:
             DataError: they are not ranges.
         """
-        return _FILE.from_json(data)
+        return FILE.from_json(data)
 
     def save(self, path: Path) -> None:
         """Write the ranges; ``load(path)`` gives equal ones."""
-        _FILE.save(self, path)
+        FILE.save(self, path)
 
     @classmethod
     def load(cls, path: Path) -> Ranges:
@@ -172,10 +172,10 @@ class Ranges:
         Raises:
             DataError: it cannot be read, or is not one.
         """
-        return _FILE.load(path)
+        return FILE.load(path)
 
 
-_FILE = RecordFile(Ranges, "a file of ranges", 2, "calibrate again", DataError)
+FILE = RecordFile(Ranges, "a file of ranges", 2, "calibrate again", DataError)
 
 
 def _ranged(graph: Graph, index: int) -> bool:

@@ -138,7 +138,7 @@ class SensitivityMap:
 
     def save(self, path: Path) -> None:
         """Write the map; ``load(path)`` gives an equal one."""
-        _FILE.save(self, path)
+        FILE.save(self, path)
 
     @classmethod
     def load(cls, path: Path) -> SensitivityMap:
@@ -147,7 +147,7 @@ class SensitivityMap:
         Raises:
             DataError: it cannot be read, or is none.
         """
-        return _FILE.load(path)
+        return FILE.load(path)
 
 
-_FILE = RecordFile(SensitivityMap, "a sensitivity map", 2, "measure again", DataError)
+FILE = RecordFile(SensitivityMap, "a sensitivity map", 2, "measure again", DataError)
