@@ -28,7 +28,7 @@ from hil.virtual.emulated import EmulatedBoard
 from hil.virtual.handle import PROFILE, VirtualBoard, check_kind
 from hil.virtual.qemu.board import QemuBoard
 
-__all__ = ["connect", "host_name", "open_board", "profile_of", "reachable", "virtual_board"]
+__all__ = ["connect", "host_name", "open_board", "profile_of", "reachable", "running_address", "virtual_board"]
 
 
 @contextmanager
@@ -139,6 +139,15 @@ def profile_of(kind: str, url: str, given: str | None = None) -> BoardProfile:
     if profile.name != kind:
         raise SuiteError(f"the board is a {kind!r}, and the profile {given} is that of a {profile.name!r}")
     return profile
+
+
+def running_address(address: VirtualAddress) -> BoardAddress | None:
+    """Return how the virtual board at ``address`` is reached if it runs; starts none."""
+    if address.path is None:
+        return None
+    kind = QemuBoard if isinstance(address, QemuAddress) else EmulatedBoard
+    board = kind.find(address.path)
+    return None if board is None else BoardAddress.parse(board.serial_url if address.is_serial else board.ssh_url)
 
 
 def virtual_board(address: VirtualAddress, folder: Path) -> VirtualBoard:

@@ -9,9 +9,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import Enum, IntEnum
 
-__all__ = ["CustodyError", "ExitCode", "Ks100Error", "UsageError", "verdict_code"]
+__all__ = ["CustodyError", "ExitCode", "Ks100Error", "UsageError", "gravest", "verdict_code"]
 
 
 class ExitCode(IntEnum):
@@ -42,6 +43,18 @@ _CODES = {
 def verdict_code(verdict: Enum) -> ExitCode:
     """Return the exit code of a verdict: a figure's, a gate's or a suite's."""
     return _CODES[verdict.value.lower()]
+
+
+# Of several ends the exit code is that of the gravest: a refusal says something of the package itself.
+_GRAVITY = (ExitCode.REJECTED, ExitCode.BOARD_FAULT, ExitCode.TRANSFER, ExitCode.USAGE, ExitCode.LIMIT_FAILED)
+
+
+def gravest(codes: Iterable[int]) -> ExitCode:
+    """Return the exit code for several boards of which each ended with its own."""
+    failures = {code for code in codes if code != ExitCode.PASS}
+    if not failures:
+        return ExitCode.PASS
+    return next((code for code in _GRAVITY if code in failures), ExitCode.INTERNAL)
 
 
 class Ks100Error(Exception):

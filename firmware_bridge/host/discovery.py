@@ -15,7 +15,17 @@ from typing import Protocol
 
 from firmware_bridge.host.address import BoardAddress, EmulatedAddress, QemuAddress, SerialAddress
 
-__all__ = ["FoundPort", "find_ports", "first_ports", "identity_of", "place_of", "socket_of", "stable_name"]
+__all__ = [
+    "FoundPort",
+    "find_ports",
+    "first_ports",
+    "identity_of",
+    "is_boards_product",
+    "place_of",
+    "socket_of",
+    "stable_name",
+    "usb_ports",
+]
 
 _FOLDER = Path("/dev/ks100")
 _STABLE = (_FOLDER, Path("/dev/serial/by-id"), Path("/dev/serial/by-path"))
@@ -70,7 +80,7 @@ def find_ports(
         # A name by serial number is better than one by socket; of two boards with one number only one has it.
         for link in sorted(folder.iterdir(), key=lambda link: (link.name.startswith("at-"), link.name)):
             named.setdefault(os.path.realpath(link), link)
-    devices = set(named) | {d for d, port in known.items() if _PRODUCT.match(port.product or "")}
+    devices = set(named) | {d for d, port in known.items() if is_boards_product(port.product or "")}
     found = [_found(device, named.get(device), known.get(device), sysfs) for device in devices]
     return tuple(sorted(found, key=lambda port: port.address.url))
 
@@ -86,6 +96,11 @@ def _found(device: str, link: Path | None, port: _Port | None, sysfs: Path) -> F
         socket_of(Path(device), sysfs),
         int(ending[1], 16) if ending else 0,
     )
+
+
+def is_boards_product(product: str) -> bool:
+    """Return whether a USB product's name is a board's."""
+    return _PRODUCT.match(product) is not None
 
 
 def first_ports(ports: Sequence[FoundPort]) -> tuple[FoundPort, ...]:
@@ -132,6 +147,12 @@ def identity_of(address: BoardAddress) -> str:
             return f"{type(address).__name__}:{os.path.realpath(address.path)}"
         case _:
             return address.url
+
+
+def usb_ports(ports: Callable[[], Iterable[_Port]] | None = None) -> tuple[tuple[str, str], ...]:
+    """Return the USB serial ports of this machine with the product names of their bridges, whoever's they are."""
+    found = (ports or _pyserial_ports)()
+    return tuple((port.device, port.product or "a bridge without a name") for port in found if port.location)
 
 
 def _pyserial_ports() -> Iterable[_Port]:

@@ -53,7 +53,7 @@ def install(host: str, wheel: Path, serial: str, delegate: str, python: str, dry
     run = f"sh -s; status=$?; rm -f {quoted}; exit $status"
     run_remote(ssh, f"sh -c {shlex.quote(run)}", script.encode(), _TIMEOUT_S)
     board = shlex.quote(replace(address, user="ks100", identity=None).url)
-    click.echo(f"{address.name}: the agent is up; next: ks100 boards provision {board} --trust F")
+    click.echo(f"{address.name}: the agent is up; next: ks100 provision {board} --trust F")
 
 
 def _address(host: str) -> SshAddress:

@@ -1,46 +1,213 @@
-"""``ks100 boards``: find boards; show, provision and audit one."""
+"""``ks100 boards``: find boards; show, check and change what they run."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from ks100.cli.board_answers import Answer, ask_each, end_code, error_lines
+from ks100.cli.board_choice import BoardSelection, boards_options, choose_boards
+from ks100.cli.boards_check import check
+from ks100.cli.boards_list import list_boards
+from ks100.cli.output import examples, json_option, print_json
+from ks100.cli.provision import command as provision
 from ks100.cli.tables import print_table
-from ks100.errors import UsageError
+from ks100.cli.words import wrapped
+from ks100.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from firmware_bridge.host.board import Board
+    from firmware_bridge.protocol.messages import AuditEntry, BoardInfo, SlotInfo
 
 __all__ = ["command"]
 
+_T = TypeVar("_T")
 
-@click.group(name="boards")
+
+@click.group(
+    name="boards",
+    epilog=examples(
+        "ks100 boards list",
+        "ks100 boards info ssh://lab@board17",
+        "ks100 boards confirm --inventory lab.yaml --all",
+    ),
+)
 def command() -> None:
-    """Find boards; show, provision and audit one.
+    """Find boards; show, check and change what they run.
 
-    A board is a URL: emu: (a fresh emulated one), emu:DIR, ssh://user@host, serial:///dev/ks100/SERIAL.
+    A board is a URL: emu: (a fresh emulated one), emu:DIR, qemu:DIR, ssh://USER@HOST, serial:///dev/ks100/SERIAL; or a
+    name of the inventory.
+
+    After a push a slot is installed; activate runs its trial, confirm keeps it and raises the rollback floor, rollback
+    goes back to the confirmed model in the other slot. An activation that is not confirmed ends with the next reboot.
     """
 
 
-@command.command(name="list")
-def list_boards() -> None:
-    """List the serial ports of this machine that look like a KS-100."""
-    from firmware_bridge.host.discovery import find_ports
-
-    ports = find_ports()
-    if not ports:
-        click.echo("no serial port looks like a KS-100; are the udev rules installed (udev/README.md)?")
-        return
-    print_table(("address", "device", "serial"), [(p.address.url, p.device, p.serial or "—") for p in ports])
+command.add_command(list_boards)
+command.add_command(check)
+command.add_command(provision)
 
 
-@command.command()
-@click.argument("board")
-def info(board: str) -> None:
-    """Show what BOARD is and holds."""
-    from hil.boards import open_board
+@command.command(epilog=examples("ks100 boards info ssh://lab@board17", "ks100 boards info --all --json"))
+@boards_options
+@json_option
+def info(boards: tuple[str, ...], everything: bool, inventory: Path | None, as_json: bool) -> int:
+    """Show what each BOARD is and holds: kind, serial number, program, rollback floor, slots with their digests."""
+    answers = _asked(boards, everything, inventory, lambda board: (board.info(), board.welcome.version))
+    if as_json:
+        print_json({"boards": [a.record(**(_info_record(*a.value) if a.value else {})) for a in answers]})
+        return end_code(answers)
+    for answer in answers:
+        if answer.value is not None:
+            title = answer.name if len(answers) > 1 else ""
+            print_table(("", ""), _info_rows(*answer.value), title=title)
+    return _ended(answers)
 
-    with open_board(board) as opened:
-        found, version = opened.info(), opened.welcome.version
+
+@command.command(
+    epilog=examples("ks100 boards audit emu:boards/one", "ks100 boards audit bench-1 --inventory lab.yaml --since 40")
+)
+@boards_options
+@click.option("--since", type=click.IntRange(0), default=0, show_default=True, help="First entry.")
+@json_option
+def audit(boards: tuple[str, ...], everything: bool, inventory: Path | None, since: int, as_json: bool) -> int:
+    """Show the audit log of each BOARD: every accept, reject, activation and load."""
+    answers = _asked(boards, everything, inventory, lambda board: board.audit(since))
+    if as_json:
+        print_json({"boards": [a.record(entries=[_entry_record(e) for e in a.value or ()]) for a in answers]})
+        return end_code(answers)
+    for answer in answers:
+        if answer.value is not None:
+            print_table((">#", "board's time", "action", "subject", "result"), _audit_rows(answer.value),
+                        title=answer.name if len(answers) > 1 else "")  # fmt: skip
+    return _ended(answers)
+
+
+@command.command(
+    epilog=examples("ks100 boards activate ssh://lab@board17", "ks100 boards activate emu:boards/one --slot b")
+)
+@boards_options
+@click.option("--slot", type=click.Choice(["a", "b"]), help="Which slot; the one with the newest package otherwise.")
+@click.option("--confirm", "confirmed", is_flag=True, help="Also keep it, if its trial passes.")
+@json_option
+def activate(
+    boards: tuple[str, ...], everything: bool, inventory: Path | None, slot: str | None, confirmed: bool, as_json: bool
+) -> int:
+    """Switch each BOARD to a package that was pushed and not activated, and run its trial.
+
+    Without --confirm the board is on trial afterwards: the next reboot falls back.
+    """
+
+    def act(board: Board) -> str:
+        chosen = slot or _installed_slot(board.info())
+        board.activate(chosen)
+        if not confirmed:
+            return f"slot {chosen} is activated, not confirmed: the next reboot falls back"
+        return f"slot {chosen} is confirmed; rollback floor {board.confirm().floor}"
+
+    return _changed(boards, everything, inventory, act, as_json)
+
+
+@command.command(
+    epilog=examples("ks100 boards confirm ssh://lab@board17", "ks100 boards confirm --all --inventory lab.yaml")
+)
+@boards_options
+@json_option
+def confirm(boards: tuple[str, ...], everything: bool, inventory: Path | None, as_json: bool) -> int:
+    """Keep what each BOARD runs on trial, and raise its rollback floor."""
+
+    def act(board: Board) -> str:
+        before = board.info()
+        kept = board.confirm()
+        new = "" if kept.floor == before.floor else f", it was {before.floor}"
+        return f"slot {kept.slot} is confirmed; rollback floor {kept.floor}{new}"
+
+    return _changed(boards, everything, inventory, act, as_json)
+
+
+@command.command(epilog=examples("ks100 boards rollback ssh://lab@board17"))
+@boards_options
+@json_option
+def rollback(boards: tuple[str, ...], everything: bool, inventory: Path | None, as_json: bool) -> int:
+    """Go back to the confirmed model in the other slot of each BOARD, unless the rollback floor forbids it."""
+
+    def act(board: Board) -> str:
+        slot = _fallback_slot(board.info())
+        board.activate(slot.name)
+        return f"runs {slot.model} {slot.version} from slot {slot.name} again"
+
+    return _changed(boards, everything, inventory, act, as_json)
+
+
+@command.command(epilog=examples("ks100 boards reboot ssh://lab@board17"))
+@boards_options
+@json_option
+def reboot(boards: tuple[str, ...], everything: bool, inventory: Path | None, as_json: bool) -> int:
+    """Restart the agent of each BOARD."""
+
+    def act(board: Board) -> str:
+        board.reboot()
+        return "restarting"
+
+    return _changed(boards, everything, inventory, act, as_json)
+
+
+def _asked(
+    boards: tuple[str, ...], everything: bool, inventory: Path | None, ask: Callable[[Board], _T]
+) -> tuple[Answer[_T], ...]:
+    """Ask all chosen boards; of a single board the error is raised."""
+    answers = ask_each(choose_boards(BoardSelection(boards, inventory, everything)), ask)
+    if len(answers) == 1 and answers[0].error is not None:
+        raise answers[0].error
+    return answers
+
+
+def _changed(
+    boards: tuple[str, ...], everything: bool, inventory: Path | None, act: Callable[[Board], str], as_json: bool
+) -> int:
+    chosen = choose_boards(BoardSelection(boards, inventory, everything))
+    for name, address in chosen.items():
+        if address.is_ephemeral:
+            raise UsageError(f"{name} is a fresh board each time; give emu:DIR or qemu:DIR, one that stays")
+    answers = _asked(boards, everything, inventory, act)
+    if as_json:
+        print_json({"boards": [a.record(done=a.value) for a in answers]})
+        return end_code(answers)
+    for answer in answers:
+        if answer.value is not None:
+            click.echo(f"{answer.name}: {answer.value}")
+    return _ended(answers)
+
+
+def _ended(answers: Sequence[Answer[_T]]) -> ExitCode:
+    for line in error_lines(answers):
+        click.echo(wrapped(f"ks100: {line}"), err=True)
+    return end_code(answers)
+
+
+def _installed_slot(info: BoardInfo) -> str:
+    from firmware_bridge.errors import BoardError
+
+    waiting = [slot for slot in info.slots if slot.state == "installed"]
+    if not waiting:
+        raise BoardError(f"{info.serial} has no package that waits to be activated; push one, or name it: --slot")
+    return max(waiting, key=lambda slot: slot.security_version).name
+
+
+def _fallback_slot(info: BoardInfo) -> SlotInfo:
+    from firmware_bridge.errors import BoardError
+
+    others = [slot for slot in info.slots if slot.state == "confirmed" and slot.name != info.active]
+    if not others:
+        raise BoardError(f"{info.serial} has no other confirmed model to go back to; ks100 boards info shows its slots")
+    return others[0]
+
+
+def _info_rows(found: BoardInfo, version: int) -> list[tuple[str, str]]:
     rows = [
         ("board", f"{found.board} {found.serial}" + (" (EMULATED)" if found.emulated else "")),
         ("agent", f"{found.agent}, protocol {version}, package schema {found.package_schema}"),
@@ -55,52 +222,39 @@ def info(board: str) -> None:
     ]
     for slot in found.slots:
         model = f", {slot.model} {slot.version}, security version {slot.security_version}" if slot.model else ""
-        rows.append((f"slot {slot.name}", f"{slot.state}{model}" + (" (active)" if slot.name == found.active else "")))
-    print_table(("", ""), rows)
+        active = slot.name == found.active
+        state = {"trial": "on trial, not confirmed", "installed": "pushed, not activated"}.get(slot.state, slot.state)
+        rows.append((f"slot {slot.name}", f"{state}{model}" + (" (active)" if active else "")))
+        if slot.digest:
+            rows.append(("", f"sha256 {slot.digest}"))
+    return rows
 
 
-@command.command()
-@click.argument("board")
-@click.option("--trust", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The trust store.")
-def provision(board: str, trust: Path) -> None:
-    """Install a trust store on BOARD: the first as it is, a later one only if the current roots signed it."""
-    from hil.boards import open_board
-    from ks100.steps.packaging import read_trust
-
-    store = read_trust(trust)
-    with open_board(board) as opened:
-        opened.provision(store.raw)
-        serial = opened.welcome.serial
-    click.echo(f"{serial}: holds the trust store of program {store.program}, version {store.version}")
-
-
-@command.command()
-@click.argument("board")
-@click.option("--since", type=click.IntRange(0), default=0, show_default=True, help="First entry.")
-def audit(board: str, since: int) -> None:
-    """Show BOARD's audit log: every accept, reject, activation and load."""
-    from hil.boards import open_board
-
-    with open_board(board) as opened:
-        entries = opened.audit(since)
-    print_table(
-        (">#", "board's time", "action", "subject", "result"),
-        [
-            (str(e.index), time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(e.time_s)), e.action, e.subject, e.result)
-            for e in entries
+def _info_record(found: BoardInfo, version: int) -> dict[str, object]:
+    return {
+        "board": found.board, "serial": found.serial, "emulated": found.emulated, "agent": found.agent,
+        "protocol": version, "package_schema": found.package_schema,
+        "runtime": {"name": found.runtime.name, "version": found.runtime.version, "ops": list(found.runtime.ops)},
+        "program": found.program or None, "trust_version": found.trust_version, "floor": found.floor,
+        "capacity_bytes": found.capacity_bytes, "rails": list(found.rails), "active": found.active or None,
+        "slots": [
+            {"name": s.name, "state": s.state, "model": s.model or None, "version": s.version or None,
+             "security_version": s.security_version, "sha256": s.digest or None}
+            for s in found.slots
         ],
-    )
+    }  # fmt: skip
 
 
-@command.command()
-@click.argument("board")
-def reboot(board: str) -> None:
-    """Restart BOARD's agent."""
-    from firmware_bridge.host.address import BoardAddress
-    from hil.boards import open_board
+def _entry_record(entry: AuditEntry) -> dict[str, object]:
+    return {"index": entry.index, "time_s": entry.time_s, "action": entry.action, "subject": entry.subject,
+            "result": entry.result}  # fmt: skip
 
-    if BoardAddress.parse(board).is_ephemeral:
-        raise UsageError(f"{board} is a fresh board each time; give emu:DIR or qemu:DIR to reboot one that stays")
-    with open_board(board) as opened:
-        opened.reboot()
-    click.echo(f"{board}: restarting")
+
+def _audit_rows(entries: Sequence[AuditEntry]) -> list[tuple[str, ...]]:
+    from rich.markup import escape
+
+    return [
+        (str(e.index), time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(e.time_s)), escape(e.action),
+         escape(e.subject), escape(e.result))
+        for e in entries
+    ]  # fmt: skip

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ks100.cli.board_choice import BoardSelection, choose_boards, inventory_option, read_names
 from ks100.cli.custody_options import custody_options
-from ks100.cli.flash_targets import TargetSelection, choose_boards
 from ks100.cli.output import examples, json_option
 from ks100.cli.verify import trust_beside
 from ks100.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
+    from firmware_bridge.host.address import BoardAddress
+    from ks100.cli.flash_record import FlashRecord
     from ks100.custody.recorder import ProvenanceRecorder
 
 __all__ = ["command"]
@@ -32,8 +34,9 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.argument("package", type=_FILE)
 @click.option("--board", "boards", multiple=True, metavar="BOARD",
               help="A board's URL, or its name in the inventory; repeat it to flash several in parallel.")  # fmt: skip
-@click.option("--inventory", type=_FILE, help="A labgrid environment file; without --board, all its boards.")
-@click.option("--all", "everything", is_flag=True, help="All boards plugged into this machine, and the inventory's.")
+@inventory_option
+@click.option("--all", "everything", is_flag=True,
+              help="All boards of the inventory, and those plugged in or running here.")  # fmt: skip
 @click.option("--retry-failed", is_flag=True, help="Only the boards that failed when PACKAGE was flashed last.")
 @click.option("--trust", type=_FILE, help="The trust store; trust.ksr beside the package otherwise.")
 @click.option("--unchecked", is_flag=True, help="Send even what this host would refuse, to see the board refuse it.")
@@ -80,11 +83,26 @@ def command(
         verify_file(package, store)
     opened = PackageFile.open(package)
     places = record_places(opened.digest)
-    record = FlashRecord.load(places) if retry_failed else FlashRecord()
-    chosen = choose_boards(TargetSelection(boards, inventory, everything, retry_failed), record)
+    if retry_failed:
+        chosen = _failed(FlashRecord.load(places), BoardSelection(boards, inventory, everything))
+    else:
+        chosen = choose_boards(BoardSelection(boards, inventory, everything), whole_inventory=True)
     if not chosen:
         click.echo("no board failed in the last run: nothing to retry", err=True)
         return ExitCode.PASS
     wish = Wish(not no_activate, not no_activate and not no_confirm, reinstall, create, again=retry_failed)
     run = FlashRun(package, opened, store.raw, chosen, places, wish, recorder)
     return run.go(events=events, as_json=as_json)
+
+
+def _failed(record: FlashRecord, wanted: BoardSelection) -> dict[str, BoardAddress]:
+    """Return the boards that failed in the last run; none when all of them passed."""
+    from firmware_bridge.host.address import BoardAddress
+
+    if wanted.boards or wanted.everything:
+        raise UsageError("--retry-failed takes the boards of the last run; leave --board and --all away")
+    if not record.boards:
+        raise UsageError("this package has not been flashed from here yet: there is no last run to retry")
+    # The inventory may have been corrected since, which is a reason to retry.
+    named = read_names(wanted.inventory)
+    return {e.name: named.get(e.name) or BoardAddress.parse(e.url) for e in record.boards if not e.passed}

@@ -16,7 +16,7 @@ from ks100.cli.flash_display import open_display, result_record, show_ends
 from ks100.cli.flash_record import FlashEntry, RecordKeeper
 from ks100.cli.output import print_json
 from ks100.cli.stops import Stops
-from ks100.errors import ExitCode
+from ks100.errors import ExitCode, gravest
 
 if TYPE_CHECKING:
     from firmware_bridge.host.address import BoardAddress
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from ks100.custody.recorder import ProvenanceRecorder
 
 __all__ = ["FlashRun", "Wish"]
-
-# Of several boards' ends the exit code is that of the gravest: a refusal says something of the package itself.
-_GRAVITY = (ExitCode.REJECTED, ExitCode.BOARD_FAULT, ExitCode.TRANSFER, ExitCode.USAGE, ExitCode.LIMIT_FAILED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,12 +122,10 @@ class FlashRun:
             self._custody.end(result, self._boards[result.board])
 
     def _code(self, results: Sequence[FlashResult]) -> int:
-        codes = {self._codes[result.board] for result in results if not result.passed}
+        codes = [self._codes[result.board] for result in results if not result.passed]
         if self._custody is not None and self._custody.missing:
-            codes.add(ExitCode.BOARD_FAULT)
-        if not codes:
-            return ExitCode.PASS
-        return int(next((code for code in _GRAVITY if code in codes), ExitCode.INTERNAL))
+            codes.append(ExitCode.BOARD_FAULT)
+        return int(gravest(codes))
 
     def _show(self, results: Sequence[FlashResult], code: int, *, events: bool, as_json: bool) -> None:
         ends = [result_record(r, self._codes[r.board], self._boards[r.board].url) for r in results]
@@ -142,7 +137,7 @@ class FlashRun:
             print(f"ks100: {text}", file=sys.stderr)
         if as_json:
             print_json(
-                {"package": self._package.digest, "boards": ends, **summary, "exit_code": code,
+                {"package": self._package.digest, "boards": ends, "summary": summary, "exit_code": code,
                  "record": str(self._keeper.path or ""), "remarks": remarks}
             )  # fmt: skip
         elif events:

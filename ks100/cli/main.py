@@ -51,7 +51,8 @@ _COMMANDS = {
     "inspect": _Entry("Trust", "Show what a package or a graph contains."),
     "custody": _Entry("Trust", "Show and verify who did what to a package."),
     "emulate": _Entry("Boards", "Run an emulated board, over SSH and a serial line."),
-    "boards": _Entry("Boards", "Find boards; show, provision and audit one."),
+    "boards": _Entry("Boards", "Find boards; show, check and change what they run."),
+    "provision": _Entry("Boards", "Bind boards to a program by its trust store."),
     "agent": _Entry("Boards", "Install the agent on a real board, over SSH."),
     "flash": _Entry("Boards", "Push a package to boards, activate and confirm it."),
     "hil": _Entry("Boards", "Measure a board with the hardware-in-the-loop suite; compare two runs."),
@@ -167,6 +168,8 @@ def code_of(error: Exception) -> ExitCode:
         case Ks100Error():
             return ExitCode.USAGE
         case OSError() if error.filename is not None:
+            return ExitCode.USAGE
+        case RuntimeError() if str(error).startswith("Symlink loop"):  # pathlib's way to say ELOOP
             return ExitCode.USAGE
     return _code_of_upper_floors(error)
 

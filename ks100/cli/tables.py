@@ -44,7 +44,14 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str) ->
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=title or None, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(
+        title=title or None,
+        title_justify="left",
+        title_style="bold",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        show_header=any(columns),
+    )
     for at, name in enumerate(columns):
         words = [word for row in (columns, *rows) for word in Text.from_markup(row[at].lstrip(">")).plain.split()]
         table.add_column(

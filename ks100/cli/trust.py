@@ -42,7 +42,7 @@ def _changing(function: _F) -> _F:
 def command() -> None:
     """Make, change and show the signed trust store that a program's boards hold.
 
-    A change makes the next version, in place or in --out; boards take it with: ks100 boards provision.
+    A change makes the next version, in place or in --out; boards take it with: ks100 provision.
     """
 
 

@@ -1,4 +1,4 @@
-"""Who did what to which bytes: in-toto Statements v1 of the six acts, as values and as JSON.
+"""Who did what to which bytes: in-toto Statements v1 of the seven acts, as values and as JSON.
 
 Owns: the statement's form (https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md). Knows no signature
 and no log. Law: ``Statement.parse(s.to_json()) == s``.
@@ -11,6 +11,7 @@ How the acts join, by digest:
     sign      makes the package          from the graph and the gate's evidence
     push      brings the package         to a board (parameters: board, slot)
     activate  makes the package run      on a board (parameters: board, slot)
+    provision binds a board              to a trust store (parameters: board, program, version)
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ class Act(Enum):
     SIGN = "sign"
     PUSH = "push"
     ACTIVATE = "activate"
+    PROVISION = "provision"
 
     @property
     def predicate_type(self) -> str:

@@ -1,0 +1,158 @@
+"""Which boards a command is for: given by URL or by name, of an inventory, or found on this machine.
+
+A name is the inventory's; its file is given with ``--inventory``, or once for all in ``KS100_INVENTORY``.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from ks100.errors import UsageError
+
+if TYPE_CHECKING:
+    from firmware_bridge.host.address import BoardAddress
+
+__all__ = ["BoardSelection", "boards_options", "choose_boards", "find_board", "inventory_option", "read_names"]
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def inventory_option(function: _F) -> _F:
+    """Add ``--inventory``."""
+    return click.option(
+        "--inventory", type=click.Path(path_type=Path, dir_okay=False), envvar="KS100_INVENTORY", show_envvar=True,
+        help="A labgrid environment file: its targets' names can be given as BOARD.",
+    )(function)  # fmt: skip
+
+
+def boards_options(function: _F) -> _F:
+    """Add ``BOARD...``, ``--all`` and ``--inventory``: the command gets ``boards``, ``everything``, ``inventory``."""
+    for option in (
+        inventory_option,
+        click.option(
+            "--all",
+            "everything",
+            is_flag=True,
+            help="All boards of the inventory, and those plugged in or running.",
+        ),
+        click.argument("boards", nargs=-1, metavar="BOARD..."),
+    ):
+        function = option(function)
+    return function
+
+
+@dataclass(frozen=True, slots=True)
+class BoardSelection:
+    """What the user has given.
+
+    Attributes:
+        boards: URLs, or names of the inventory.
+        inventory: a labgrid environment file.
+        everything: all boards of the inventory and all that are plugged in or run here.
+    """
+
+    boards: tuple[str, ...] = ()
+    inventory: Path | None = None
+    everything: bool = False
+
+
+def choose_boards(wanted: BoardSelection, *, whole_inventory: bool = False) -> dict[str, BoardAddress]:
+    """Return the boards' addresses by the names that people gave them, each board once.
+
+    Args:
+        wanted: what the user has given.
+        whole_inventory: without names, all boards of the inventory are meant.
+
+    Raises:
+        UsageError: no board is given, or the same board twice.
+        InputError: an address is none, or the inventory is not one.
+    """
+    from firmware_bridge.host.discovery import identity_of
+
+    named = read_names(wanted.inventory)
+    chosen = [(board, _address(board, named, wanted.inventory)) for board in wanted.boards]
+    if wanted.everything or (whole_inventory and named and not wanted.boards):
+        known = {identity_of(address) for _, address in chosen}
+        chosen += [(name, address) for name, address in named.items() if identity_of(address) not in known]
+    if wanted.everything:
+        chosen += found_here({identity_of(address) for _, address in chosen})
+    if not chosen:
+        raise UsageError(
+            "--all finds no board on this machine's ports; are the udev rules installed (ks100 setup udev)?"
+            if wanted.everything
+            else "which board? give its URL or its name, --inventory FILE, or --all; ks100 boards list shows them"
+        )
+    return _each_once(chosen)
+
+
+def find_board(board: str, inventory: Path | None) -> str:
+    """Return the URL of one board, given as a URL or as a name of the inventory.
+
+    Raises:
+        UsageError: the inventory has no board of this name.
+        InputError: it is neither, or the inventory is not one.
+    """
+    return _address(board, read_names(inventory), inventory).url
+
+
+def read_names(inventory: Path | None) -> dict[str, BoardAddress]:
+    """Return the boards of an inventory by name; none without one."""
+    if inventory is None:
+        return {}
+    from firmware_bridge.host.inventory import read_inventory
+
+    return read_inventory(inventory)
+
+
+def found_here(known: set[str]) -> list[tuple[str, BoardAddress]]:
+    """Return the boards that are plugged in or run on this machine, but for those whose identity is known."""
+    from firmware_bridge.host.discovery import find_ports, first_ports, identity_of
+    from hil.virtual.running import running_boards
+
+    found: list[tuple[str, BoardAddress]] = []
+    found += [(port.serial or port.address.url, port.address) for port in first_ports(find_ports())]
+    found += [(address.url, address) for address in running_boards()]
+    return [(name, address) for name, address in found if identity_of(address) not in known]
+
+
+def _address(board: str, named: Mapping[str, BoardAddress], inventory: Path | None) -> BoardAddress:
+    from firmware_bridge.errors import InputError
+    from firmware_bridge.host.address import BoardAddress
+
+    if board in named:
+        return named[board]
+    if ":" in board:
+        return BoardAddress.parse(board)
+    if inventory is not None:
+        close = difflib.get_close_matches(board, named, 1)
+        hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(named)}"
+        raise UsageError(f"{inventory} has no board {board!r}; {hint}")
+    try:
+        return BoardAddress.parse(board)
+    except InputError as error:
+        raise InputError(f"{error}, or the name of a board with --inventory FILE") from error
+
+
+def _each_once(chosen: Sequence[tuple[str, BoardAddress]]) -> dict[str, BoardAddress]:
+    """Refuse one board twice: both would write into the same slot. ``emu:`` alone is a new board each time."""
+    from firmware_bridge.host.discovery import identity_of
+
+    boards: dict[str, BoardAddress] = {}
+    seen: dict[str, str] = {}
+    for name, address in chosen:
+        other = seen.setdefault(identity_of(address), name)
+        if other != name and not address.is_ephemeral:
+            raise UsageError(f"{name} and {other} are the same board; give it once")
+        if name in boards and not address.is_ephemeral:
+            raise UsageError(f"{name} is given twice; give it once")
+        free, count = name, 1
+        while free in boards:
+            free, count = f"{name}#{count + 1}", count + 1
+        boards[free] = address
+    return boards
