@@ -17,14 +17,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from benchmarks.harness import Benchmark, run
-from firmware_bridge.device.graph import Graph
 from firmware_bridge.errors import RejectedError
 from firmware_bridge.package import container, trust
 from firmware_bridge.package.container import PackageFile
-from firmware_bridge.package.manifest import Evidence, Manifest, TensorSpec
+from firmware_bridge.package.manifest import Manifest, TensorSpec
 from firmware_bridge.package.reasons import RejectReason as R
 from firmware_bridge.package.signing import PemSigner
 from firmware_bridge.package.trust import BoardContext, ProgramKey, TrustStore, build_store
+from hil.conformance.signing_kit import manifest_of, new_key, tiny_graph
 
 _GRAPH = Path(__file__).parent.parent / "tests" / "vectors" / "graph.tflite"
 _LARGE_BYTES = 32 * 1024 * 1024
@@ -52,7 +52,7 @@ def measure(bench: Benchmark) -> None:
 
 
 def _kit() -> _Bench:
-    signer, stranger, *roots = (PemSigner(ec.generate_private_key(ec.SECP256R1())) for _ in range(4))
+    signer, stranger, *roots = (new_key() for _ in range(4))
     store = build_store(
         program="bench",
         version=1,
@@ -61,23 +61,8 @@ def _kit() -> _Bench:
         keys=[ProgramKey(signer.public_key_spki, "bench")],
         signers=roots,
     )
-    data = _GRAPH.read_bytes()
-    graph = Graph.parse(data)
-    manifest = Manifest(
-        package_id=os.urandom(16),
-        program="bench",
-        model="tiny-add",
-        version="1",
-        boards=("ks100",),
-        runtimes=(("litert", "2.3"),),
-        ops=graph.op_types,
-        security_version=1,
-        inputs=tuple(map(TensorSpec.of, graph.inputs)),
-        outputs=tuple(map(TensorSpec.of, graph.outputs)),
-        npu_ops=1,
-        evidence=Evidence(waiver="benchmark"),
-        created_s=0,
-    )
+    data = tiny_graph()
+    manifest = manifest_of(data, "bench", "ks100", package_id=os.urandom(16))
     return _Bench(signer, stranger, store, manifest, data)
 
 

@@ -8,15 +8,15 @@ from dataclasses import replace
 from firmware_bridge.package.manifest import Evidence, PayloadFormat
 from firmware_bridge.package.reasons import RejectReason as R
 from hil.conformance.rules import Case, Group, Rule, offers, reasons
-from hil.conformance.signing_kit import FLOOR, OTHER_PROGRAM, SigningKit
+from hil.conformance.signing_kit import FLOOR, SigningKit
 
 __all__ = ["RULES"]
 
 
 def _program(shop: SigningKit) -> Iterator[Case]:
     yield Case("key-of-another", offers(shop.package(shop.other)))
-    yield Case("package-and-key-of-another", offers(shop.package(shop.other, program=OTHER_PROGRAM)))
-    yield Case("package-of-another", offers(shop.package(program=OTHER_PROGRAM)))
+    yield Case("package-and-key-of-another", offers(shop.package(shop.other, program=shop.other_program)))
+    yield Case("package-of-another", offers(shop.package(program=shop.other_program)))
     for name in ("Conformance", "conformanc", "conformance2", "conformance.x"):
         yield Case(f"named-{name}", offers(shop.package(program=name)))
 

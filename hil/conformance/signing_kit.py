@@ -1,7 +1,8 @@
 """What attacks are made with: keys that live as long as the run, a good package, and ways to make bad ones of it.
 
-Everything here is signed by keys that the suite makes and a board under test is provisioned with; no key of a real
-program is ever needed. Owns no expectation: what a board must say is in the rules.
+Everything here is signed by keys that are made afresh and that a board under test is provisioned with; no key of a real
+program is ever needed. Owns no expectation: what a board must say is in the rules. Vectors, simulations and benchmarks
+sign with it too.
 """
 
 from __future__ import annotations
@@ -25,9 +26,8 @@ from firmware_bridge.package.signing import PemSigner
 from firmware_bridge.package.trust_store import ProgramKey, TrustStore, build_store
 from firmware_bridge.protocol.messages import BoardInfo
 
-__all__ = ["FLOOR", "OTHER_PROGRAM", "PROGRAM", "STORE_VERSION", "RawPackage", "SigningKit"]
+__all__ = ["FLOOR", "STORE_VERSION", "RawPackage", "SigningKit", "manifest_of", "new_key", "tiny_graph"]
 
-PROGRAM, OTHER_PROGRAM = "conformance", "conformance-other"
 FLOOR = 3
 """The board's floor during the run: the security version of the model that it runs."""
 STORE_VERSION = 5
@@ -67,24 +67,56 @@ class RawPackage:
         return self.payload[index * CHUNK_BYTES : (index + 1) * CHUNK_BYTES]
 
 
-def _key(algorithm: Algorithm = Algorithm.ES256) -> PemSigner:
+def new_key(algorithm: Algorithm = Algorithm.ES256) -> PemSigner:
+    """Return a key that lives as long as this process."""
     return PemSigner(ec.generate_private_key(algorithm.curve))
+
+
+def tiny_graph() -> bytes:
+    """Return a real graph: y = a + b, int8, with a signature."""
+    return resources.files("hil.conformance").joinpath("tiny.tflite").read_bytes()
+
+
+def manifest_of(payload: bytes, program: str, board: str, **fields: Any) -> Manifest:
+    """Return a manifest that says of a graph what is true, with a passed gate; ``fields`` replace what it says."""
+    graph = Graph.parse(payload)
+    plan, calibration, parent, gate = (hashlib.sha256(part).digest() for part in (b"p", b"c", b"f", b"g"))
+    said: dict[str, Any] = {
+        "package_id": bytes(range(16)),
+        "program": program,
+        "model": "tiny-add",
+        "version": "1.0.0",
+        "boards": (board,),
+        "runtimes": (("litert", "2.0"),),
+        "ops": graph.op_types,
+        "security_version": 1,
+        "inputs": tuple(map(TensorSpec.of, graph.inputs)),
+        "outputs": tuple(map(TensorSpec.of, graph.outputs)),
+        "npu_ops": 0,
+        "evidence": Evidence(plan, calibration, parent, gate, "PASS"),
+        "created_s": _LONG_AGO_S,
+    }
+    return Manifest(**{**said, **fields})
 
 
 class SigningKit:
     """Fresh keys for one run against one board.
 
     Attributes:
+        program: what the good key signs for.
+        other_program: what another key of the same trust store signs for.
         info: the board: its kind and runtime stand in what is signed for it.
         now_s: seconds since 1970 on the host.
     """
 
+    program, other_program = "conformance", "conformance-other"
+
     def __init__(self, info: BoardInfo, now_s: int) -> None:
         self.info, self.now_s = info, now_s
-        self.roots = [_key(), _key(Algorithm.ES384), _key()]
-        self.good, self.good384 = _key(), _key(Algorithm.ES384)
-        self.revoked, self.other, self.stranger, self.narrow, self.expired, self.early = (_key() for _ in range(6))
-        self.graph = resources.files("hil.conformance").joinpath("tiny.tflite").read_bytes()
+        self.roots = [new_key(), new_key(Algorithm.ES384), new_key()]
+        self.good, self.good384 = new_key(), new_key(Algorithm.ES384)
+        self.revoked, self.other, self.stranger, self.narrow, self.expired, self.early = (new_key() for _ in range(6))
+        self.graph = tiny_graph()
         self.payload = self.graph + hashlib.shake_256(b"noise").digest(_NOISE_BYTES)
         self._serial = 0
 
@@ -92,35 +124,23 @@ class SigningKit:
     def keys(self) -> tuple[ProgramKey, ...]:
         """The program keys of the board's trust store."""
         return (
-            ProgramKey(self.good.public_key_spki, PROGRAM),
-            ProgramKey(self.good384.public_key_spki, PROGRAM),
-            ProgramKey(self.revoked.public_key_spki, PROGRAM, revoked="laptop lost"),
-            ProgramKey(self.other.public_key_spki, OTHER_PROGRAM),
-            ProgramKey(self.narrow.public_key_spki, PROGRAM, boards=("another-board",)),
-            ProgramKey(self.expired.public_key_spki, PROGRAM, not_after_s=_LONG_AGO_S),
-            ProgramKey(self.early.public_key_spki, PROGRAM, not_before_s=self.now_s + _YEAR_S),
+            ProgramKey(self.good.public_key_spki, self.program),
+            ProgramKey(self.good384.public_key_spki, self.program),
+            ProgramKey(self.revoked.public_key_spki, self.program, revoked="laptop lost"),
+            ProgramKey(self.other.public_key_spki, self.other_program),
+            ProgramKey(self.narrow.public_key_spki, self.program, boards=("another-board",)),
+            ProgramKey(self.expired.public_key_spki, self.program, not_after_s=_LONG_AGO_S),
+            ProgramKey(self.early.public_key_spki, self.program, not_before_s=self.now_s + _YEAR_S),
         )
 
     @cached_property
     def manifest(self) -> Manifest:
         """A manifest that the board accepts; sizes and digests are filled in when it is signed."""
-        graph, runtime = Graph.parse(self.graph), self.info.runtime
-        plan, calibration, parent, gate = (hashlib.sha256(part).digest() for part in (b"p", b"c", b"f", b"g"))
-        return Manifest(
-            package_id=bytes(range(16)),
-            program=PROGRAM,
-            model="tiny-add",
-            version="1.0.0",
-            boards=(self.info.board,),
-            runtimes=((runtime.name, runtime.version),),
-            ops=graph.op_types,
-            security_version=FLOOR,
-            inputs=tuple(map(TensorSpec.of, graph.inputs)),
-            outputs=tuple(map(TensorSpec.of, graph.outputs)),
-            npu_ops=0,
-            evidence=Evidence(plan, calibration, parent, gate, "PASS"),
-            created_s=self.now_s,
-        )
+        runtime = self.info.runtime
+        return manifest_of(
+            self.graph, self.program, self.info.board, runtimes=((runtime.name, runtime.version),),
+            security_version=FLOOR, created_s=self.now_s,
+        )  # fmt: skip
 
     def fresh_payload(self, noise_bytes: int = _NOISE_BYTES) -> bytes:
         """Return the graph with noise that no board has seen."""
@@ -201,13 +221,13 @@ class SigningKit:
     def store(self, version: int = STORE_VERSION, **changes: Any) -> TrustStore:
         """Return a trust store like the installed one, with what differs."""
         wanted = {
-            "program": PROGRAM,
+            "program": self.program,
             "version": version,
             "roots": [root.public_key_spki for root in self.roots],
             "threshold": 2,
             "keys": self.keys,
             "signers": self.roots[:2],
-            "floors": [(PROGRAM, FLOOR - 1)],
+            "floors": [(self.program, FLOOR - 1)],
             "created_s": self.now_s,
         }
         return build_store(**{**wanted, **changes})

@@ -9,7 +9,7 @@ from firmware_bridge.package import cbor
 from firmware_bridge.package.reasons import RejectReason as R
 from firmware_bridge.package.trust_store import ProgramKey
 from hil.conformance.rules import Case, Group, Rule, provides, reasons
-from hil.conformance.signing_kit import OTHER_PROGRAM, PROGRAM, STORE_VERSION, SigningKit
+from hil.conformance.signing_kit import STORE_VERSION, SigningKit
 
 __all__ = ["RULES"]
 
@@ -77,7 +77,7 @@ def _store_form(shop: SigningKit) -> Iterator[Case]:
         "unknown-field": {"extra": 1},
         "off-the-curve": {"roots": [_off_the_curve(r.public_key_spki) for r in shop.roots]},
         "version-0": {"version": 0},
-        "negative-floor": {"floors": [[PROGRAM, -1]]},
+        "negative-floor": {"floors": [[shop.program, -1]]},
     }
     for label, change in changes.items():
         yield Case(label, provides(shop.raw_store(roots, **change)), reasons(R.SCHEMA, R.TRUST_SIGNATURES))
@@ -88,15 +88,15 @@ def _off_the_curve(spki: bytes) -> bytes:
 
 
 def _shared_key(shop: SigningKit) -> Iterator[Case]:
-    root = shop.roots[2]
-    keys = [{"spki": root.public_key_spki, "alg": -7, "program": PROGRAM, "boards": [], "from": None, "until": None,
+    spki = shop.roots[2].public_key_spki
+    keys = [{"spki": spki, "alg": -7, "program": shop.program, "boards": [], "from": None, "until": None,
              "revoked": ""}]  # fmt: skip
     yield Case("root-signs-packages", provides(shop.raw_store(shop.roots[:2], keys=keys)))
 
 
 def _foreign_store(shop: SigningKit) -> Iterator[Case]:
-    keys = [ProgramKey(shop.good.public_key_spki, OTHER_PROGRAM)]
-    yield Case("same-roots", provides(shop.store(_NEXT, program=OTHER_PROGRAM, keys=keys, floors=[]).raw))
+    keys = [ProgramKey(shop.good.public_key_spki, shop.other_program)]
+    yield Case("same-roots", provides(shop.store(_NEXT, program=shop.other_program, keys=keys, floors=[]).raw))
 
 
 _SIGNATURES = reasons(R.TRUST_SIGNATURES)

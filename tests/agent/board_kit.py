@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from firmware_bridge.agent.identity import BoardIdentity
 from firmware_bridge.agent.inference.engine import Engine, RuntimeEngine
@@ -16,10 +15,10 @@ from firmware_bridge.agent.state.storage import LocalStorage, Storage
 from firmware_bridge.device.graph import Graph
 from firmware_bridge.device.runtime import default_runtime
 from firmware_bridge.package.container import PackageFile, build
-from firmware_bridge.package.manifest import Evidence, Manifest, TensorSpec
 from firmware_bridge.package.signing import PemSigner
 from firmware_bridge.package.trust_store import ProgramKey, build_store
 from firmware_bridge.protocol import messages as m
+from hil.conformance.signing_kit import manifest_of, new_key
 from hil.virtual.clock import ModelledClock
 
 PROGRAM = "falcon"
@@ -113,18 +112,14 @@ def random_inputs(graph: Graph, seed: int = 3) -> dict[str, np.ndarray]:
     return {t.name: rng.integers(-128, 128, t.shape).astype(t.dtype) for t in graph.inputs}
 
 
-def _new_signer() -> PemSigner:
-    return PemSigner(ec.generate_private_key(ec.SECP256R1()))
-
-
 @dataclass
 class Office:
     """Keys of one run, and what is signed with them."""
 
-    roots: list[PemSigner] = field(default_factory=lambda: [_new_signer(), _new_signer()])
-    key: PemSigner = field(default_factory=_new_signer)
-    other: PemSigner = field(default_factory=_new_signer)
-    stranger: PemSigner = field(default_factory=_new_signer)
+    roots: list[PemSigner] = field(default_factory=lambda: [new_key(), new_key()])
+    key: PemSigner = field(default_factory=new_key)
+    other: PemSigner = field(default_factory=new_key)
+    stranger: PemSigner = field(default_factory=new_key)
 
     def trust(self, version: int = 1, revoked: str = "", floor: int = 0) -> bytes:
         keys = (
@@ -146,27 +141,8 @@ class Office:
     ) -> PackageFile:
         payload = graph_bytes() if payload is None else payload
         return PackageFile.of(
-            build(replace(manifest_of(payload), version=version, **fields), payload, signer or self.key)
+            build(manifest_of(payload, PROGRAM, "ks100", version=version, **fields), payload, signer or self.key)
         )
-
-
-def manifest_of(payload: bytes) -> Manifest:
-    graph = Graph.parse(payload)
-    return Manifest(
-        package_id=bytes(range(16)),
-        program=PROGRAM,
-        model="fusion-tiny",
-        version="1.0.0",
-        boards=("ks100",),
-        runtimes=(("litert", "2.0"),),
-        ops=graph.op_types,
-        security_version=1,
-        inputs=tuple(TensorSpec.of(t) for t in graph.inputs),
-        outputs=tuple(TensorSpec.of(t) for t in graph.outputs),
-        npu_ops=0,
-        evidence=Evidence(gate=b"g" * 32, verdict="PASS"),
-        created_s=1_800_000_000,
-    )
 
 
 class SteadyRails:

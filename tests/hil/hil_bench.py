@@ -5,15 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryptography.hazmat.primitives.asymmetric import ec
-
 from firmware_bridge.device.cost import cost
 from firmware_bridge.device.graph import Graph
 from firmware_bridge.device.profile import BoardProfile
 from firmware_bridge.package.container import PackageFile, write
-from firmware_bridge.package.manifest import Evidence, Manifest, TensorSpec
-from firmware_bridge.package.signing import PemSigner
+from firmware_bridge.package.manifest import Manifest
 from firmware_bridge.package.trust_store import ProgramKey, build_store
+from hil.conformance.signing_kit import manifest_of, new_key
 from models.scenes import SceneSpec, generate
 
 DETECTOR = Path(__file__).with_name("detector.tflite")
@@ -29,17 +27,11 @@ class Bench:
     captures: Path
 
 
-def new_key() -> PemSigner:
-    return PemSigner(ec.generate_private_key(ec.SECP256R1()))
-
-
 def manifest(graph: Graph, security_version: int, program: str = "bench") -> Manifest:
-    return Manifest(
-        package_id=bytes(range(16)), program=program, model="detector", version=f"1.{security_version}",
-        boards=("ks100",), runtimes=(("litert", "2.0.0"),), ops=graph.op_types, security_version=security_version,
-        inputs=tuple(map(TensorSpec.of, graph.inputs)), outputs=tuple(map(TensorSpec.of, graph.outputs)),
-        npu_ops=cost(graph, BoardProfile.load("ks100")).npu_ops,
-        evidence=Evidence(gate=b"\1" * 32, verdict="PASS"), created_s=1_790_000_000,
+    npu_ops = cost(graph, BoardProfile.load("ks100")).npu_ops
+    return manifest_of(
+        DETECTOR.read_bytes(), program, "ks100", model="detector", version=f"1.{security_version}",
+        security_version=security_version, npu_ops=npu_ops,
     )  # fmt: skip
 
 

@@ -22,7 +22,7 @@ def _generator():
 
 @pytest.fixture(scope="session")
 def shop():
-    return _generator().SigningKit()
+    return _generator().VectorKit()
 
 
 @pytest.fixture(scope="session")

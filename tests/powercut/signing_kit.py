@@ -8,15 +8,11 @@ from __future__ import annotations
 import hashlib
 import random
 from dataclasses import dataclass, field
-from importlib import resources
 
-from cryptography.hazmat.primitives.asymmetric import ec
-
-from firmware_bridge.device.graph import Graph
 from firmware_bridge.package.container import PackageFile, build
-from firmware_bridge.package.manifest import Evidence, Manifest, TensorSpec
 from firmware_bridge.package.signing import PemSigner
 from firmware_bridge.package.trust_store import ProgramKey, build_store
+from hil.conformance.signing_kit import manifest_of, new_key, tiny_graph
 
 __all__ = ["BOARD", "SigningKit", "payload_digest", "tiny_graph"]
 
@@ -25,16 +21,12 @@ _PROGRAM = "powercut"
 _KEEP_WHOLE = 40_000  # bytes of noise: three chunks
 
 
-def _new_signer() -> PemSigner:
-    return PemSigner(ec.generate_private_key(ec.SECP256R1()))
-
-
 @dataclass(frozen=True)
 class SigningKit:
     """Signs for one program; everything is made anew for each run."""
 
-    roots: tuple[PemSigner, ...] = field(default_factory=lambda: (_new_signer(), _new_signer()))
-    key: PemSigner = field(default_factory=_new_signer)
+    roots: tuple[PemSigner, ...] = field(default_factory=lambda: (new_key(), new_key()))
+    key: PemSigner = field(default_factory=new_key)
 
     def trust(self, version: int = 1) -> bytes:
         """Return a signed trust store."""
@@ -60,28 +52,12 @@ class SigningKit:
         runtime: tuple[str, str] = ("litert", "2.0"),
     ) -> PackageFile:
         """Return any graph as a signed package, for boards with at least this version of the runtime."""
-        graph = Graph.parse(payload)
-        manifest = Manifest(
-            package_id=hashlib.sha256(version.encode()).digest()[:16],
-            program=_PROGRAM,
-            model="tiny",
-            version=version,
-            boards=(BOARD,),
-            runtimes=(runtime,),
-            ops=graph.op_types,
+        package_id = hashlib.sha256(version.encode()).digest()[:16]
+        manifest = manifest_of(
+            payload, _PROGRAM, BOARD, package_id=package_id, version=version, runtimes=(runtime,),
             security_version=security_version,
-            inputs=tuple(map(TensorSpec.of, graph.inputs)),
-            outputs=tuple(map(TensorSpec.of, graph.outputs)),
-            npu_ops=0,
-            evidence=Evidence(waiver="made for a simulation"),
-            created_s=0,
-        )
+        )  # fmt: skip
         return PackageFile.of(build(manifest, payload, self.key))
-
-
-def tiny_graph() -> bytes:
-    """Return a graph of one operation."""
-    return resources.files("hil.conformance").joinpath("tiny.tflite").read_bytes()
 
 
 def payload_digest(package: PackageFile) -> str:

@@ -6,26 +6,21 @@ every file but none of the expectations. The name of a vector is the fault that 
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import flatbuffers
-import numpy as np
-import tflite
-from cryptography.hazmat.primitives.asymmetric import ec
-
-from firmware_bridge.device.graph import Graph
-from firmware_bridge.package import cbor, container, cose
-from firmware_bridge.package import manifest as manifests
-from firmware_bridge.package.container import CONTENT_TYPE, DOMAIN, Header, chunk_table
+from firmware_bridge.device.runtime_info import RuntimeInfo
+from firmware_bridge.package import cbor, container
+from firmware_bridge.package.container import CONTENT_TYPE
 from firmware_bridge.package.ecdsa import Algorithm, PublicKey
-from firmware_bridge.package.manifest import Evidence, Manifest, PayloadFormat, TensorSpec
+from firmware_bridge.package.manifest import Evidence, PayloadFormat
 from firmware_bridge.package.signing import PemSigner
-from firmware_bridge.package.trust_store import ProgramKey, TrustStore, build_store
+from firmware_bridge.package.trust_store import TrustStore
+from firmware_bridge.protocol.messages import BoardInfo
+from hil.conformance.signing_kit import FLOOR, RawPackage, SigningKit
 
 FOLDER = Path(__file__).parent
 CONTEXT: dict[str, Any] = {
@@ -36,79 +31,6 @@ CONTEXT: dict[str, Any] = {
     "capacity_bytes": 65536,
     "time_s": 1_800_000_000,
 }
-
-
-def tiny_graph(elements: int = 4) -> bytes:
-    """Return a real graph: y = a + b, int8, with a signature."""
-    b = flatbuffers.Builder(1024)
-    names = ("a", "b", "y")
-    tensors = [_tensor(b, name, elements) for name in names]
-    tensor_vector = _vector(b, tflite.SubGraphStartTensorsVector, tensors)
-    ins, outs = b.CreateNumpyVector(np.array([0, 1], "int32")), b.CreateNumpyVector(np.array([2], "int32"))
-    tflite.OperatorStart(b)
-    tflite.OperatorAddOpcodeIndex(b, 0)
-    tflite.OperatorAddInputs(b, ins)
-    tflite.OperatorAddOutputs(b, outs)
-    operators = _vector(b, tflite.SubGraphStartOperatorsVector, [tflite.OperatorEnd(b)])
-    ins, outs = b.CreateNumpyVector(np.array([0, 1], "int32")), b.CreateNumpyVector(np.array([2], "int32"))
-    tflite.SubGraphStart(b)
-    tflite.SubGraphAddTensors(b, tensor_vector)
-    tflite.SubGraphAddInputs(b, ins)
-    tflite.SubGraphAddOutputs(b, outs)
-    tflite.SubGraphAddOperators(b, operators)
-    subgraphs = _vector(b, tflite.ModelStartSubgraphsVector, [tflite.SubGraphEnd(b)])
-    tflite.OperatorCodeStart(b)
-    tflite.OperatorCodeAddVersion(b, 2)
-    codes = _vector(b, tflite.ModelStartOperatorCodesVector, [tflite.OperatorCodeEnd(b)])
-    tflite.BufferStart(b)
-    buffers = _vector(b, tflite.ModelStartBuffersVector, [tflite.BufferEnd(b)])
-    maps = [_tensor_map(b, name, index) for index, name in enumerate(names)]
-    inputs = _vector(b, tflite.SignatureDefStartInputsVector, maps[:2])
-    outputs = _vector(b, tflite.SignatureDefStartOutputsVector, maps[2:])
-    key = b.CreateString("serving_default")
-    tflite.SignatureDefStart(b)
-    tflite.SignatureDefAddInputs(b, inputs)
-    tflite.SignatureDefAddOutputs(b, outputs)
-    tflite.SignatureDefAddSignatureKey(b, key)
-    signatures = _vector(b, tflite.ModelStartSignatureDefsVector, [tflite.SignatureDefEnd(b)])
-    tflite.ModelStart(b)
-    tflite.ModelAddVersion(b, 3)
-    tflite.ModelAddOperatorCodes(b, codes)
-    tflite.ModelAddSubgraphs(b, subgraphs)
-    tflite.ModelAddBuffers(b, buffers)
-    tflite.ModelAddSignatureDefs(b, signatures)
-    b.Finish(tflite.ModelEnd(b), b"TFL3")
-    return bytes(b.Output())
-
-
-def _tensor(b: Any, name: str, elements: int) -> int:
-    text, shape = b.CreateString(name), b.CreateNumpyVector(np.array([1, elements], "int32"))
-    scale, zero = b.CreateNumpyVector(np.array([0.1], "float32")), b.CreateNumpyVector(np.array([-3], "int64"))
-    tflite.QuantizationParametersStart(b)
-    tflite.QuantizationParametersAddScale(b, scale)
-    tflite.QuantizationParametersAddZeroPoint(b, zero)
-    quantization = tflite.QuantizationParametersEnd(b)
-    tflite.TensorStart(b)
-    tflite.TensorAddShape(b, shape)
-    tflite.TensorAddType(b, tflite.TensorType.INT8)
-    tflite.TensorAddName(b, text)
-    tflite.TensorAddQuantization(b, quantization)
-    return int(tflite.TensorEnd(b))
-
-
-def _tensor_map(b: Any, name: str, index: int) -> int:
-    text = b.CreateString(name)
-    tflite.TensorMapStart(b)
-    tflite.TensorMapAddName(b, text)
-    tflite.TensorMapAddTensorIndex(b, index)
-    return int(tflite.TensorMapEnd(b))
-
-
-def _vector(b: Any, start: Callable[[Any, int], Any], items: list[int]) -> int:
-    start(b, len(items))
-    for item in reversed(items):
-        b.PrependUOffsetTRelative(item)
-    return int(b.EndVector())
 
 
 @dataclass(frozen=True)
@@ -122,99 +44,35 @@ class Vector:
     store: str = "trust.store"
 
 
-class SigningKit:
-    """Fresh keys, a good package, and ways to make bad ones with good signatures."""
+class VectorKit(SigningKit):
+    """The suite's kit, for a board of the vectors' context; packages are bytes, and their payload is the graph alone."""
+
+    program, other_program = "falcon", "heron"
 
     def __init__(self) -> None:
-        def key(algorithm: Algorithm) -> PemSigner:
-            return PemSigner(ec.generate_private_key(algorithm.curve))
-
-        self.roots = [key(Algorithm.ES256), key(Algorithm.ES384), key(Algorithm.ES256)]
-        self.good, self.good384 = key(Algorithm.ES256), key(Algorithm.ES384)
-        self.revoked, self.other, self.stranger, self.narrow, self.expired = (key(Algorithm.ES256) for _ in range(5))
-        self.keys = (
-            ProgramKey(self.good.public_key_spki, "falcon"),
-            ProgramKey(self.good384.public_key_spki, "falcon"),
-            ProgramKey(self.revoked.public_key_spki, "falcon", revoked="laptop lost"),
-            ProgramKey(self.other.public_key_spki, "heron"),
-            ProgramKey(self.narrow.public_key_spki, "falcon", boards=("ks200",)),
-            ProgramKey(self.expired.public_key_spki, "falcon", not_after_s=1_700_000_000),
-        )
-        self.graph = tiny_graph()
-        graph = Graph.parse(self.graph)
-        self.manifest = Manifest(
-            package_id=bytes(range(16)),
-            program="falcon",
-            model="tiny-add",
-            version="1.0.0",
-            boards=("ks100",),
-            runtimes=(("litert", "2.3"), ("tflite-runtime", "2.14.0")),
-            ops=graph.op_types,
-            security_version=3,
-            inputs=tuple(map(TensorSpec.of, graph.inputs)),
-            outputs=tuple(map(TensorSpec.of, graph.outputs)),
-            npu_ops=1,
-            evidence=Evidence(
-                *(hashlib.sha256(w).digest() for w in (b"plan", b"calibration", b"float", b"gate")), "PASS"
-            ),
-            created_s=1_790_000_000,
-            custody="0:" + "0" * 64,
-        )
+        runtime = RuntimeInfo("litert", "2.3", ())
+        board = BoardInfo("ks100", "V1", False, "0.1.0", self.program, 1, FLOOR, 65536, runtime, (), (), "")
+        super().__init__(board, 1_790_000_000)
+        self.payload = self.graph
 
     def store(self, version: int = 1, **changes: Any) -> TrustStore:
         """Return a trust store of all keys."""
-        wanted = {
-            "program": "falcon",
-            "version": version,
-            "roots": [root.public_key_spki for root in self.roots],
-            "threshold": 2,
-            "keys": self.keys,
-            "signers": self.roots[:2],
-            "floors": [("falcon", 2)],
-            "created_s": 1_790_000_000,
-        }
-        return build_store(**{**wanted, **changes})
+        return super().store(version, **changes)
 
     def package(self, signer: PemSigner | None = None, payload: bytes | None = None, **changes: Any) -> bytes:
         """Return a package that is signed well, whatever it says."""
-        return container.build(replace(self.manifest, **changes), payload or self.graph, signer or self.good)
+        return _bytes(super().package(signer, payload, **changes))
 
-    def raw(
-        self,
-        document: cbor.Value | None = None,
-        *,
-        manifest: bytes | None = None,
-        protected: bytes | None = None,
-        unprotected: cbor.Value = None,
-        domain: bytes = DOMAIN,
-        signature: Callable[[bytes], bytes] | None = None,
-        tag: bytes = b"\xd2",
-    ) -> bytes:
+    def raw(self, document: cbor.Value | None = None, *, protected: bytes | None = None, **more: Any) -> bytes:
         """Return a package whose envelope is made by hand."""
-        signer = self.good
-        if manifest is None:
-            manifest = cbor.encode(document) if document is not None else self.manifest_bytes()
-        header = protected or cose.protected_sign1(signer.algorithm, signer.key_id, CONTENT_TYPE)
-        message = cbor.encode(["Signature1", header, domain, manifest])
-        value = signature(signer.sign(message)) if signature else signer.sign(message)
-        envelope = tag + cbor.encode([header, {} if unprotected is None else unprotected, manifest, value])
-        table = chunk_table(self.graph)
-        return Header(len(envelope), len(table), len(self.graph)).to_bytes() + envelope + table + self.graph
-
-    def manifest_bytes(self, **changes: Any) -> bytes:
-        """Return the manifest of the good graph."""
-        unsigned = container.prepare(replace(self.manifest, **changes), self.graph, bytes(32), Algorithm.ES256)
-        return manifests.encode(unsigned.manifest)
-
-    def document(self, **changes: Any) -> dict[Any, Any]:
-        """Return the good manifest's map, with fields changed; a field set to ``...`` is left out."""
-        found = cbor.decode(self.manifest_bytes())
-        assert isinstance(found, dict)
-        found.update(changes)
-        return {key: value for key, value in found.items() if value is not ...}
+        return _bytes(self.enveloped(document, header=protected, **more))
 
 
-def vectors(shop: SigningKit) -> Iterator[Vector]:
+def _bytes(package: RawPackage) -> bytes:
+    return package.head + package.payload
+
+
+def vectors(shop: VectorKit) -> Iterator[Vector]:
     """Yield all vectors, in the order of the checks."""
 
     def make(name: str, data: bytes, expect: str, store: str = "trust.store", **context: Any) -> Vector:
@@ -235,7 +93,7 @@ def vectors(shop: SigningKit) -> Iterator[Vector]:
     yield from _payload(shop, good, make)
 
 
-def _container(shop: SigningKit, good: bytes, make: Callable[..., Vector]) -> Iterator[Vector]:
+def _container(shop: VectorKit, good: bytes, make: Callable[..., Vector]) -> Iterator[Vector]:
     yield make("empty", b"", "frame")
     yield make("magic", b"\x88" + good[1:], "frame")
     yield make("future-version", good[:11] + b"\x02" + good[12:], "frame")
@@ -250,7 +108,7 @@ def _container(shop: SigningKit, good: bytes, make: Callable[..., Vector]) -> It
     yield make("payload-length-unsigned", good[:20] + (len(shop.graph) - 1).to_bytes(4, "big") + good[24:-1], "length")
 
 
-def _envelope(shop: SigningKit, make: Callable[..., Vector]) -> Iterator[Vector]:
+def _envelope(shop: VectorKit, make: Callable[..., Vector]) -> Iterator[Vector]:
     header = cbor.encode({1: -7, 3: CONTENT_TYPE, 4: shop.good.key_id})
     yield make("no-tag", shop.raw(tag=b""), "envelope")
     yield make("tag-of-cose-mac", shop.raw(tag=b"\xd1"), "envelope")
@@ -271,7 +129,7 @@ def _map(data: bytes) -> dict[Any, Any]:
     return found
 
 
-def _keys(shop: SigningKit, good: bytes, make: Callable[..., Vector]) -> Iterator[Vector]:
+def _keys(shop: VectorKit, good: bytes, make: Callable[..., Vector]) -> Iterator[Vector]:
     order = Algorithm.ES256.order
     n, zero = order.to_bytes(32, "big"), bytes(32)
     yield make("no-trust-store", good, "no-trust-store", store="")
@@ -295,7 +153,6 @@ def _keys(shop: SigningKit, good: bytes, make: Callable[..., Vector]) -> Iterato
 
 
 def _as_der(signature: bytes) -> bytes:
-    from firmware_bridge.package.ecdsa import to_der
 
     return to_der(signature)
 
@@ -306,7 +163,7 @@ def _other_s(signature: bytes) -> bytes:
     return signature[:32] + max(s, order - s).to_bytes(32, "big")
 
 
-def _schema(shop: SigningKit, make: Callable[..., Vector]) -> Iterator[Vector]:
+def _schema(shop: VectorKit, make: Callable[..., Vector]) -> Iterator[Vector]:
     plain = shop.manifest_bytes()
     yield make("manifest-trailing", shop.raw(manifest=plain + b"\0"), "cbor")
     yield make("manifest-indefinite", shop.raw(manifest=b"\xbf" + plain[2:] + b"\xff"), "cbor")
@@ -331,7 +188,7 @@ def _schema(shop: SigningKit, make: Callable[..., Vector]) -> Iterator[Vector]:
     yield make("manifest-format-without-version", shop.raw(document=shop.document(format=["tflite"])), "schema")
 
 
-def _policy(shop: SigningKit, good: bytes, make: Callable[..., Vector]) -> Iterator[Vector]:
+def _policy(shop: VectorKit, good: bytes, make: Callable[..., Vector]) -> Iterator[Vector]:
     now, late = CONTEXT["time_s"], CONTEXT["time_s"] + 1
     yield make("program-of-key", shop.package(shop.other), "program")
     yield make("program-of-board", shop.package(shop.other, program="heron"), "program")
@@ -354,7 +211,7 @@ def _policy(shop: SigningKit, good: bytes, make: Callable[..., Vector]) -> Itera
     yield make("capacity", good, "capacity", capacity_bytes=len(shop.graph) - 1)
 
 
-def _payload(shop: SigningKit, good: bytes, make: Callable[..., Vector]) -> Iterator[Vector]:
+def _payload(shop: VectorKit, good: bytes, make: Callable[..., Vector]) -> Iterator[Vector]:
     head = container.head_length(good)
     flipped = bytearray(good)
     flipped[head - 1] ^= 1
@@ -365,14 +222,16 @@ def _payload(shop: SigningKit, good: bytes, make: Callable[..., Vector]) -> Iter
     other = shop.document(sha256=bytes(32))
     yield make("payload-digest", shop.raw(document=other), "payload-digest")
     yield make("graph-broken", shop.package(payload=b"\x10\0\0\0TFL3" + b"\xff" * 64), "graph")
-    yield make("graph-other-shape", shop.package(payload=tiny_graph(8)), "graph")
+    yield make(
+        "graph-other-shape", shop.package(inputs=tuple(replace(i, shape=(1, 8)) for i in shop.manifest.inputs)), "graph"
+    )
     yield make("graph-op-undeclared", shop.package(ops=("RELU:INT8",)), "graph")
     yield make("graph-input-renamed", shop.package(inputs=shop.manifest.inputs[::-1]), "graph")
 
 
 def main() -> None:
     """Write all files."""
-    shop = SigningKit()
+    shop = VectorKit()
     for old in FOLDER.glob("*.ksm"):
         old.unlink()
     (FOLDER / "graph.tflite").write_bytes(shop.graph)
