@@ -15,7 +15,7 @@ from typing import Any
 from firmware_bridge.device.runtime_info import RuntimeInfo
 from firmware_bridge.package import cbor, container
 from firmware_bridge.package.container import CONTENT_TYPE
-from firmware_bridge.package.ecdsa import Algorithm, PublicKey
+from firmware_bridge.package.ecdsa import Algorithm, PublicKey, to_der
 from firmware_bridge.package.manifest import Evidence, PayloadFormat
 from firmware_bridge.package.signing import PemSigner
 from firmware_bridge.package.trust_store import TrustStore
@@ -45,7 +45,7 @@ class Vector:
 
 
 class VectorKit(SigningKit):
-    """The suite's kit, for a board of the vectors' context; packages are bytes, and their payload is the graph alone."""
+    """The suite's kit for a board of the vectors' context; packages are bytes, and their payload is the graph alone."""
 
     program, other_program = "falcon", "heron"
 
@@ -153,7 +153,6 @@ def _keys(shop: VectorKit, good: bytes, make: Callable[..., Vector]) -> Iterator
 
 
 def _as_der(signature: bytes) -> bytes:
-
     return to_der(signature)
 
 
@@ -222,9 +221,8 @@ def _payload(shop: VectorKit, good: bytes, make: Callable[..., Vector]) -> Itera
     other = shop.document(sha256=bytes(32))
     yield make("payload-digest", shop.raw(document=other), "payload-digest")
     yield make("graph-broken", shop.package(payload=b"\x10\0\0\0TFL3" + b"\xff" * 64), "graph")
-    yield make(
-        "graph-other-shape", shop.package(inputs=tuple(replace(i, shape=(1, 8)) for i in shop.manifest.inputs)), "graph"
-    )
+    wider = tuple(replace(spec, shape=(1, 8)) for spec in shop.manifest.inputs)
+    yield make("graph-other-shape", shop.package(inputs=wider), "graph")
     yield make("graph-op-undeclared", shop.package(ops=("RELU:INT8",)), "graph")
     yield make("graph-input-renamed", shop.package(inputs=shop.manifest.inputs[::-1]), "graph")
 
