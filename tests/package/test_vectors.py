@@ -1,6 +1,7 @@
 """The published vectors: any verifier of docs/package-format.md must say what index.json says."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -46,3 +47,13 @@ def test_the_vectors_show_every_reason_that_a_package_can_be_refused_for():
 
 def test_no_private_key_lies_among_the_vectors():
     assert not [path for path in VECTORS.iterdir() if b"PRIVATE" in path.read_bytes() and path.suffix != ".py"]
+
+
+def test_a_fresh_set_is_judged_as_the_published_one(shop, tmp_path, monkeypatch):
+    generator = sys.modules[type(shop).__module__]
+    monkeypatch.setattr(generator, "FOLDER", tmp_path)
+    monkeypatch.setattr(sys.modules[__name__], "VECTORS", tmp_path)
+    generator.main()
+    fresh = json.loads((tmp_path / "index.json").read_text())
+    assert [(entry["file"], entry["expect"]) for entry in fresh] == [(e["file"], e["expect"]) for e in INDEX]
+    assert [entry["file"] for entry in fresh if judge(entry) != entry["expect"]] == []
