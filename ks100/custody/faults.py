@@ -22,7 +22,6 @@ class CustodyFault(Enum):
     UNCOVERED = ("uncovered", "the log has entries that its checkpoint does not cover")
     EDITED = ("edited", "an entry was edited, removed or moved")
     FORKED = ("forked", "the log's history is not the one that was seen before")
-    PROOF = ("proof", "a proof does not verify")
     NO_SIGN = ("no-sign", "no statement says who signed this package")
     MISSING_STEP = ("missing-step", "a step that the policy asks for is not in the chain")
     STEP_ORDER = ("step-order", "a step uses what was only made later")

@@ -26,7 +26,7 @@ from ks100.custody.checkpoint import Checkpoint
 from ks100.custody.faults import BrokenCustodyError, CustodyFault
 from ks100.custody.statement import Statement
 
-__all__ = ["CustodyLog", "Entry", "Inclusion", "verify_log"]
+__all__ = ["CustodyLog", "Entry", "verify_log"]
 
 _ENTRIES, _CHECKPOINT, _LOCK = "entries.jsonl", "checkpoint", "lock"
 
@@ -66,35 +66,6 @@ class Entry:
             return cls(index, envelope.statement(), envelope.key_id, merkle.leaf_hash(line).hex(), line)
         except BrokenCustodyError as error:
             raise BrokenCustodyError(error.fault, f"entry {index}: {error.detail}") from error
-
-
-@dataclass(frozen=True, slots=True)
-class Inclusion:
-    """A proof that an entry is in a log, for somebody who does not have the log.
-
-    Attributes:
-        index: the entry's position.
-        line: the entry's bytes.
-        path: the hashes of RFC 9162 section 2.1.3.
-        checkpoint: the checkpoint's text that it is proven against.
-    """
-
-    index: int
-    line: bytes
-    path: tuple[bytes, ...]
-    checkpoint: str
-
-    def verify(self, public_key_spki: bytes) -> Entry:
-        """Check the proof and return the entry.
-
-        Raises:
-            BrokenCustodyError: UNREADABLE, CHECKPOINT_SIGNATURE, PROOF or STATEMENT.
-        """
-        seen = Checkpoint.verify(self.checkpoint, public_key_spki)
-        leaf = merkle.leaf_hash(self.line)
-        if not merkle.verify_inclusion(leaf, self.index, seen.size, self.path, seen.root):
-            raise BrokenCustodyError(CustodyFault.PROOF, f"entry {self.index} under a checkpoint of {seen.size}")
-        return Entry.parse(self.index, self.line)
 
 
 class CustodyLog:
@@ -175,16 +146,6 @@ class CustodyLog:
         if self._signer is None:
             raise InputError("a checkpoint is checked with the log's key; use verify_log with the public key")
         return Checkpoint.verify(_read_checkpoint(self.folder), self._signer.public_key_spki)
-
-    def prove_inclusion(self, index: int) -> Inclusion:
-        """Return the proof that entry ``index`` is in the log as its checkpoint stands."""
-        lines = _read_lines(self.folder)
-        path = merkle.inclusion_proof([merkle.leaf_hash(line) for line in lines], index)
-        return Inclusion(index, lines[index], path, _read_checkpoint(self.folder))
-
-    def prove_consistency(self, old_size: int) -> tuple[bytes, ...]:
-        """Return the proof that the log extends its first ``old_size`` entries (RFC 9162 section 2.1.4)."""
-        return merkle.consistency_proof([merkle.leaf_hash(line) for line in _read_lines(self.folder)], old_size)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

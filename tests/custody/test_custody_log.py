@@ -15,7 +15,7 @@ from ks100.custody.checkpoint import Checkpoint
 from ks100.custody.dsse import Envelope, seal
 from ks100.custody.faults import BrokenCustodyError
 from ks100.custody.faults import CustodyFault as F
-from ks100.custody.log import CustodyLog, Inclusion, verify_log
+from ks100.custody.log import CustodyLog, verify_log
 from ks100.custody.statement import Act, Artifact, Statement
 
 ARTEFACTS = st.builds(Artifact.of, st.text(min_size=1, max_size=20), st.binary(max_size=4))
@@ -96,9 +96,6 @@ def test_a_log_extends_what_was_seen_before(five, signer, statement):
     seen = five.checkpoint()
     five.append(statement("f"))
     assert len(verify_log(five.folder, seen.text, signer.public_key_spki)) == 6
-    proof = five.prove_consistency(seen.size)
-    now = five.checkpoint()
-    assert merkle.verify_consistency(seen.size, now.size, seen.root, now.root, proof)
 
 
 def test_a_cut_log_is_found_with_its_old_checkpoint_and_with_a_new_one(five, signer):
@@ -191,18 +188,6 @@ def test_a_line_that_was_written_before_its_checkpoint_is_kept(five, signer, sta
     five.append(statement("g"))
     entries = verify_log(five.folder, before, signer.public_key_spki)
     assert [entry.statement.subjects[0].name for entry in entries] == list("abcdefg")
-
-
-def test_inclusion_is_proven_to_somebody_without_the_log(five, signer, other):
-    proof = five.prove_inclusion(3)
-    assert proof.verify(signer.public_key_spki).statement.subjects[0].name == "d"
-    moved = Inclusion(2, proof.line, proof.path, proof.checkpoint)
-    with pytest.raises(BrokenCustodyError) as broken:
-        moved.verify(signer.public_key_spki)
-    assert broken.value.fault is F.PROOF
-    with pytest.raises(BrokenCustodyError) as broken:
-        proof.verify(other.public_key_spki)
-    assert broken.value.fault is F.CHECKPOINT_SIGNATURE
 
 
 def test_processes_that_append_at_once_lose_nothing(tmp_path):

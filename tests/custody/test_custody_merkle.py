@@ -1,10 +1,8 @@
-"""The Merkle tree, against the published roots of RFC 6962's reference tree, and by trying every proof."""
+"""The Merkle tree, against the published roots of RFC 6962's reference tree."""
 
 import hashlib
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from ks100.custody import merkle
 
@@ -23,7 +21,6 @@ ROOTS = [
     "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328",
 ]
 LEAVES = [merkle.leaf_hash(entry) for entry in ENTRIES]
-MANY = [merkle.leaf_hash(b"%d" % number) for number in range(33)]
 
 
 @pytest.mark.parametrize("size", range(1, 9))
@@ -33,34 +30,3 @@ def test_roots_are_those_of_the_reference_tree(size):
 
 def test_the_empty_tree_hashes_nothing():
     assert merkle.root_of([]) == hashlib.sha256(b"").digest()
-
-
-def test_every_inclusion_proof_verifies_and_no_other_place_does():
-    for size in range(1, len(MANY) + 1):
-        root = merkle.root_of(MANY[:size])
-        for index in range(size):
-            proof = merkle.inclusion_proof(MANY[:size], index)
-            assert merkle.verify_inclusion(MANY[index], index, size, proof, root)
-            for other in {index - 1, index + 1, size, -1} - {index}:
-                assert not merkle.verify_inclusion(MANY[index], other, size, proof, root)
-            assert not merkle.verify_inclusion(MANY[index], index, size, (*proof, root), root)
-
-
-def test_every_consistency_proof_verifies_and_no_altered_one_does():
-    for size in range(1, len(MANY) + 1):
-        root = merkle.root_of(MANY[:size])
-        for old in range(1, size + 1):
-            old_root, proof = merkle.root_of(MANY[:old]), merkle.consistency_proof(MANY[:size], old)
-            assert merkle.verify_consistency(old, size, old_root, root, proof)
-            assert not merkle.verify_consistency(old, size, bytes(32), root, proof)
-            assert not merkle.verify_consistency(old, size, old_root, bytes(32), proof)
-            assert not merkle.verify_consistency(old, size, old_root, root, (*proof, bytes(32)))
-            if proof:
-                assert not merkle.verify_consistency(old, size, old_root, root, proof[:-1])
-
-
-@given(st.lists(st.binary(min_size=32, max_size=32), max_size=8), st.integers(0, 40), st.integers(0, 40))
-def test_proofs_from_anywhere_never_crash_and_never_pass(proof, first, second):
-    root = merkle.root_of(MANY)
-    assert not merkle.verify_inclusion(bytes(32), first, second, proof, root)
-    assert not merkle.verify_consistency(first, second, bytes(32), root, proof)
