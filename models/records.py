@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
 from typing import Any, Generic, TypeVar, get_args, get_origin
@@ -135,10 +135,14 @@ class RecordFile(Generic[T]):
             raise self.error(f"{path}: {error}") from error
 
 
+class _WrongTypeError(TypeError):
+    """A value of another type; the text says which."""
+
+
 def _exactly(kind: type) -> Callable[[Any, Any], Any]:
     def structure(value: Any, _: Any) -> Any:
         if type(value) is not kind:
-            raise TypeError(f"{value!r:.40} is not {'a text' if kind is str else f'of type {kind.__name__}'}")
+            raise _WrongTypeError(f"{value!r:.40} is not {'a text' if kind is str else f'of type {kind.__name__}'}")
         return value
 
     return structure
@@ -148,7 +152,7 @@ def _float(value: Any, _: Any) -> float:
     if value is None:
         return math.nan
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{value!r:.40} is not a number")
+        raise _WrongTypeError(f"{value!r:.40} is not a number")
     return float(value)
 
 
@@ -159,7 +163,7 @@ def _is_array(kind: Any) -> bool:
 def _array(value: Any, kind: Any) -> Any:
     dtype = np.dtype(get_args(get_args(kind)[1])[0])
     if not isinstance(value, list):
-        raise TypeError(f"{value!r:.40} is not a list")
+        raise _WrongTypeError(f"{value!r:.40} is not a list")
     return np.array([math.nan if item is None else item for item in value], dtype)
 
 
@@ -175,7 +179,8 @@ def _words(error: BaseException, kind: type | None) -> str:
     if isinstance(error, KeyError):
         return "is missing"
     if isinstance(error, cattrs.ForbiddenExtraKeysError):
-        return f"unknown field {', '.join(sorted(error.extra_fields))}"
-    if isinstance(error, AttributeError):
+        known = ", ".join(field.name for field in fields(error.cl))
+        return f"unknown field {', '.join(sorted(error.extra_fields))}; known are {known}"
+    if isinstance(error, (AttributeError, TypeError)) and not isinstance(error, _WrongTypeError):
         return "is not of the right type"
     return " ".join(str(error).split())

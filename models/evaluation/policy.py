@@ -8,6 +8,7 @@ from pathlib import Path
 from firmware_bridge.errors import InputError
 from firmware_bridge.given_files import read_toml
 from models.errors import RecipeError
+from models.records import structured
 
 __all__ = ["GatePolicy"]
 
@@ -47,17 +48,11 @@ class GatePolicy:
             RecipeError: the file is missing, not TOML, or a field is unknown, of the wrong type or out of range.
         """
         try:
-            item = read_toml(path, "a policy of the gate (TOML)")
+            policy = structured(cls, read_toml(path, "a policy of the gate (TOML)"))
         except InputError as error:
             raise RecipeError(str(error)) from error
-        default = cls()
-        for name, value in item.items():
-            if name not in cls.__slots__:
-                raise RecipeError(f"{path}: unknown field {name!r}; known are {', '.join(cls.__slots__)}")
-            kind = type(getattr(default, name))
-            if type(value) is not kind and not (kind is float and type(value) is int):
-                raise RecipeError(f"{path}: {name} must be a {kind.__name__}, not {value!r}")
-        policy = cls(**item)
+        except ValueError as error:
+            raise RecipeError(f"{path}: {error}") from error
         policy.check(str(path))
         return policy
 

@@ -11,11 +11,12 @@ import tomllib
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from firmware_bridge.errors import InputError
 from firmware_bridge.given_files import FileKind, read_text
 from models.errors import RecipeError
+from models.records import structured
 from models.training.augment import Augmentation
 
 __all__ = ["Fit", "NetworkChoice", "QatSettings", "Recipe", "known_recipes"]
@@ -134,24 +135,9 @@ class Recipe:
             RecipeError: a field is unknown, missing, of another type or out of bounds.
         """
         try:
-            data = tomllib.loads(text)
-        except (tomllib.TOMLDecodeError, RecursionError) as error:
+            recipe = structured(cls, tomllib.loads(text))
+        except (ValueError, RecursionError) as error:  # a TOML error is a ValueError, too
             raise RecipeError(f"{where}: {error}") from error
-        sections = {"network": NetworkChoice, "fit": Fit, "augmentation": Augmentation, "qat": QatSettings}
-        values: dict[str, Any] = {}
-        for key, value in data.items():
-            if key in sections:
-                values[key] = _section(sections[key], value, f"{where}: [{key}]")
-            elif key in ("name", "seed") and type(value) is (str if key == "name" else int):
-                values[key] = value
-            else:
-                raise RecipeError(
-                    f"{where}: field {key!r} is unknown or of another type;"
-                    f" a recipe has name, seed, {', '.join(f'[{s}]' for s in sections)}"
-                )
-        if "name" not in values:
-            raise RecipeError(f"{where}: the recipe needs a name")
-        recipe = cls(**values)
         _check(recipe, where)
         return recipe
 
@@ -183,25 +169,6 @@ def known_recipes() -> tuple[str, ...]:
 
 def _shipped() -> Any:
     return resources.files("models.training").joinpath("recipes")
-
-
-_T = TypeVar("_T")
-
-
-def _section(kind: type[_T], table: Any, where: str) -> _T:
-    """Build a section from a table; every field has a default of its type."""
-    fields = {item.name: item for item in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    if not isinstance(table, dict):
-        raise RecipeError(f"{where} is not a table")
-    values = {}
-    for key, value in table.items():
-        if key not in fields:
-            raise RecipeError(f"{where}: unknown field {key!r}; fields are {', '.join(fields)}")
-        kinds = {"int": (int,), "float": (int, float), "str": (str,)}.get(str(fields[key].type), (dict,))
-        if not isinstance(value, kinds) or isinstance(value, bool):
-            raise RecipeError(f"{where}: {key} = {value!r} is not of type {fields[key].type}")
-        values[key] = float(value) if isinstance(value, int) and fields[key].type == "float" else value
-    return kind(**values)
 
 
 def _check(recipe: Recipe, where: str) -> None:
