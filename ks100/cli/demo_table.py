@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ks100.cli.tables import MARKS, print_table, share_of
+from ks100.cli.tables import FIGURE_COLUMNS, MARKS, figure_row, print_table, share_of
 
 if TYPE_CHECKING:
-    from hil.measurements.measurement import Measurement
     from hil.report.model import Report
 
 __all__ = ["print_demo_table"]
@@ -18,7 +17,7 @@ __all__ = ["print_demo_table"]
 def print_demo_table(report: Report) -> None:
     """Print the table and the verdict."""
     rows = [*_accuracy(report), *_gate(report), *_figures(report), *_rejections(report)]
-    print_table(("what", ">measured", "limit", "verdict", "source", ">published"), rows, title=report.title)
+    print_table(FIGURE_COLUMNS, rows, title=report.title)
     for failure in report.failures:
         click.secho(f"  {failure}", fg="red")
     click.echo(f"verdict: {report.verdict.value}")
@@ -47,23 +46,7 @@ def _gate(report: Report) -> list[tuple[str, ...]]:
 
 def _figures(report: Report) -> list[tuple[str, ...]]:
     figures = report.measurements if report.results is None else (*report.measurements, *report.results.measurements)
-    return [_figure(item) for item in figures]
-
-
-def _figure(item: Measurement) -> tuple[str, ...]:
-    return (
-        item.name.replace("_", " "),
-        _with_unit(item.value, item.unit),
-        str(item.limit or ""),
-        MARKS[item.verdict.value],
-        f"{item.source.value}, {item.basis.value}",
-        "" if item.reference is None else _with_unit(item.reference, item.unit),
-    )
-
-
-def _with_unit(value: float, unit: str) -> str:
-    shown = f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
-    return shown if unit == "1" else f"{shown} {unit}"
+    return [figure_row(item) for item in figures]
 
 
 def _rejections(report: Report) -> list[tuple[str, ...]]:

@@ -10,11 +10,10 @@ import click
 from ks100.cli.board_choice import find_board, inventory_option
 from ks100.cli.output import examples, json_option, print_json
 from ks100.cli.progress import progress_bar
-from ks100.cli.tables import MARKS, print_table
+from ks100.cli.tables import FIGURE_COLUMNS, figure_row, print_table
 from ks100.errors import verdict_code
 
 if TYPE_CHECKING:
-    from hil.measurements.measurement import Measurement
     from hil.measurements.results import HilResults
 
 __all__ = ["command", "print_results"]
@@ -125,25 +124,9 @@ def compare(before: Path, after: Path, as_json: bool) -> int:
 
 def print_results(results: HilResults) -> None:
     """Print every figure of a run with its limit, source and basis."""
-    print_table(
-        ("figure", ">value", "unit", "limit", "verdict", "source", ">published"),
-        [_figure(item) for item in results.measurements],
-        title=f"{results.url} over {results.link}",
-    )
+    print_table(FIGURE_COLUMNS, map(figure_row, results.measurements), title=f"{results.url} over {results.link}")
     for check in results.checks:
         if check.outcome.value != "passed":
             click.echo(f"{check.outcome.value}: {check.name}: {check.message}")
     held = sum(item.holds for item in results.rejections)
     click.echo(f"rejections: {held} of {len(results.rejections)} refused by name; suite: {results.verdict.value}")
-
-
-def _figure(item: Measurement) -> tuple[str, ...]:
-    return (
-        item.name,
-        f"{item.value:.4g}",
-        item.unit,
-        str(item.limit or ""),
-        MARKS[item.verdict.value],
-        f"{item.source.value} {item.basis.value}",
-        "" if item.reference is None else f"{item.reference:g}",
-    )

@@ -10,10 +10,13 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-__all__ = ["MARKS", "print_table", "share_of"]
+    from hil.measurements.measurement import Measurement
+
+__all__ = ["FIGURE_COLUMNS", "MARKS", "figure_row", "print_table", "share_of"]
 
 MARKS = {"pass": "[green]pass[/]", "fail": "[red]FAIL[/]", "inconclusive": "[yellow]inconclusive[/]", "info": ""}
 """What a table shows of a verdict, by its value."""
+FIGURE_COLUMNS = ("what", ">measured", "limit", "verdict", "source", ">published")
 
 _PLAIN_WIDTH = 200
 
@@ -82,3 +85,20 @@ def _print_blocks(console: Console, columns: Sequence[str], rows: Sequence[Seque
 def share_of(value: float, digits: int = 1) -> str:
     """Return a share in [0, 1] as points of a hundred; a dash for NaN."""
     return "—" if value != value else f"{100 * value:.{digits}f}"
+
+
+def figure_row(item: Measurement) -> tuple[str, ...]:
+    """Return a measurement as a row under `FIGURE_COLUMNS`."""
+    return (
+        item.name,
+        _with_unit(item.value, item.unit),
+        str(item.limit or ""),
+        MARKS[item.verdict.value],
+        f"{item.source.value}, {item.basis.value}",
+        "" if item.reference is None else _with_unit(item.reference, item.unit),
+    )
+
+
+def _with_unit(value: float, unit: str) -> str:
+    shown = f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
+    return shown if unit == "1" else f"{shown} {unit}"
