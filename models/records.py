@@ -93,6 +93,7 @@ class RecordFile(Generic[T]):
         renew: what to do with a file of another version, e.g. ``evaluate again``.
         error: what is raised.
         indent: of the JSON; None for one line.
+        by_hand: people write such files, and need not name the schema.
     """
 
     kind: type[T]
@@ -101,6 +102,7 @@ class RecordFile(Generic[T]):
     renew: str
     error: type[Exception]
     indent: int | None = 1
+    by_hand: bool = False
 
     def to_json(self, value: T) -> dict[str, Any]:
         """Return plain values with the schema's version."""
@@ -108,9 +110,9 @@ class RecordFile(Generic[T]):
 
     def from_json(self, item: Any) -> T:
         """Restore what `to_json` gave; raises ``error``."""
-        if not isinstance(item, dict) or "schema" not in item:
+        if not isinstance(item, dict) or ("schema" not in item and not self.by_hand):
             raise self.error(f"not {self.what}: it names no schema")
-        if item["schema"] != self.schema:
+        if item.get("schema", self.schema) != self.schema:
             raise self.error(
                 f"{self.what} of schema {item['schema']!r}, this release reads {self.schema}; {self.renew}"
             )

@@ -13,11 +13,7 @@ __all__ = ["render_html", "write_conformance_junit", "write_html"]
 
 
 def render_html(results: ConformanceResults) -> str:
-    """Return one page that needs nothing else.
-
-    Raises:
-        SuiteError: Jinja2 is not installed.
-    """
+    """Return one page that needs nothing else."""
     groups = [(name, list(rules)) for name, rules in groupby(results.rules, key=lambda rule: rule.group)]
     counts = [(status.value, results.counts[status]) for status in Status if results.counts[status]]
     template = environment_of("hil.conformance").get_template("page.html.j2")

@@ -15,9 +15,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from firmware_bridge.errors import InputError
-from firmware_bridge.given_files import read_json
 from models.errors import RecipeError
+from models.records import RecordFile
 
 __all__ = ["STANDARD_PLANS", "Precision", "PrecisionPlan", "Rule"]
 
@@ -35,6 +34,13 @@ class Precision(Enum):
     """Float arithmetic, weights stored as 16-bit floats."""
     FP32 = "fp32"
     """Float arithmetic and weights."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> Precision:
+        found = next((item for item in cls if item.value == str(value).lower()), None)
+        if found is None:
+            raise ValueError(f"unknown precision {value!r}; supported are {', '.join(item.value for item in cls)}")
+        return found
 
     @property
     def integer(self) -> bool:
@@ -135,8 +141,7 @@ class PrecisionPlan:
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as plain JSON values; `from_json` gives an equal plan."""
-        rules = [{"match": rule.match, "precision": rule.precision.value} for rule in self.rules]
-        return {"schema": SCHEMA, "name": self.name, "default": self.default.value, "rules": rules}
+        return _FILE.to_json(self)
 
     @classmethod
     def from_json(cls, data: Any) -> PrecisionPlan:
@@ -145,15 +150,7 @@ class PrecisionPlan:
         Raises:
             RecipeError: a field is missing, unknown or wrong; the text names it and what is allowed.
         """
-        fields = _fields(data, "a plan", required={"default"}, optional={"schema", "name", "rules"})
-        if fields.get("schema", SCHEMA) != SCHEMA:
-            raise RecipeError(f"plan: schema {fields['schema']!r} is not {SCHEMA}")
-        items = fields.get("rules", [])
-        if not isinstance(items, list):
-            raise RecipeError("plan: rules must be a list of {match, precision}")
-        read = [_fields(item, "a rule of a plan", required={"match", "precision"}, optional=set()) for item in items]
-        rules = tuple(Rule(str(rule["match"]), _precision(rule["precision"])) for rule in read)
-        return cls(_precision(fields["default"]), rules, str(fields.get("name", "plan")))
+        return _FILE.from_json(data)
 
     @classmethod
     def load(cls, path: Path) -> PrecisionPlan:
@@ -162,19 +159,14 @@ class PrecisionPlan:
         Raises:
             RecipeError: it cannot be read, or is not a plan.
         """
-        try:
-            data = read_json(path, "a precision plan (JSON)")
-        except InputError as error:
-            raise RecipeError(str(error)) from error
-        try:
-            return cls.from_json(data)
-        except RecipeError as error:
-            raise RecipeError(f"{path}: {error}") from error
+        return _FILE.load(path)
 
     def save(self, path: Path) -> None:
         """Write the plan; ``load(path)`` gives an equal one."""
-        path.write_text(json.dumps(self.to_json(), indent=1) + "\n", encoding="utf-8")
+        _FILE.save(self, path)
 
+
+_FILE = RecordFile(PrecisionPlan, "a precision plan (JSON)", SCHEMA, "plan again", RecipeError, by_hand=True)
 
 STANDARD_PLANS: dict[str, PrecisionPlan] = {
     "fp32": PrecisionPlan(Precision.FP32, name="fp32"),
@@ -185,20 +177,6 @@ STANDARD_PLANS: dict[str, PrecisionPlan] = {
     "mixed": PrecisionPlan(Precision.INT8, (Rule("fusion*", Precision.INT16),), "mixed"),
 }
 """The plans that reports compare."""
-
-
-def _precision(value: Any) -> Precision:
-    try:
-        return Precision(str(value).lower())
-    except ValueError as error:
-        known = ", ".join(p.value for p in Precision)
-        raise RecipeError(f"plan: unknown precision {value!r}; supported are {known}") from error
-
-
-def _fields(data: Any, what: str, *, required: set[str], optional: set[str]) -> dict[str, Any]:
-    if not isinstance(data, dict) or not required <= data.keys() <= required | optional:
-        raise RecipeError(f"{what} needs {', '.join(sorted(required))} and may have {', '.join(sorted(optional))}")
-    return data
 
 
 def _nearest(match: str, layers: list[tuple[str, ...]]) -> list[str]:

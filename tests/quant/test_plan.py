@@ -59,12 +59,12 @@ def test_plans_that_differ_have_different_digests() -> None:
     ("data", "told"),
     [
         ({"default": "int4"}, "int4.*supported are int8, int16, fp16, fp32"),
-        ({"rules": []}, "default"),
-        ({"default": "int8", "rule": []}, "needs default"),
-        ({"default": "int8", "rules": {"a": "int8"}}, "list"),
-        ({"default": "int8", "rules": [{"match": "a"}]}, "precision"),
+        ({"rules": []}, "default: is missing"),
+        ({"default": "int8", "rule": []}, "unknown field rule; known are default, rules, name"),
+        ({"default": "int8", "rules": {"a": "int8"}}, "rules.*not of the right type"),
+        ({"default": "int8", "rules": [{"match": "a"}]}, r"rules\[0\].precision: is missing"),
         ({"default": "int8", "schema": 9}, "schema"),
-        ([], "needs default"),
+        ([], "not a precision plan"),
     ],
 )
 def test_a_wrong_plan_is_refused_by_what_is_wrong(data: object, told: str) -> None:
