@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from ks100.cli.board_answers import Answer, ask_each, end_code, error_lines
 from ks100.cli.board_choice import BoardSelection, boards_options, choose_boards
 from ks100.cli.boards_check import check
 from ks100.cli.boards_list import list_boards
-from ks100.cli.output import examples, json_option, print_json
+from ks100.cli.output import json_option, print_json
 from ks100.cli.provision import command as provision
 from ks100.cli.tables import print_table
 from ks100.cli.words import wrapped
@@ -28,14 +29,7 @@ __all__ = ["command"]
 _T = TypeVar("_T")
 
 
-@click.group(
-    name="boards",
-    epilog=examples(
-        "ks100 boards list",
-        "ks100 boards info ssh://lab@board17",
-        "ks100 boards confirm --inventory lab.yaml --all",
-    ),
-)
+@click.group(name="boards")
 def command() -> None:
     """Find boards; show, check and change what they run.
 
@@ -49,10 +43,10 @@ def command() -> None:
 
 command.add_command(list_boards)
 command.add_command(check)
-command.add_command(provision)
+command.add_command(copy.copy(provision))  # its help has examples of its own
 
 
-@command.command(epilog=examples("ks100 boards info ssh://lab@board17", "ks100 boards info --all --json"))
+@command.command()
 @boards_options
 @json_option
 def info(boards: tuple[str, ...], everything: bool, inventory: Path | None, as_json: bool) -> int:
@@ -68,9 +62,7 @@ def info(boards: tuple[str, ...], everything: bool, inventory: Path | None, as_j
     return _ended(answers)
 
 
-@command.command(
-    epilog=examples("ks100 boards audit emu:boards/one", "ks100 boards audit bench-1 --inventory lab.yaml --since 40")
-)
+@command.command()
 @boards_options
 @click.option("--since", type=click.IntRange(0), default=0, show_default=True, help="First entry.")
 @json_option
@@ -87,9 +79,7 @@ def audit(boards: tuple[str, ...], everything: bool, inventory: Path | None, sin
     return _ended(answers)
 
 
-@command.command(
-    epilog=examples("ks100 boards activate ssh://lab@board17", "ks100 boards activate emu:boards/one --slot b")
-)
+@command.command()
 @boards_options
 @click.option("--slot", type=click.Choice(["a", "b"]), help="Which slot; the one with the newest package otherwise.")
 @click.option("--confirm", "confirmed", is_flag=True, help="Also keep it, if its trial passes.")
@@ -112,9 +102,7 @@ def activate(
     return _changed(boards, everything, inventory, act, as_json)
 
 
-@command.command(
-    epilog=examples("ks100 boards confirm ssh://lab@board17", "ks100 boards confirm --all --inventory lab.yaml")
-)
+@command.command()
 @boards_options
 @json_option
 def confirm(boards: tuple[str, ...], everything: bool, inventory: Path | None, as_json: bool) -> int:
@@ -129,7 +117,7 @@ def confirm(boards: tuple[str, ...], everything: bool, inventory: Path | None, a
     return _changed(boards, everything, inventory, act, as_json)
 
 
-@command.command(epilog=examples("ks100 boards rollback ssh://lab@board17"))
+@command.command()
 @boards_options
 @json_option
 def rollback(boards: tuple[str, ...], everything: bool, inventory: Path | None, as_json: bool) -> int:
@@ -143,7 +131,7 @@ def rollback(boards: tuple[str, ...], everything: bool, inventory: Path | None, 
     return _changed(boards, everything, inventory, act, as_json)
 
 
-@command.command(epilog=examples("ks100 boards reboot ssh://lab@board17"))
+@command.command()
 @boards_options
 @json_option
 def reboot(boards: tuple[str, ...], everything: bool, inventory: Path | None, as_json: bool) -> int:

@@ -10,7 +10,7 @@ import click
 
 from ks100.cli.board_answers import ask_each
 from ks100.cli.board_choice import BoardSelection, boards_options, choose_boards, found_here
-from ks100.cli.output import examples, json_option, print_json
+from ks100.cli.output import json_option, print_json
 from ks100.cli.words import wrapped
 from ks100.errors import ExitCode
 
@@ -31,7 +31,7 @@ class _Report:
     remarks: list[str] = field(default_factory=list)
 
 
-@click.command(name="check", epilog=examples("ks100 boards check", "ks100 boards check --inventory lab.yaml --all"))
+@click.command(name="check")
 @boards_options
 @json_option
 def check(boards: tuple[str, ...], everything: bool, inventory: Path | None, as_json: bool) -> int:

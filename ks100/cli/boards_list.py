@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ks100.cli.board_choice import found_here, inventory_option, read_names
-from ks100.cli.output import examples, json_option, print_json
+from ks100.cli.output import json_option, print_json
 from ks100.cli.tables import print_table
 from ks100.errors import UsageError
 
@@ -45,14 +45,7 @@ class _Row:
     holder: str
 
 
-@click.command(
-    name="list",
-    epilog=examples(
-        "ks100 boards list",
-        "ks100 boards list --inventory lab.yaml --watch",
-        "ks100 boards list --no-ask --json",
-    ),
-)
+@click.command(name="list")
 @inventory_option
 @click.option("--ask/--no-ask", default=True, show_default=True, help="Open each board and ask what it runs.")
 @click.option("--watch", is_flag=True, help="Keep showing it, until Ctrl-C.")

@@ -46,9 +46,9 @@ def build(captures: Path, count: int, seed: int, out: Path) -> None:
 @click.option("--graph", type=_SET, help="The float .tflite: compare its activations too.")
 @click.option("--frames", type=click.IntRange(1), default=128, show_default=True,
               help="Evaluation captures to run the graph on, spread over the set.")  # fmt: skip
-@click.option("--json", "out", type=click.Path(path_type=Path, dir_okay=False), help="Also write everything here.")
+@click.option("--save", type=click.Path(path_type=Path, dir_okay=False), help="Also write everything here, as JSON.")
 @click.option("--strict", is_flag=True, help="Fail on warnings too.")
-def check(calibration: Path, evaluation: Path, graph: Path | None, frames: int, out: Path | None, strict: bool) -> int:
+def check(calibration: Path, evaluation: Path, graph: Path | None, frames: int, save: Path | None, strict: bool) -> int:
     """Show how CALIBRATION covers the conditions of another set, and how far its activations are from that set's.
 
     Exit code 1 when a category is missing or the sets share a scene. Warnings: thinly covered categories; activations
@@ -58,8 +58,8 @@ def check(calibration: Path, evaluation: Path, graph: Path | None, frames: int, 
 
     with progress_bar("activations") as progress:
         result = check_calibration(calibration, evaluation, graph, frames, progress)
-    if out is not None:
-        result.save(out)
+    if save is not None:
+        result.save(save)
     _print_coverage(result.coverage, with_evaluation=True)
     if result.activations is not None:
         _print_activations(result.activations)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ks100.cli.board_choice import find_board, inventory_option
+from ks100.cli.output import json_option, print_json
 from ks100.cli.progress import progress_bar
 from ks100.cli.tables import print_table
 from ks100.errors import ExitCode, UsageError
@@ -22,21 +24,23 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 
 @click.command(name="conformance")
 @click.argument("board", default="emu:")
+@inventory_option
 @click.option("--only", multiple=True, metavar="NAME", help="A group, a class, or CLASS/CASE; repeat it.")
 @click.option("--expected-failures", type=click.Path(path_type=Path, exists=True, dir_okay=False),
               help="Classes or CLASS/CASE that this board is known to fail, one a line.")  # fmt: skip
 @click.option("--list", "listing", is_flag=True, help="Show the classes, and try nothing.")
-@click.option("--json", "json_file", type=_FILE, help="Write every case as JSON.")
+@click.option("--save", type=_FILE, help="Write every case as JSON.")
 @click.option("--junit", type=_FILE, help="Write JUnit XML.")
 @click.option("--html", type=_FILE, help="Write a page that says of each case why it matters.")
+@json_option
 def command(
-    board: str, only: tuple[str, ...], expected_failures: Path | None, listing: bool, json_file: Path | None,
-    junit: Path | None, html: Path | None,
+    board: str, inventory: Path | None, only: tuple[str, ...], expected_failures: Path | None, listing: bool,
+    save: Path | None, junit: Path | None, html: Path | None, as_json: bool,
 ) -> int:  # fmt: skip
     """Try on BOARD what it must refuse, and what it must not.
 
-    BOARD is any board's URL; the default is a fresh emulated board. A board that is not emulated must be factory-new:
-    the suite provisions a trust store of its own, and the board must be reset afterwards.
+    BOARD is any board's URL or name; the default is a fresh emulated board. A board that is not emulated must be
+    factory-new: the suite provisions a trust store of its own, and the board must be reset afterwards.
 
     Ctrl-C ends the run early; the reports then say what was found until then.
 
@@ -45,6 +49,7 @@ def command(
     from firmware_bridge.host.address import BoardAddress
     from hil.conformance.catalogue import chosen
     from hil.conformance.report import write_conformance_junit, write_html
+    from hil.conformance.results import FILE
     from hil.conformance.runner import run_conformance
 
     rules = chosen(only)
@@ -55,16 +60,19 @@ def command(
     known = () if expected_failures is None else _listed(expected_failures, {rule.name for rule in rules})
     with progress_bar("conformance") as progress:
         results = run_conformance(
-            BoardAddress.parse(board), rules, expected_failures=known,
+            BoardAddress.parse(find_board(board, inventory)), rules, expected_failures=known,
             progress=progress,
         )  # fmt: skip
-    if json_file is not None:
-        results.save(json_file)
+    if save is not None:
+        results.save(save)
     if junit is not None:
         write_conformance_junit(results, junit)
     if html is not None:
         write_html(results, html)
-    _print(results)
+    if as_json:
+        print_json(FILE.to_json(results))
+    else:
+        _print(results)
     if not results.complete:
         return ExitCode.INTERRUPTED
     return ExitCode.PASS if results.passed else ExitCode.LIMIT_FAILED

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ks100.cli.output import json_option, print_json
 from ks100.cli.tables import print_table
 
 if TYPE_CHECKING:
@@ -19,7 +20,8 @@ __all__ = ["command"]
 @click.command(name="cost")
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--plan", help="Cost of the float MODEL under a plan: its file, or int8, int16, mixed, fp32.")
-@click.option("--board", default="ks100", show_default=True, help="A profile's name, or a TOML file.")
+@click.option("--profile", "board", default="ks100", show_default=True, metavar="NAME|FILE.toml",
+              help="The board's profile.")  # fmt: skip
 @click.option("--runtime", type=click.Choice(["litert", "tflite-runtime"]), help="The board's otherwise.")
 @click.option("--top", type=click.IntRange(1), default=12, show_default=True, help="Operations to list.")
 @click.option(
@@ -29,6 +31,7 @@ __all__ = ["command"]
     "--export", type=click.Path(path_type=Path, dir_okay=False), help="Also write the graph that MODEL names."
 )
 @click.option("--constants", is_flag=True, help="List the profile's numbers, each with its source.")
+@json_option
 def command(
     model: Path,
     plan: str | None,
@@ -38,6 +41,7 @@ def command(
     picture: Path | None,
     export: Path | None,
     constants: bool,
+    as_json: bool,
 ) -> None:
     """Model what MODEL costs on a board, op by op. Every figure is MODELLED.
 
@@ -56,13 +60,31 @@ def command(
     graph = Graph.parse(data)
     found = cost(graph if plan is None else planned_graph(graph, plan, runtime or profile.runtime), profile)
     title = f"{model.name}{'' if plan is None else f' as {plan}'} on {profile.name}"
-    _print(found, profile, title, top)
-    if constants:
+    if as_json:
+        print_json(_record(found, profile))
+    else:
+        _print(found, profile, title, top)
+    if constants and not as_json:
         rows = [(item.key, f"{item.value:g}", item.source) for item in profile.constants]
         print_table(("constant", ">value", "source"), rows, title=f"the profile of {profile.name}")
     if picture is not None:
         draw_roofline(found, profile, title, picture)
-        click.echo(f"roofline: {picture}")
+        click.echo(f"roofline: {picture}", err=as_json)
+
+
+def _record(found: GraphCost, profile: BoardProfile) -> dict[str, object]:
+    """Return the cost for machines; all of it is MODELLED."""
+    rate_hz = profile.frame_rate_hz
+    return {
+        "board": profile.name, "basis": "modelled", "latency_ms": found.latency_ms, "energy_mj": found.energy_mj,
+        "watts": found.watts(rate_hz), "budget_watts": profile.budget_mw / 1e3, "rate_hz": rate_hz,
+        "keeps_up": found.keeps_up(rate_hz), "npu_ops": found.npu_ops, "cpu_ops": found.cpu_ops,
+        "operations": [
+            {"name": item.op.name, "type": item.op.type, "on": "NPU" if item.on_npu else "CPU", "macs": item.op.macs,
+             "latency_us": item.latency_us, "energy_uj": item.energy_uj, "bound_by": item.bound}
+            for item in found.ops
+        ],
+    }  # fmt: skip
 
 
 def _print(found: GraphCost, profile: BoardProfile, title: str, top: int) -> None:

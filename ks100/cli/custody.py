@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from ks100.cli.output import json_option, print_json
 from ks100.cli.tables import print_table
+
+if TYPE_CHECKING:
+    from ks100.custody.log import Entry
 
 __all__ = ["command"]
 
@@ -24,7 +29,8 @@ def command() -> None:
 @click.argument("package", type=click.Path(path_type=Path, dir_okay=False))
 @_LOG
 @click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write it as a page instead.")
-def show(package: Path, log: Path | None, html: Path | None) -> None:
+@json_option
+def show(package: Path, log: Path | None, html: Path | None, as_json: bool) -> None:
     """Show the statements that led to PACKAGE, and where it was pushed. Signatures are not checked: see verify."""
     from firmware_bridge.package.container import PackageFile
     from ks100.custody.chain import chain_of
@@ -39,6 +45,10 @@ def show(package: Path, log: Path | None, html: Path | None) -> None:
 
         write_atomically(html, page_of(chain, manifest).encode())
         click.echo(f"{html}: {len(chain.entries)} statements")
+        return
+    if as_json:
+        print_json({"package": opened.digest, "verified": False, "waiver": manifest.evidence.waiver or None,
+                    "entries": [_record(entry) for entry in chain.entries]})  # fmt: skip
         return
     rows = []
     for entry in chain.entries:
@@ -59,7 +69,8 @@ def show(package: Path, log: Path | None, html: Path | None) -> None:
               help="The log's public key (.pub); keys/log.pem.pub beside the package otherwise.")  # fmt: skip
 @click.option("--checkpoint", type=click.Path(path_type=Path, dir_okay=False),
               help="A checkpoint seen earlier: the log must extend it.")  # fmt: skip
-def verify(package: Path, log: Path | None, key: Path | None, checkpoint: Path | None) -> None:
+@json_option
+def verify(package: Path, log: Path | None, key: Path | None, checkpoint: Path | None, as_json: bool) -> None:
     """Check the whole log, and that the chain of PACKAGE proves what its manifest says. Exit code 4 if not."""
     from firmware_bridge.given_files import FileKind, read_text
     from firmware_bridge.package.container import PackageFile
@@ -75,9 +86,25 @@ def verify(package: Path, log: Path | None, key: Path | None, checkpoint: Path |
     entries = verify_log(folder, seen, spki)
     chain = chain_of(opened.digest, entries)
     verify_chain(chain, opened.manifest_unverified)
+    if as_json:
+        waiver = opened.manifest_unverified.evidence.waiver
+        print_json({"package": opened.digest, "verified": True, "waiver": waiver or None, "log_entries": len(entries),
+                    "entries": [_record(entry) for entry in chain.entries]})  # fmt: skip
+        return
     acts = " → ".join(entry.statement.act.value for entry in chain.entries)
     click.echo(f"{package}: {len(entries)} entries verify; chain {acts}")
     _warn_of_waiver(opened.manifest_unverified.evidence.waiver)
+
+
+def _record(entry: Entry) -> dict[str, object]:
+    """Return an entry of the log for machines."""
+    s = entry.statement
+    return {
+        "index": entry.index, "leaf": entry.leaf, "key_id": entry.key_id, "act": s.act.value, "time_s": s.time_s,
+        "actor": s.actor, "tool": s.tool, "parameters": dict(s.parameters),
+        "subjects": [{"name": item.name, "sha256": item.sha256} for item in s.subjects],
+        "inputs": [{"name": item.name, "sha256": item.sha256} for item in s.inputs],
+    }  # fmt: skip
 
 
 def _warn_of_waiver(waiver: str) -> None:

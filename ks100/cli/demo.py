@@ -25,9 +25,12 @@ __all__ = ["command"]
               show_default=True, help="The run folder; what is still valid in it is reused.")  # fmt: skip
 @click.option("--seed", type=int, default=1, show_default=True, help="Of the captures.")
 @click.option("--recipe", default="fusion-small-demo", show_default=True, help="Of the training.")
-@click.option("--frames", multiple=True, metavar="POOL=N", help="Frame pairs in a pool, e.g. --frames train=400.")
+@click.option("--pairs", "frames", multiple=True, metavar="POOL=N",
+              help="Frame pairs in a pool, e.g. --pairs train=400.")  # fmt: skip
 @click.option("--policy", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Of the gate (TOML).")
-@click.option("--board", default="ks100", show_default=True, metavar="NAME|FILE.toml", help="The board's profile.")
+@click.option(
+    "--profile", "board", default="ks100", show_default=True, metavar="NAME|FILE.toml", help="The board's profile."
+)
 @click.option("--waive", default="", metavar="REASON", help="Go on without a passed gate; the reason is signed.")
 def command(
     folder: Path, seed: int, recipe: str, frames: tuple[str, ...], policy: Path | None, board: str, waive: str

@@ -14,7 +14,13 @@ __all__ = ["command"]
 @click.command(name="emulate")
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--trust", type=click.Path(path_type=Path, dir_okay=False), help="Provision it with this trust store.")
-@click.option("--board", metavar="NAME|FILE.toml", help="Kind of a factory-new board: a profile; ks100 otherwise.")
+@click.option(
+    "--profile",
+    "--board",
+    "board",
+    metavar="NAME|FILE.toml",
+    help="Kind of a factory-new board: a profile; ks100 otherwise.",
+)
 def command(folder: Path, trust: Path | None, board: str | None) -> None:
     """Run an emulated board with its state in FOLDER, until interrupted.
 

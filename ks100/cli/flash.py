@@ -9,7 +9,7 @@ import click
 
 from ks100.cli.board_choice import BoardSelection, choose_boards, inventory_option, read_names
 from ks100.cli.custody_options import custody_options
-from ks100.cli.output import examples, json_option
+from ks100.cli.output import json_option
 from ks100.cli.verify import trust_beside
 from ks100.errors import ExitCode, UsageError
 
@@ -23,14 +23,7 @@ __all__ = ["command"]
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
 
-@click.command(
-    name="flash",
-    epilog=examples(
-        "ks100 flash model.ksm --board ssh://lab@board17",
-        "ks100 flash model.ksm --all --inventory lab.yaml",
-        "ks100 flash model.ksm --retry-failed",
-    ),
-)
+@click.command(name="flash")
 @click.argument("package", type=_FILE)
 @click.option("--board", "boards", multiple=True, metavar="BOARD",
               help="A board's URL, or its name in the inventory; repeat it to flash several in parallel.")  # fmt: skip

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ks100.cli.board_choice import find_board, inventory_option
-from ks100.cli.output import examples, json_option, print_json
+from ks100.cli.output import json_option, print_json
 from ks100.cli.progress import progress_bar
 from ks100.cli.tables import FIGURE_COLUMNS, figure_row, print_table
 from ks100.errors import verdict_code
@@ -19,23 +19,12 @@ if TYPE_CHECKING:
 __all__ = ["command", "print_results"]
 
 
-@click.group(
-    name="hil",
-    epilog=examples(
-        "ks100 hil run model.ksm --board ssh://lab@board17 --captures captures/hard-holdout --results before",
-        "ks100 hil compare before after",
-    ),
-)
+@click.group(name="hil")
 def command() -> None:
     """Measure a board with the hardware-in-the-loop suite; compare two runs."""
 
 
-@command.command(
-    epilog=examples(
-        "ks100 hil run model.ksm --board ssh://lab@board17 --captures captures/hard-holdout --results run-1",
-        "ks100 hil run model.ksm --board bench-1 --inventory lab.yaml --json",
-    )
-)
+@command.command()
 @click.argument("package", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--board", default="emu:", show_default=True, help="The board's URL, or its name in the inventory.")
 @inventory_option
@@ -91,7 +80,7 @@ def _check(url: str, package: Path, trust: Path, captures: Path | None) -> None:
             board.info()
 
 
-@command.command(epilog=examples("ks100 hil compare run-1 run-2", "ks100 hil compare run-1 run-2 --json"))
+@command.command()
 @click.argument("before", type=click.Path(path_type=Path, exists=True))
 @click.argument("after", type=click.Path(path_type=Path, exists=True))
 @json_option

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ks100.cli.output import examples, json_option, print_json
+from ks100.cli.output import json_option, print_json
 from ks100.cli.tables import print_table
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command(name="inspect", epilog=examples("ks100 inspect model.ksm", "ks100 inspect mixed.tflite --json"))
+@click.command(name="inspect")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @json_option
 def command(file: Path, as_json: bool) -> None:

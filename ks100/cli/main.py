@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import os
 import signal
@@ -15,6 +16,7 @@ from typing import NamedTuple
 import click
 
 from firmware_bridge.errors import BridgeError, InputError, RejectedError, TransferError
+from ks100.cli.commands import prepared
 from ks100.cli.extras import help_to_install
 from ks100.cli.output import JSON_FLAG, ForgivingFile, forgive_closed_output, make_printable, print_json
 from ks100.cli.stops import StoppedError, stop_on_signals
@@ -53,6 +55,7 @@ _COMMANDS = {
     "emulate": _Entry("Boards", "Run an emulated board, over SSH and a serial line."),
     "boards": _Entry("Boards", "Find boards; show, check and change what they run."),
     "provision": _Entry("Boards", "Bind boards to a program by its trust store."),
+    "setup": _Entry("Boards", "Prepare this machine: udev rules, completion in the shell."),
     "agent": _Entry("Boards", "Install the agent on a real board, over SSH."),
     "flash": _Entry("Boards", "Push a package to boards, activate and confirm it."),
     "hil": _Entry("Boards", "Measure a board with the hardware-in-the-loop suite; compare two runs."),
@@ -73,7 +76,18 @@ class _LazyGroup(click.Group):
             return None
         command = importlib.import_module(f"ks100.cli.{cmd_name.replace('-', '_')}").command
         assert isinstance(command, click.Command)
-        return command
+        return prepared(command, cmd_name)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in _COMMANDS and not name.startswith("-"):
+            close = difflib.get_close_matches(name, _COMMANDS, 1)
+            raise click.UsageError(
+                f"No such command {name!r}." + (f" Did you mean {close[0]!r}?" if close else ""), ctx
+            )
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         width = max(map(len, _COMMANDS))
@@ -92,6 +106,9 @@ class _LazyGroup(click.Group):
 @click.version_option(package_name="ks100", message="ks100 %(version)s")
 def cli() -> None:
     """Bring neural networks safely onto KS-100 perception boards."""
+
+
+prepared(cli, "")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -120,6 +137,9 @@ def _run(arguments: list[str]) -> int:
     except (click.exceptions.Abort, KeyboardInterrupt) as stop:
         number = stop.number if isinstance(stop, StoppedError) else signal.SIGINT
         return _say(f"interrupted{': ' if stop.args else ''}{' '.join(map(str, stop.args))}", 128 + number, as_json)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.ctx.get_help() if error.ctx else "")
+        return ExitCode.PASS
     except click.ClickException as error:
         hint = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "ks100"
         return _say(f"{error.format_message()} (see {hint} --help)", ExitCode.USAGE, as_json)

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 __all__ = [
     "JSON_FLAG",
     "ForgivingFile",
-    "examples",
     "forgive_closed_output",
     "json_option",
     "make_printable",
@@ -36,11 +35,6 @@ _PLAIN = {
     "°": " deg", "Δ": "d", "\N{GREEK SMALL LETTER SIGMA}": "sigma", "━": "=", "─": "-", "│": "|", "╸": "-", "╺": "-",
     "•": "*", "Ω": "Ohm", "∞": "inf", "√": "sqrt",
 }  # fmt: skip
-
-
-def examples(*commands: str) -> str:
-    """Return the end of a command's help: lines that a person can copy."""
-    return "\b\nExamples:\n" + "\n".join(f"  {command}" for command in commands)
 
 
 def json_option(function: _F) -> _F:

@@ -35,7 +35,8 @@ __all__ = ["command"]
 @click.option("--batch", type=click.IntRange(1), default=16, show_default=True, help="Frames at a time.")
 @click.option("--work", type=click.Path(path_type=Path, file_okay=False), default=Path("runs/sensitivity"),
               show_default=True, help="What is measured is kept here.")  # fmt: skip
-@click.option("--board", default="ks100", show_default=True, help="A profile's name, or a TOML file.")
+@click.option("--profile", "board", default="ks100", show_default=True, metavar="NAME|FILE.toml",
+              help="The board's profile.")  # fmt: skip
 @click.option("--runtime", type=click.Choice(["litert", "tflite-runtime"]), help="The board's otherwise.")
 @click.option("--watts", type=click.FloatRange(min=0, min_open=True), help="Power limit; the board's budget otherwise.")
 @click.option("--ms", type=click.FloatRange(min=0, min_open=True), help="Latency limit; a frame's period otherwise.")

@@ -14,7 +14,7 @@ import click
 from ks100.cli.board_answers import Answer, ask_each, end_code, error_lines
 from ks100.cli.board_choice import BoardSelection, boards_options, choose_boards
 from ks100.cli.custody_options import custody_options
-from ks100.cli.output import examples, json_option, print_json
+from ks100.cli.output import json_option, print_json
 from ks100.cli.words import wrapped
 from ks100.errors import ExitCode, UsageError
 
@@ -42,14 +42,7 @@ class _Before:
         return not self.store
 
 
-@click.command(
-    name="provision",
-    epilog=examples(
-        "ks100 provision ssh://ks100@board17 --trust trust.ksr",
-        "ks100 provision --inventory lab.yaml --all --trust trust.ksr --yes --log custody --log-key keys/log.pem",
-        "ks100 provision ssh://ks100@board17 --trust trust.ksr --authorize ~/.ssh/lab.pub",
-    ),
-)
+@click.command(name="provision")
 @boards_options
 @click.option("--trust", type=_FILE, required=True, help="The trust store.")
 @click.option("--yes", is_flag=True, help="Do not ask before a factory-new board is bound.")

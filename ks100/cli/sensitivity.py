@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ks100.cli.board_choice import find_board, inventory_option
 from ks100.cli.passphrases import KEY, passphrase_for, passphrase_options
 from ks100.cli.progress import progress_bar
 from ks100.cli.sensitivity_tables import print_board, print_map
@@ -44,6 +45,7 @@ __all__ = ["command"]
               show_default=True, help="What is measured is kept here, and found again.")  # fmt: skip
 @click.option("--dask", metavar="tcp://HOST:PORT", help="Run on a Dask cluster.")
 @click.option("--on-board", metavar="BOARD", help="Also measure the most sensitive groups on this board; needs --key.")
+@inventory_option
 @click.option("--board-groups", type=click.IntRange(1), default=3, show_default=True, help="How many of them.")
 @click.option("--board-frames", type=click.IntRange(1), default=16, show_default=True, help="On how many captures.")
 @click.option("--key", help=f"With --on-board, the program's key: {KEY}.")
@@ -68,6 +70,7 @@ def command(
     work: Path,
     dask: str | None,
     on_board: str | None,
+    inventory: Path | None,
     board_groups: int,
     board_frames: int,
     key: str | None,
@@ -83,10 +86,15 @@ def command(
     measured: alone in INT8, alone restored to float. Interrupted, the same command goes on where it was.
     """
     from ks100.step_code import code_of
+    from ks100.steps.packaging import read_trust
     from ks100.steps.sensitivity import StudyFiles, draw_map, load_study, measure_map
 
     if on_board is not None and key is None:
         raise UsageError("--on-board needs --key: a board runs nothing that is not signed")
+    if on_board is not None:  # found out before hours of measuring
+        on_board = find_board(on_board, inventory)
+        if trust is not None:
+            read_trust(trust)
     files = StudyFiles(network, captures, pools, calibration, ranges, limit)
     with progress_bar("sensitivity") as progress:
         study = load_study(files, progress)

@@ -34,7 +34,9 @@ _RUNTIMES = ["litert", "tflite-runtime"]
 @click.option("--model", default="detector", show_default=True, help="The model's name.")
 @click.option("--version", default="0.1.0", show_default=True, help="The model's version.")
 @click.option("--security-version", type=click.IntRange(0), default=1, show_default=True, help="Rollback index.")
-@click.option("--board", default="ks100", show_default=True, metavar="NAME|FILE.toml", help="The board's profile.")
+@click.option(
+    "--profile", "board", default="ks100", show_default=True, metavar="NAME|FILE.toml", help="The board's profile."
+)
 @click.option("--runtime", "runtimes", type=click.Choice(_RUNTIMES), multiple=True, default=["litert"],
               show_default=True)  # fmt: skip
 @click.option("--gate", type=_FILE, help="The gate's evidence for these very bytes.")

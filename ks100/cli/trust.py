@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from ks100.cli.output import json_option, print_json
 from ks100.cli.passphrases import KEY, passphrase_for, passphrase_options
 from ks100.errors import UsageError
 
@@ -57,6 +58,11 @@ def init(keys: Path, program: str, version: int, out: Path) -> None:
     from firmware_bridge.files import write_atomically
     from ks100.steps.keyring import Keyring
 
+    if out.exists():
+        raise UsageError(
+            f"{out} exists; a store is changed by ks100 trust add, revoke, rotate or floor: its boards take only what "
+            "its roots continue. Give --out for another one"
+        )
     store = Keyring(keys).trust_store(program, version)
     write_atomically(out, store.raw)
     click.echo(f"{out}: program {program}, version {store.version}, {len(store.keys)} key, {len(store.roots)} roots")
@@ -64,7 +70,8 @@ def init(keys: Path, program: str, version: int, out: Path) -> None:
 
 @command.command()
 @click.argument("path", type=click.Path(path_type=Path, dir_okay=False))
-def show(path: Path) -> None:
+@json_option
+def show(path: Path, as_json: bool) -> None:
     """Show who may sign for the boards that hold this store."""
     from rich.markup import escape
 
@@ -72,6 +79,18 @@ def show(path: Path) -> None:
     from ks100.steps.packaging import read_trust
 
     store = read_trust(path)
+    if as_json:
+        print_json({
+            "program": store.program, "version": store.version, "threshold": store.threshold,
+            "roots": [{"key_id": r.key_id.hex(), "algorithm": r.key.algorithm.name} for r in store.roots],
+            "keys": [
+                {"key_id": k.key_id.hex(), "program": k.program, "algorithm": k.algorithm.name,
+                 "boards": list(k.boards), "revoked": k.revoked or None}
+                for k in store.keys
+            ],
+            "floors": dict(store.floors),
+        })  # fmt: skip
+        return
     click.echo(f"program {store.program}, version {store.version}, {store.threshold} of {len(store.roots)} roots sign")
     rows = [(root.key_id.hex()[:16], "root", root.key.algorithm.name, "") for root in store.roots]
     rows += [
@@ -86,7 +105,7 @@ def show(path: Path) -> None:
 @command.command()
 @_changing
 @click.argument("key", type=_FILE)
-@click.option("--board", "boards", multiple=True, help="A kind of boards that it may sign for; every kind otherwise.")
+@click.option("--kind", "boards", multiple=True, help="A kind of boards that it may sign for; every kind otherwise.")
 @click.option("--from", "begin", type=click.DateTime(), help="Begin of its validity, UTC.")
 @click.option("--until", "end", type=click.DateTime(), help="End of its validity, UTC.")
 def add(

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from firmware_bridge.errors import InputError
+from ks100.cli.output import json_option, print_json
 
 __all__ = ["command", "trust_beside"]
 
@@ -29,13 +30,22 @@ def trust_beside(package: Path, given: Path | None) -> Path:
 @click.argument("package", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--trust", type=click.Path(path_type=Path, dir_okay=False),
               help="The trust store; trust.ksr beside the package otherwise.")  # fmt: skip
-def command(package: Path, trust: Path | None) -> None:
+@json_option
+def command(package: Path, trust: Path | None, as_json: bool) -> None:
     """Check PACKAGE by every rule that needs no board. Exit code 4, and the rule's name, if one refuses it."""
     from ks100.steps.packaging import read_trust, verify_file
 
     store = read_trust(trust_beside(package, trust))
     verified = verify_file(package, store)
     manifest = verified.manifest
+    if as_json:
+        print_json({
+            "verified": True, "program": manifest.program, "model": manifest.model, "version": manifest.version,
+            "security_version": manifest.security_version, "signer": verified.key_id.hex(),
+            "gate": manifest.evidence.verdict, "waiver": manifest.evidence.waiver or None,
+            "sha256": manifest.payload_sha256.hex(),
+        })  # fmt: skip
+        return
     click.echo(
         f"{package}: {manifest.model} {manifest.version} of program {manifest.program} verifies, signed by key "
         f"{verified.key_id.hex()[:16]}, security version {manifest.security_version}, gate {manifest.evidence.verdict}"

@@ -23,7 +23,7 @@ def test_a_fresh_board_conforms_over_ssh_and_every_report_is_written(
         find_sshd()
     except BenchError as error:
         pytest.skip(str(error))
-    reports = ("--json", tmp_path / "c.json", "--junit", tmp_path / "c.xml", "--html", tmp_path / "c.html")
+    reports = ("--save", tmp_path / "c.json", "--junit", tmp_path / "c.xml", "--html", tmp_path / "c.html")
     code = _run(
         "conformance", "emu:", "--only", "rollback", "--only", "second-writer", "--only", "boot-changed", *reports
     )

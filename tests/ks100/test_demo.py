@@ -27,7 +27,7 @@ def ks100(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 def demo(run: Path, *more: str | Path) -> subprocess.CompletedProcess[str]:
-    frames = [part for pool in POOLS for part in ("--frames", pool)]
+    frames = [part for pool in POOLS for part in ("--pairs", pool)]
     return ks100("demo", "--run", run, "--recipe", "fusion-small-smoke", "--waive", "a test's network", *frames, *more)
 
 
@@ -132,7 +132,7 @@ def test_the_gate_stops_a_candidate_that_has_not_passed(run: Path, tmp_path: Pat
     policy.write_text("least_scenes = 1000\n")
     done = ks100(
         "demo", "--run", run, "--recipe", "fusion-small-smoke", "--policy", policy,
-        *(part for pool in POOLS for part in ("--frames", pool)),
+        *(part for pool in POOLS for part in ("--pairs", pool)),
     )  # fmt: skip
     assert done.returncode == INCONCLUSIVE
     assert "INCONCLUSIVE" in done.stdout
@@ -151,7 +151,7 @@ OF_THE_FIRST_BOARD = re.compile(
 def second(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("second") / "run"
     shutil.copytree(run, folder, ignore=shutil.ignore_patterns("board-*", "hil-results", "pushes", "custody", ".lock"))
-    done = demo(folder, "--board", LYNX)
+    done = demo(folder, "--profile", LYNX)
     assert done.returncode == INCONCLUSIVE, done.stdout + done.stderr
     assert "Train the fusion detector (FP32): reused" in done.stdout
     table = done.stdout[done.stdout.index("Deployment report") :]
