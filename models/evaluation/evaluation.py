@@ -1,7 +1,7 @@
 """What an evaluation is: figures by condition, one record a frame, and its file. Computes no figure.
 
 The records suffice to compute every figure at IoU 0.5 again, and to compare two models. Round-trip law:
-``Evaluation.from_json(e.to_json()).to_json() == e.to_json()``.
+``plain(Evaluation.load(p)) == plain(e)`` after ``e.save(p)``.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -131,19 +130,6 @@ class Evaluation:
     def worst(self, count: int = 10) -> tuple[FrameRecord, ...]:
         """Return the frames with the most missed objects."""
         return tuple(sorted((f for f in self.frames if f.missed), key=lambda f: (-len(f.missed), f.id))[:count])
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain values."""
-        return FILE.to_json(self)
-
-    @classmethod
-    def from_json(cls, item: Any) -> Evaluation:
-        """Restore what `to_json` gave.
-
-        Raises:
-            DataError: the record is not an evaluation.
-        """
-        return FILE.from_json(item)
 
     def save(self, path: Path) -> None:
         """Write the evaluation as JSON."""

@@ -184,7 +184,7 @@ def recompute(evidence: dict[str, Any]) -> GateResult:
         same = _equal(stated, [result.verdict.value, result.evidence["rows"]])
         for pair in (hard, validation) if validation else (hard,):
             for one in (pair.parent, pair.candidate):
-                same = same and _equal(one.to_json(), recalculate(one).to_json())
+                same = same and _equal(plain(one), plain(recalculate(one)))
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise DataError(f"not the gate's evidence: {type(error).__name__} {error}") from error
     if not same:

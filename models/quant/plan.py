@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from enum import Enum
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
 
 from models.errors import RecipeError
 from models.records import RecordFile
@@ -137,20 +136,7 @@ class PrecisionPlan:
     @property
     def digest(self) -> str:
         """SHA-256 (hex) of the plan's canonical JSON."""
-        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the plan as plain JSON values; `from_json` gives an equal plan."""
-        return _FILE.to_json(self)
-
-    @classmethod
-    def from_json(cls, data: Any) -> PrecisionPlan:
-        """Read a plan from JSON values.
-
-        Raises:
-            RecipeError: a field is missing, unknown or wrong; the text names it and what is allowed.
-        """
-        return _FILE.from_json(data)
+        return hashlib.sha256(json.dumps(FILE.to_json(self), sort_keys=True).encode()).hexdigest()
 
     @classmethod
     def load(cls, path: Path) -> PrecisionPlan:
@@ -159,14 +145,14 @@ class PrecisionPlan:
         Raises:
             RecipeError: it cannot be read, or is not a plan.
         """
-        return _FILE.load(path)
+        return FILE.load(path)
 
     def save(self, path: Path) -> None:
         """Write the plan; ``load(path)`` gives an equal one."""
-        _FILE.save(self, path)
+        FILE.save(self, path)
 
 
-_FILE = RecordFile(PrecisionPlan, "a precision plan (JSON)", SCHEMA, "plan again", RecipeError, by_hand=True)
+FILE = RecordFile(PrecisionPlan, "a precision plan (JSON)", SCHEMA, "plan again", RecipeError, by_hand=True)
 
 STANDARD_PLANS: dict[str, PrecisionPlan] = {
     "fp32": PrecisionPlan(Precision.FP32, name="fp32"),

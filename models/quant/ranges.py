@@ -12,7 +12,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from firmware_bridge.device.graph import Graph, GraphOp
 from models.errors import DataError, QuantizationError
@@ -146,20 +145,7 @@ class Ranges:
     @property
     def digest(self) -> str:
         """SHA-256 (hex) over all of it."""
-        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values; `from_json` gives equal ranges."""
-        return FILE.to_json(self)
-
-    @classmethod
-    def from_json(cls, data: Any) -> Ranges:
-        """Read ranges from JSON values.
-
-        Raises:
-            DataError: they are not ranges.
-        """
-        return FILE.from_json(data)
+        return hashlib.sha256(json.dumps(FILE.to_json(self), sort_keys=True).encode()).hexdigest()
 
     def save(self, path: Path) -> None:
         """Write the ranges; ``load(path)`` gives equal ones."""

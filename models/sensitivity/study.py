@@ -21,6 +21,7 @@ from models.errors import DataError
 from models.evaluation.predict import input_size
 from models.preprocess import network_frames, network_truth
 from models.quant.ranges import Ranges
+from models.records import plain, structured
 from models.training.data import TrainingArrays, load_arrays
 
 if TYPE_CHECKING:
@@ -135,11 +136,11 @@ def _built(digest: str, float_tflite: bytes, ranges_json: str) -> Simulator:
     from models.sensitivity.simulator import Simulator
 
     del digest
-    return Simulator(float_tflite, Ranges.from_json(json.loads(ranges_json)))
+    return Simulator(float_tflite, structured(Ranges, json.loads(ranges_json)))
 
 
 def simulator_of(study: Study) -> Simulator:
     """Return the study's simulator; one is kept in each process."""
     import json
 
-    return _built(study.digest, study.float_tflite, json.dumps(study.ranges.to_json(), sort_keys=True))
+    return _built(study.digest, study.float_tflite, json.dumps(plain(study.ranges), sort_keys=True))

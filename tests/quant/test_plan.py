@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from models.errors import DataError, RecipeError
 from models.quant import clipping
 from models.quant.layer_names import names_of
-from models.quant.plan import Precision, PrecisionPlan, Rule
+from models.quant.plan import FILE, Precision, PrecisionPlan, Rule
 from models.quant.ranges import Ranges, TensorRange
 
 _RULES = st.lists(st.builds(Rule, st.text(min_size=1, max_size=12), st.sampled_from(Precision)), max_size=5)
@@ -21,7 +21,7 @@ _RULES = st.lists(st.builds(Rule, st.text(min_size=1, max_size=12), st.sampled_f
 @given(st.sampled_from(Precision), _RULES)
 def test_a_plan_survives_its_json(default: Precision, rules: list[Rule]) -> None:
     plan = PrecisionPlan(default, tuple(rules), "x")
-    again = PrecisionPlan.from_json(plan.to_json())
+    again = FILE.from_json(FILE.to_json(plan))
     assert again == plan
     assert again.digest == plan.digest
 
@@ -69,7 +69,7 @@ def test_plans_that_differ_have_different_digests() -> None:
 )
 def test_a_wrong_plan_is_refused_by_what_is_wrong(data: object, told: str) -> None:
     with pytest.raises(RecipeError, match=told):
-        PrecisionPlan.from_json(data)
+        FILE.from_json(data)
 
 
 def test_a_plans_file_is_read_as_written_and_a_broken_one_is_named(tmp_path: Path) -> None:

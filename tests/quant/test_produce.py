@@ -19,6 +19,7 @@ from models.quant.plan import Precision, PrecisionPlan, Rule
 from models.quant.produce import produce
 from models.quant.ptq import quantize_ptq
 from models.quant.ranges import Ranges, TensorRange
+from models.records import plain, structured
 
 INT8 = PrecisionPlan(Precision.INT8, name="int8")
 MIXED = PrecisionPlan(Precision.INT8, (Rule("fusion*", Precision.INT16),), "mixed")
@@ -98,7 +99,7 @@ def test_the_attention_in_int16_sits_between_all_int8_and_all_int16(
 
 
 def test_the_same_inputs_give_the_same_bytes(float_graph: bytes, ranges: Ranges) -> None:
-    again = Ranges.from_json(ranges.to_json())
+    again = structured(Ranges, plain(ranges))
     assert produce(float_graph, MIXED, ranges) == produce(float_graph, MIXED, again)
     assert produce(float_graph, MIXED, ranges, "tflite-runtime") == produce(float_graph, MIXED, again, "tflite-runtime")
 
