@@ -354,4 +354,4 @@ class _Reader:
                 ),
             )
         except (AttributeError, KeyError, TypeError) as error:
-            raise InputError(f"board profile {self._where}: published: {error}") from error
+            raise InputError(f"board profile {self._where}: [published] lacks or misnames a field: {error}") from error

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from firmware_bridge.errors import BenchError
-from hil.virtual.handle import VirtualBoard
+from hil.virtual.handle import VirtualBoard, checked_profile
 
 __all__ = ["EmulatedBoard"]
 
@@ -45,9 +45,10 @@ class EmulatedBoard(VirtualBoard):
             seed: which ones.
 
         Raises:
+            InputError: there is no such profile, or it is wrong.
             BenchError: it does not start: no OpenSSH server, no runtime, or the folder's board runs already.
         """
-        options = ["--profile", profile] if profile else []
+        options = [] if profile is None else ["--profile", checked_profile(profile)]
         options += [] if ssh else ["--no-ssh"]
         options += ["--runtime", runtime] if runtime else []
         options += ["--serial-number", serial_number] if serial_number else []

@@ -27,6 +27,7 @@ __all__ = [
     "SERIAL",
     "VirtualBoard",
     "check_kind",
+    "checked_profile",
     "factory_profile",
     "lock_state",
     "say",
@@ -189,12 +190,21 @@ def factory_profile(state: Path, wanted: str | None) -> Path:
     """
     path = state / PROFILE
     if wanted is not None or not path.exists():
-        text = profile_text(wanted or DEFAULT_BOARD)
-        BoardProfile.parse(text, wanted or DEFAULT_BOARD)
+        text = profile_text(checked_profile(wanted or DEFAULT_BOARD))
         if path.exists() and wanted is not None:
             check_kind(state, wanted)
         path.write_text(text)
     return path
+
+
+def checked_profile(name: str) -> str:
+    """Return ``name``, which is a profile's name or TOML file.
+
+    Raises:
+        InputError: there is no such profile, or it is wrong.
+    """
+    BoardProfile.load(name)
+    return name
 
 
 def check_kind(state: Path, wanted: str) -> None:

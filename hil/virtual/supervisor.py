@@ -76,9 +76,9 @@ class _Board:
         shutil.rmtree(self._work, ignore_errors=True)  # a board that was killed has left it
         self._work.mkdir(mode=0o700)
         self._socket = str(self._work / "agent.sock")
+        self._profile = str(factory_profile(self._state, options.profile))
         factory = options.serial_number or f"EMU-{secrets.token_hex(4).upper()}"
         self._serial_number = serial_number(self._state / SERIAL, factory)
-        self._profile = str(factory_profile(self._state, options.profile))
         self._line = PacedLine(_BAUD, byte_error_rate=options.byte_error_rate, seed=options.seed)
         self._ssh: SshServer | None = None
         self._agent: subprocess.Popen[bytes] | None = None

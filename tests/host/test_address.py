@@ -29,6 +29,8 @@ from firmware_bridge.host.open import open_link
         ("emu:/tmp/b", EmulatedAddress(Path("/tmp/b"))),
         ("emu:///tmp/b", EmulatedAddress(Path("/tmp/b"))),
         ("qemu:", QemuAddress()),
+        ("qemu:/b?board=lynx.toml", QemuAddress(Path("/b"), board="lynx.toml")),
+        ("emu:?board=ks100&link=serial", EmulatedAddress(None, LinkKind.SERIAL, "ks100")),
         ("ssh://root@board17", SshAddress("board17", "root")),
         (
             "ssh://board17:2222?identity=/k/id&known_hosts=/k/h",
@@ -46,6 +48,18 @@ def test_what_an_address_means(url, address):
     assert BoardAddress.parse(address.url) == address
 
 
+@pytest.mark.parametrize(
+    ("url", "ephemeral", "serial"),
+    [
+        ("emu:", True, False), ("qemu:?link=serial&board=ks100", True, True), ("emu:/tmp/b?link=serial", False, True),
+        ("ssh://board17", False, False), ("serial:///dev/ttyUSB0", False, True),
+    ],
+)  # fmt: skip
+def test_whether_it_is_another_board_each_time_and_behind_a_serial_line(url, ephemeral, serial):
+    address = BoardAddress.parse(url)
+    assert (address.is_ephemeral, address.is_serial) == (ephemeral, serial)
+
+
 names = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=20).filter(
     lambda s: not {"/", "\\"} & set(s)
 )
@@ -54,7 +68,7 @@ paths = st.lists(names.filter(lambda s: s not in (".", "..")), min_size=1, max_s
 
 @given(
     st.one_of(
-        st.builds(EmulatedAddress, st.none() | paths, st.sampled_from(LinkKind)),
+        st.builds(EmulatedAddress, st.none() | paths, st.sampled_from(LinkKind), st.none() | names),
         st.builds(SerialAddress, paths, st.integers(300, 12_000_000)),
         st.builds(
             SshAddress,
@@ -76,7 +90,7 @@ def test_every_address_survives_its_url(address):
     [
         "", "board17", "http://x", "ssh://", "ssh://a:b@host", "ssh://host:99999", "ssh://host/path",
         "ssh://host?baud=3", "serial:", "serial://dev/ttyUSB0", "serial:///dev/x?baud=fast", "serial:///dev/x?baud=1",
-        "emu:?link=usb", "emu:#2", "emu:?speed=2", "ssh://[::1",
+        "emu:?link=usb", "emu:?board=", "emu:#2", "emu:?speed=2", "ssh://[::1",
     ],
 )  # fmt: skip
 def test_not_an_address(url):

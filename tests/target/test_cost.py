@@ -112,6 +112,7 @@ def test_every_number_of_the_profile_states_its_source() -> None:
         ("budget_mw = { value = 8000,", "budget_mw = { value = -1,"),
         ("share = 0.62", "share = 0.99"),
         ("window_ms =", "window_s ="),
+        ('context = "Published', 'sentence = "Published'),
     ],
 )
 def test_a_wrong_profile_is_refused_by_name(cut: str, told: str) -> None:
@@ -119,7 +120,7 @@ def test_a_wrong_profile_is_refused_by_name(cut: str, told: str) -> None:
 
     text = resources.files("firmware_bridge.device.profiles").joinpath("ks100.toml").read_text()
     assert cut in text
-    with pytest.raises(InputError, match=r"idle_mw|budget_mw|shares|window_ms"):
+    with pytest.raises(InputError, match=r"idle_mw|budget_mw|shares|window_ms|published.*context"):
         BoardProfile.parse(text.replace(cut, told), "test")
 
 

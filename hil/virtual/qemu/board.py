@@ -21,7 +21,17 @@ from pathlib import Path
 
 from firmware_bridge.errors import BridgeError
 from firmware_bridge.links.tty import make_raw
-from hil.virtual.handle import ENDPOINTS, LOCK, SERIAL, VirtualBoard, factory_profile, lock_state, say, serial_number
+from hil.virtual.handle import (
+    ENDPOINTS,
+    LOCK,
+    SERIAL,
+    VirtualBoard,
+    checked_profile,
+    factory_profile,
+    lock_state,
+    say,
+    serial_number,
+)
 from hil.virtual.line import PacedLine
 from hil.virtual.qemu.image import build_image
 from hil.virtual.qemu.machine import Disks, Machine, free_port
@@ -57,9 +67,10 @@ class QemuBoard(VirtualBoard):
             serial_number: of a factory-new board; by default a random one.
 
         Raises:
+            InputError: there is no such profile, or it is wrong.
             BenchError: it does not start: a tool is missing or failed, or the folder's board runs already.
         """
-        options = ["--profile", profile] if profile else []
+        options = [] if profile is None else ["--profile", checked_profile(profile)]
         options += ["--runtime", runtime] if runtime else []
         options += ["--serial-number", serial_number] if serial_number else []
         return cls.spawn(state, "hil.virtual.qemu.board", options)
@@ -97,9 +108,9 @@ class _Board:
         self._work = self._state / "run"
         shutil.rmtree(self._work, ignore_errors=True)
         self._work.mkdir(mode=0o700)
+        self._profile = factory_profile(self._state, options.profile)
         factory = options.serial_number or f"QEMU-{secrets.token_hex(4).upper()}"
         self._serial_number = serial_number(self._state / SERIAL, factory)
-        self._profile = factory_profile(self._state, options.profile)
         self._port = free_port()
         self._stop = threading.Event()
         self._cut = threading.Event()
