@@ -8,28 +8,35 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import hil.suite
-from hil.errors import SuiteError
+from firmware_bridge.errors import InputError
+from firmware_bridge.host.address import BoardAddress
+from hil.boards import host_name
+from hil.errors import ResultsError, SuiteError
 from hil.measurements.recorder import EVENTS_VARIABLE
 from hil.measurements.results import RESULTS_FILE, HilResults
-from hil.report.junit import write_results_junit
+from hil.measurements.results_folder import LOCK_VARIABLE, hold_results
+from hil.plugin.endings import LIFELINE_VARIABLE
+from hil.report.junit import JUNIT_FILE, write_results_junit
 
 __all__ = ["JUNIT_FILE", "LOG_FILE", "SuiteEvent", "run_suite"]
 
-JUNIT_FILE = "junit.xml"
 LOG_FILE = "pytest.log"
-# pytest's own exit codes: 0 and 1 are verdicts, 2 to 5 mean that the suite did not run as asked.
-_RAN = (0, 1)
+# pytest's own exit codes: with 4 and 5 the suite did not run as asked.
+_NOT_AS_ASKED = (4, 5)
 _INTERRUPTED = 2
+_UNWIND_S = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +70,10 @@ def run_suite(
     progress: Callable[[SuiteEvent], None] | None = None,
     timeout_s: float = 1800.0,
 ) -> HilResults:
-    """Run the suite and return its results, also when limits fail or the board breaks.
+    """Run the suite and return its results, also when limits fail, the board breaks, or the run is INCOMPLETE.
+
+    However it ends (also by an interrupt, which is raised again), ``results.json`` and ``junit.xml`` say so, and the
+    child and what it started are gone.
 
     Args:
         board_url: the board, e.g. ``emu:`` or ``ssh://lab@board17``.
@@ -78,16 +88,15 @@ def run_suite(
         select: a pytest ``-k`` expression.
         arguments: further arguments for pytest.
         progress: called with each event.
-        timeout_s: the child is ended after this time.
+        timeout_s: the child is ended after this time; the results are INCOMPLETE then.
 
     Raises:
-        SuiteError: the suite could not be run as asked (usage, nothing collected, timeout); its text says why.
+        SuiteError: the suite could not be run as asked (usage, nothing collected, folder in use); its text says why.
+        ResultsError: the results cannot be written.
     """
     if results_dir is None:
         results_dir = Path(tempfile.mkdtemp(prefix="ks100-hil-"))
     results_dir = results_dir.resolve()
-    results_dir.mkdir(parents=True, exist_ok=True)
-    (results_dir / RESULTS_FILE).unlink(missing_ok=True)
     options = {"--ks-package": package, "--ks-trust": trust, "--ks-captures": captures, "--ks-results": results_dir}
     # By its folder and not by --pyargs, which would also load a conftest.py of the folder that the caller stands in.
     suite = Path(hil.suite.__file__).parent
@@ -101,45 +110,74 @@ def run_suite(
     # A project's own pytest settings must not change what is measured.
     command += ["-c", os.devnull, f"--rootdir={suite}", f"--confcutdir={suite}", "-p", "no:cacheprovider", "-ra"]
     command += arguments
-    status = _run(command, results_dir, progress, timeout_s)
-    return _collect(results_dir, status)
+    blank = HilResults(board_url, _link(board_url), time.time())
+    with hold_results(results_dir, host_name()) as lock:
+        try:
+            for name in (RESULTS_FILE, JUNIT_FILE):
+                (results_dir / name).unlink(missing_ok=True)
+            status, stopped = _run(command, results_dir, lock, progress, timeout_s)
+        except OSError as error:
+            raise ResultsError(f"results cannot be written to {results_dir}: {error.strerror}") from error
+        except KeyboardInterrupt as stop:
+            number = getattr(stop, "number", signal.SIGINT)
+            _finish(results_dir, blank, _INTERRUPTED, signal.Signals(number).name)
+            raise
+        return _collect(results_dir, blank, status, stopped)
+
+
+def _link(url: str) -> str:
+    try:
+        return "serial" if BoardAddress.parse(url).is_serial else "ssh"
+    except InputError:
+        return ""  # the plugin says so in a line
 
 
 def _profile(profile: str) -> str:
     return str(Path(profile).resolve()) if profile.endswith(".toml") else profile
 
 
-def _run(command: list[str], folder: Path, progress: Callable[[SuiteEvent], None] | None, timeout_s: float) -> int:
+def _run(
+    command: list[str], folder: Path, lock: int, progress: Callable[[SuiteEvent], None] | None, timeout_s: float
+) -> tuple[int, str]:
+    """Return the child's exit code, and why it was stopped or ``""``; whatever is raised, the child is gone."""
     read, write = os.pipe()
-    environment = {**os.environ, EVENTS_VARIABLE: str(write), "PYTHONUNBUFFERED": "1"}
+    lifeline, alive = os.pipe()
+    inherited = {EVENTS_VARIABLE: write, LOCK_VARIABLE: lock, LIFELINE_VARIABLE: lifeline}
+    environment = {**os.environ, **{name: str(at) for name, at in inherited.items()}, "PYTHONUNBUFFERED": "1"}
     environment.pop("PYTEST_ADDOPTS", None)
-    with (folder / LOG_FILE).open("wb") as log:
+    stopped = ""
+    with (folder / LOG_FILE).open("wb") as log, os.fdopen(alive, "wb"):
+        # A session of its own: a terminal's Ctrl-C reaches the child once, from here.
         child = subprocess.Popen(
             command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=environment,
-            pass_fds=(write,),
+            pass_fds=tuple(inherited.values()), start_new_session=True,
         )  # fmt: skip
         os.close(write)
+        os.close(lifeline)
         follower = threading.Thread(target=_follow, args=(read, progress), daemon=True)
         follower.start()
         try:
             status = child.wait(timeout_s)
-        except subprocess.TimeoutExpired as error:
-            raise SuiteError(f"the suite did not end within {timeout_s:.0f} s; see {folder / LOG_FILE}") from error
+        except subprocess.TimeoutExpired:
+            stopped = f"it did not end within {timeout_s:.0f} s"
+            status = _end(child)
         finally:
-            if child.poll() is None:
-                _end(child)
+            _end(child)
             follower.join(5.0)
-    return status
+    return status, stopped
 
 
-def _end(child: subprocess.Popen[bytes]) -> None:
-    # An interrupt lets the fixtures release the board; only a child that ignores it is killed.
-    child.send_signal(2)
-    with suppress(subprocess.TimeoutExpired):
-        child.wait(15.0)
-    if child.poll() is None:
-        child.kill()
-        child.wait()
+def _end(child: subprocess.Popen[bytes]) -> int:
+    """End the child; an interrupt lets its fixtures release the board, and only a child that ignores it is killed."""
+    try:
+        if child.poll() is None:
+            child.send_signal(signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(_UNWIND_S)
+    finally:
+        if child.poll() is None:
+            child.kill()
+    return child.wait()
 
 
 def _follow(descriptor: int, progress: Callable[[SuiteEvent], None] | None) -> None:
@@ -152,12 +190,25 @@ def _follow(descriptor: int, progress: Callable[[SuiteEvent], None] | None) -> N
             progress(SuiteEvent(float(item["share"]), str(item["text"]), str(item["outcome"])))
 
 
-def _collect(folder: Path, status: int) -> HilResults:
-    if not (folder / RESULTS_FILE).exists() or (status not in _RAN and status != _INTERRUPTED):
+def _collect(folder: Path, blank: HilResults, status: int, stopped: str) -> HilResults:
+    exists = (folder / RESULTS_FILE).exists()
+    if status in _NOT_AS_ASKED or (not exists and status >= 0 and not stopped):
         raise SuiteError(f"the suite did not run: {_reason(folder / LOG_FILE)} (pytest exit code {status})")
-    results = HilResults.load(folder).with_exit_status(status)
-    results.save(folder)
-    write_results_junit(results, folder / JUNIT_FILE)
+    if status < 0 and not stopped:
+        memory = "; out of memory?" if -status == signal.SIGKILL else ""
+        stopped = f"its process was ended by {signal.Signals(-status).name}{memory}"
+    return _finish(folder, blank, status, stopped)
+
+
+def _finish(folder: Path, blank: HilResults, status: int, stopped: str) -> HilResults:
+    """Write and return the results with how the run ended; ``blank`` stands for those of a run that came to nothing."""
+    found = HilResults.load(folder) if (folder / RESULTS_FILE).exists() else blank
+    results = replace(found, exit_status=status, stopped=found.stopped or stopped)
+    try:
+        results.save(folder)
+        write_results_junit(results, folder / JUNIT_FILE)
+    except (InputError, OSError) as error:
+        raise ResultsError(f"the results cannot be kept, and what is there is INCOMPLETE: {error}") from error
     return results
 
 

@@ -37,6 +37,8 @@ _CODES = {
     "rejected by trust": ExitCode.REJECTED,
     "board or bench fault": ExitCode.BOARD_FAULT,
     "inconclusive": ExitCode.INCONCLUSIVE,
+    "invalid": ExitCode.INCONCLUSIVE,
+    "incomplete": ExitCode.BOARD_FAULT,
 }
 
 

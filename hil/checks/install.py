@@ -7,9 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from numpy.typing import NDArray
+
+from firmware_bridge.device.graph import Graph
 from firmware_bridge.errors import RejectedError
 from firmware_bridge.host.board import Board
 from firmware_bridge.package.container import PackageFile
@@ -18,8 +23,15 @@ from hil.checks.forgeries import ACCEPTED, FLIPPED_PAYLOAD, attempt
 from hil.checks.suite_request import SuiteRequest
 from hil.measurements.recorder import Recorder
 from hil.measurements.results import PackageFacts, Rejection, Transfer
+from hil.measurements.setup import LoopFacts, PoolFacts
+from models.captures import CaptureSet
+from models.evaluation.predict import input_size, quantize_inputs
+from models.preprocess import network_frames
 
-__all__ = ["Installation", "install", "measure", "package_facts"]
+__all__ = ["ZEROS", "Installation", "install", "measure", "middle_frame", "package_facts", "pool_facts"]
+
+ZEROS = "zeros"
+"""What a loop sees without captures."""
 
 _WARMUP_FRAMES = 20
 
@@ -71,9 +83,10 @@ def install(board: Board, package: PackageFile, record: Recorder) -> Installatio
     before = board.info()
     flipped = _try_flipped(board, package)
     record.say("pushing the package")
-    began_s, statistics = time.monotonic(), board.statistics
-    wire_before, retries_before = statistics.wire_bytes_sent, statistics.retransmissions
     try:
+        wanted = board.missing(package)
+        began_s, statistics = time.monotonic(), board.statistics
+        wire_before, retries_before = statistics.wire_bytes_sent, statistics.retransmissions
         installed = board.push(package)
         seconds, statistics = time.monotonic() - began_s, board.statistics
         record.say("activating the package")
@@ -83,7 +96,7 @@ def install(board: Board, package: PackageFile, record: Recorder) -> Installatio
         return Installation("", "", before.floor, error, before, flipped)
     payload = package.manifest_unverified.payload_bytes
     wire, retries = statistics.wire_bytes_sent - wire_before, statistics.retransmissions - retries_before
-    record.transfer(Transfer(record.results.link, payload, wire, seconds, retries))
+    record.transfer(Transfer(record.results.link, payload, wire, seconds, retries, package.chunk_count, wanted))
     record.board(board.info())
     return Installation(installed.slot, installed.digest, confirmed.floor, None, before, flipped)
 
@@ -95,9 +108,43 @@ def _try_flipped(board: Board, package: PackageFile) -> Rejection | None:
     return None if tried.got == ACCEPTED and tried.detail == genuine else tried
 
 
-def measure(board: Board, request: SuiteRequest, rate_hz: float, record: Recorder) -> Measured:
-    """Run the paced loop at ``rate_hz`` frames a second, with the rails sampled in the same run."""
+def pool_facts(captures: CaptureSet) -> PoolFacts:
+    """Return what tells one pool of captures from another."""
+    return PoolFacts(captures.name, len(captures), captures.digest)
+
+
+def measure(
+    board: Board,
+    request: SuiteRequest,
+    rate_hz: float,
+    record: Recorder,
+    frame: tuple[str, Mapping[str, NDArray[Any]]] | None = None,
+) -> Measured:
+    """Run the paced loop at ``rate_hz`` frames a second, with the rails sampled in the same run.
+
+    Args:
+        board: with the model active.
+        request: says how many frames, and for how long the board idles before.
+        rate_hz: begins a second.
+        record: keeps the run and how it was run.
+        frame: id and inputs of the capture that each inference sees; zeros if None.
+    """
     record.say(f"measuring {request.loop_frames} frames at {rate_hz:g} Hz")
-    measured = board.measure(frames=request.loop_frames, warmup=_WARMUP_FRAMES, rate_hz=rate_hz, idle_s=request.idle_s)
+    name, inputs = frame or (ZEROS, {})
+    record.loop(LoopFacts(request.loop_frames, _WARMUP_FRAMES, rate_hz, request.idle_s, "optimised", name))
+    measured = board.measure(
+        frames=request.loop_frames, warmup=_WARMUP_FRAMES, rate_hz=rate_hz, idle_s=request.idle_s, inputs=inputs
+    )
     record.measured(measured)
     return measured
+
+
+def middle_frame(captures: CaptureSet, graph: Graph) -> tuple[str, dict[str, NDArray[Any]]]:
+    """Return id and inputs of one capture, the same in every run: what a frame costs may depend on what it shows.
+
+    Raises:
+        DataError: the graph takes other inputs than a detector.
+    """
+    index = len(captures) // 2
+    eo, lwir, _ = network_frames(captures, index, *input_size(graph))
+    return captures.captures[index].id, quantize_inputs(graph, eo, lwir)

@@ -8,7 +8,7 @@ from enum import Enum
 
 from models.records import derived
 
-__all__ = ["Basis", "Better", "Limit", "Margin", "Measurement", "Source", "Verdict"]
+__all__ = ["Basis", "Better", "Limit", "Margin", "Measurement", "Source", "Subject", "Verdict"]
 
 
 class Source(Enum):
@@ -31,7 +31,18 @@ class Verdict(Enum):
     PASS = "pass"  # noqa: S105 - a verdict, not a password
     FAIL = "fail"
     INCONCLUSIVE = "inconclusive"
+    INVALID = "invalid"
+    """What was measured cannot be true (a stuck sensor, missing samples): there is no number."""
     INFO = "info"
+
+
+class Subject(Enum):
+    """What a figure says something about."""
+
+    MODEL = "model"
+    """The model on its board."""
+    LINK = "link"
+    """The cable and the host: shown, and no reason to judge a model."""
 
 
 class Better(Enum):
@@ -107,6 +118,8 @@ class Measurement:
         margin: the difference that does not matter, or None for the margin of the comparison.
         quantile: which quantile of ``series`` the value is, 0 to 1, or None if it is none.
         series: name of the samples behind it, as `HilResults.series` gives them; ``""`` if none are saved.
+        subject: what it says something about.
+        invalid: why there is no number although one was measured, one clause; the value is then NaN.
     """
 
     name: str
@@ -122,15 +135,21 @@ class Measurement:
     margin: Margin | None = None
     quantile: float | None = None
     series: str = ""
+    subject: Subject = Subject.MODEL
+    invalid: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse a quantile without its samples, which no comparison could judge."""
+        """Refuse a quantile without its samples, which no comparison could judge, and an invalid number."""
+        if self.invalid and not math.isnan(self.value):
+            raise ValueError(f"{self.name}: an invalid figure has no number")
         if self.quantile is not None and not (0.0 < self.quantile < 1.0 and self.series):
             raise ValueError(f"{self.name}: a quantile lies between 0 and 1, and names the series that it is of")
 
     @property
     def verdict(self) -> Verdict:
-        """PASS or FAIL against the limit; INFO without one; INCONCLUSIVE when there is no sample."""
+        """INVALID; else PASS or FAIL against the limit, INFO without one, INCONCLUSIVE when there is no sample."""
+        if self.invalid:
+            return Verdict.INVALID
         if self.limit is None:
             return Verdict.INFO
         if self.n < 1 or math.isnan(self.value):

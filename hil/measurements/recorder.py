@@ -17,9 +17,10 @@ from typing import NoReturn
 from firmware_bridge.protocol.messages import BoardInfo, Measured
 from hil.errors import SuiteError
 from hil.measurements.accuracy import AccuracyRecord
-from hil.measurements.measurement import Basis, Better, Limit, Margin, Measurement, Source, Verdict
+from hil.measurements.measurement import Basis, Better, Limit, Margin, Measurement, Source, Subject, Verdict
 from hil.measurements.requirements import Requirements
 from hil.measurements.results import Check, HilResults, PackageFacts, Rejection, Transfer
+from hil.measurements.setup import LoopFacts, PlannedCheck, PoolFacts
 
 __all__ = ["EVENTS_VARIABLE", "InconclusiveError", "LimitError", "Recorder", "event_writer", "failure_line"]
 
@@ -85,6 +86,8 @@ class Recorder:
         margin: Margin | None = None,
         quantile: float | None = None,
         series: str = "",
+        subject: Subject = Subject.MODEL,
+        invalid: str = "",
     ) -> Measurement:
         """Record one figure and return it; a later one of the same name replaces it. See `Measurement`.
 
@@ -94,8 +97,9 @@ class Recorder:
         if reference is None and requirements is not None:
             reference = requirements.published_value(name)
         item = Measurement(
-            name, float(value), unit, self.source, basis, limit, n, reference, note, better, margin, quantile, series
-        )
+            name, float(value), unit, self.source, basis, limit, n, reference, note, better, margin, quantile, series,
+            subject, invalid,
+        )  # fmt: skip
         kept = tuple(m for m in self._results.measurements if m.name != name)
         self._results = replace(self._results, measurements=(*kept, item))
         return item
@@ -105,10 +109,11 @@ class Recorder:
 
         Raises:
             LimitError: at least one is outside its limit.
-            InconclusiveError: none is, and at least one has too few samples.
+            InconclusiveError: none is, and at least one has too few samples or is invalid.
         """
         failed = [failure_line(item) for item in figures if item.verdict is Verdict.FAIL]
-        open_ = [failure_line(item) for item in figures if item.verdict is Verdict.INCONCLUSIVE]
+        undecided = (Verdict.INCONCLUSIVE, Verdict.INVALID)
+        open_ = [failure_line(item) for item in figures if item.verdict in undecided]
         if failed:
             _fail(LimitError, "; ".join(failed))
         if open_:
@@ -131,6 +136,23 @@ class Recorder:
         samples = {**self._results.samples, name: tuple(map(float, values))}
         self._results = replace(self._results, samples=samples)
         return name
+
+    def plan(self, checks: Iterable[PlannedCheck]) -> None:
+        """Record every check that shall run, and save: whatever happens from now on, what is missing has a name."""
+        self._results = replace(self._results, planned=tuple(checks))
+        self.save()
+
+    def pool(self, facts: PoolFacts) -> None:
+        """Record the captures that the run uses."""
+        self._results = replace(self._results, pool=facts)
+
+    def loop(self, facts: LoopFacts) -> None:
+        """Record how the paced run runs."""
+        self._results = replace(self._results, loop=facts)
+
+    def stopped(self, why: str) -> None:
+        """Record that the run ends before its time, and why."""
+        self._results = replace(self._results, stopped=self._results.stopped or why)
 
     def measured(self, measured: Measured) -> None:
         """Record the paced run with its traces."""
@@ -155,7 +177,8 @@ class Recorder:
 
     def check(self, check: Check) -> None:
         """Record how a check ended, and save."""
-        self._results = replace(self._results, checks=(*self._results.checks, check))
+        kept = tuple(item for item in self._results.checks if item.name != check.name)
+        self._results = replace(self._results, checks=(*kept, check))
         self.say(check.title, check.outcome.value)
         self.save()
 
@@ -177,6 +200,8 @@ class Recorder:
 
 def failure_line(item: Measurement) -> str:
     """Return one line: measurement, value, limit, and why the limit is there."""
+    if item.verdict is Verdict.INVALID:
+        return f"{item.name} is INVALID: {item.invalid}"
     assert item.limit is not None
     why = f" ({item.limit.why})" if item.limit.why else ""
     if item.verdict is Verdict.INCONCLUSIVE:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+import json
+from dataclasses import asdict, dataclass
 
 from firmware_bridge.device.profile import BoardProfile, Published
 
@@ -21,6 +23,7 @@ class Requirements:
         frame_rate_hz: frames a second that it has to keep up with.
         rails: labels of its power rails.
         published: what its maker published, or None.
+        profile_sha256: digest of the profile's numbers, rails and operations, hex; ``""`` if unknown.
     """
 
     board: str
@@ -30,6 +33,7 @@ class Requirements:
     frame_rate_hz: float
     rails: tuple[str, ...]
     published: Published | None = None
+    profile_sha256: str = ""
 
     @classmethod
     def of(cls, profile: BoardProfile) -> Requirements:
@@ -42,6 +46,7 @@ class Requirements:
             frame_rate_hz=profile.frame_rate_hz,
             rails=tuple(rail.label for rail in profile.rails),
             published=profile.published,
+            profile_sha256=_digest(profile),
         )
 
     @property
@@ -53,3 +58,11 @@ class Requirements:
         """Return the value that was published for a measurement, in its unit, or None."""
         figures = () if self.published is None else self.published.figures
         return next((item.value for item in figures if item.measurement == measurement), None)
+
+
+def _digest(profile: BoardProfile) -> str:
+    """Return the digest of everything that figures on this kind of board depend on."""
+    constants = sorted((item.key, item.value) for item in profile.constants)
+    rails = [asdict(rail) for rail in profile.rails]
+    facts = [profile.name, profile.runtime, constants, rails, sorted(profile.npu_ops)]
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

@@ -6,8 +6,9 @@ pytest: the plugin fills it, the report and the baseline read it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from hil.errors import EvidenceError
 from hil.measurements.accuracy import AccuracyRecord
 from hil.measurements.measurement import Measurement, Source, Verdict
 from hil.measurements.requirements import Requirements
+from hil.measurements.setup import HostFacts, LoopFacts, PlannedCheck, PoolFacts
 from models.records import RecordFile, derived
 
 __all__ = [
@@ -34,6 +36,8 @@ __all__ = [
 RESULTS_FILE = "results.json"
 LATENCY = "latency_ms"
 """The series of the paced run's latencies, which `HilResults.measured` holds."""
+_RUNNING = -1
+_UNDECIDED = {Verdict.INCONCLUSIVE, Verdict.INVALID}
 
 
 class Outcome(Enum):
@@ -59,6 +63,8 @@ class SuiteVerdict(Enum):
     REJECTED = "rejected by trust"
     FAULT = "board or bench fault"
     INCONCLUSIVE = "inconclusive"
+    INCOMPLETE = "INCOMPLETE"
+    """The run did not come to its end: what it did not check, it does not know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,18 +118,34 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """One push of the package: over which link, how many payload and wire bytes, how long, how many retries."""
+    """One push of the package.
+
+    Attributes:
+        link: what carried it.
+        payload_bytes: length of the graph.
+        wire_bytes: bytes on the link, everything included.
+        seconds: how long it took.
+        retries: frames sent again.
+        chunks: how many the package has.
+        chunks_sent: how many of them the board had not got, so that they crossed the link.
+    """
 
     link: str
     payload_bytes: int
     wire_bytes: int
     seconds: float
     retries: int = 0
+    chunks: int = 1
+    chunks_sent: int = 1
 
     @property
     def rate_bytes_s(self) -> float:
-        """Payload bytes per second."""
-        return self.payload_bytes / self.seconds if self.seconds > 0 else 0.0
+        """Payload bytes per second; NaN where the board had all of it, so that nothing crossed the link."""
+        return self.payload_bytes * self.chunks_sent / self.chunks / self.seconds if self._sent else math.nan
+
+    @property
+    def _sent(self) -> bool:
+        return self.seconds > 0 and self.chunks_sent > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +204,11 @@ class HilResults:
         accuracy: accuracy on the board and of the same graph on the host.
         options: how the suite was asked to run, for the reader.
         exit_status: pytest's own exit code; -1 while the run is going on.
+        planned: every check that was to run, with the figures that it promises.
+        pool: the captures that the run used, None without.
+        loop: how the paced run ran, None if it did not.
+        host: the machine that ran the suite.
+        stopped: why the run ended before its time, e.g. ``SIGTERM``; ``""`` if it did not.
     """
 
     url: str
@@ -200,6 +227,11 @@ class HilResults:
     accuracy: tuple[AccuracyRecord, ...] = ()
     options: Mapping[str, str] = field(default_factory=dict)
     exit_status: int = -1
+    planned: tuple[PlannedCheck, ...] = ()
+    pool: PoolFacts | None = None
+    loop: LoopFacts | None = None
+    host: HostFacts | None = None
+    stopped: str = ""
 
     @property
     def source(self) -> Source | None:
@@ -210,19 +242,34 @@ class HilResults:
 
     @property
     def verdict(self) -> SuiteVerdict:
-        """The worst that happened: a fault hides a failed limit, which hides an inconclusive one."""
+        """The worst that happened: an early end hides a fault, which hides a failed limit, and so on."""
         outcomes = {check.outcome for check in self.checks}
         verdicts = {measurement.verdict for measurement in self.measurements}
+        if self.exit_status == _RUNNING or self.stopped or self.not_run:
+            return SuiteVerdict.INCOMPLETE
         if Outcome.ERROR in outcomes or (self.board is None and outcomes != {Outcome.SKIPPED}):
             return SuiteVerdict.FAULT
         if Outcome.REJECTED in outcomes:
             return SuiteVerdict.REJECTED
         if Outcome.FAILED in outcomes or Verdict.FAIL in verdicts or not all(r.holds for r in self.rejections):
             return SuiteVerdict.LIMIT_FAILED
-        if Outcome.INCONCLUSIVE in outcomes or Verdict.INCONCLUSIVE in verdicts or Outcome.PASSED not in outcomes:
+        undecided = Outcome.INCONCLUSIVE in outcomes or not verdicts.isdisjoint(_UNDECIDED)
+        if undecided or Outcome.PASSED not in outcomes or self.missing:
             return SuiteVerdict.INCONCLUSIVE
-        # pytest's own exit code is the last word on what the checks do not show (interrupted, internal error).
-        return SuiteVerdict.PASS if self.exit_status in (0, -1) else SuiteVerdict.FAULT
+        # pytest's own exit code is the last word on what the checks do not show (an internal error).
+        return SuiteVerdict.PASS if self.exit_status == 0 else SuiteVerdict.FAULT
+
+    @property
+    def not_run(self) -> tuple[str, ...]:
+        """Names of the checks that were planned and have not ended."""
+        ended = {check.name for check in self.checks}
+        return tuple(item.name for item in self.planned if item.name not in ended)
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Names of the figures that were planned and have no number, in the plan's order."""
+        measured = {item.name for item in self.measurements if math.isfinite(item.value)}
+        return tuple(name for item in self.planned for name in item.figures if name not in measured)
 
     def measurement(self, name: str) -> Measurement | None:
         """Return the figure called ``name``, or None."""
@@ -233,10 +280,6 @@ class HilResults:
         if name == LATENCY and self.measured is not None:
             return self.measured.latency_ms
         return self.samples.get(name, ())
-
-    def with_exit_status(self, exit_status: int) -> HilResults:
-        """Return the same results with pytest's exit code."""
-        return replace(self, exit_status=exit_status)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values; `from_json` restores an equal value."""
@@ -266,6 +309,6 @@ class HilResults:
         return FILE.load(path / RESULTS_FILE if path.is_dir() else path)
 
 
-FILE = RecordFile(HilResults, "the results of a HIL run", 2, "run again", EvidenceError, indent=None)
+FILE = RecordFile(HilResults, "the results of a HIL run", 3, "run again", EvidenceError, indent=None)
 derived(Rejection, "holds")
-derived(HilResults, "source", "verdict")
+derived(HilResults, "source", "verdict", "not_run", "missing")

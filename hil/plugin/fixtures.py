@@ -107,26 +107,35 @@ def ks_installed(ks_installation: Installation) -> Installation:
 
 @pytest.fixture(scope="session")
 def ks_measured(
+    request: pytest.FixtureRequest,
     ks_board: Board,
+    ks_package: PackageFile,
     ks_installed: Installation,
     ks_profile: BoardProfile,
     ks_request: SuiteRequest,
     ks_record: Recorder,
 ) -> Measured:
-    """One paced run of the active model: latencies and rails on one clock."""
-    from hil.checks.install import measure
+    """One paced run of the active model, on a capture where there are any: latencies and rails on one clock."""
+    from firmware_bridge.device.graph import Graph
+    from hil.checks.install import measure, middle_frame
 
-    return measure(ks_board, ks_request, ks_profile.frame_rate_hz, ks_record)
+    frame = None
+    if ks_request.captures is not None:
+        frame = middle_frame(request.getfixturevalue("ks_captures"), Graph.parse(ks_package.payload()))
+    return measure(ks_board, ks_request, ks_profile.frame_rate_hz, ks_record, frame)
 
 
 @pytest.fixture(scope="session")
-def ks_captures(ks_request: SuiteRequest) -> CaptureSet:
+def ks_captures(ks_request: SuiteRequest, ks_record: Recorder) -> CaptureSet:
     """The hard-case captures."""
+    from hil.checks.install import pool_facts
     from models.captures import CaptureSet
 
     if ks_request.captures is None:
         pytest.skip("no captures: give a folder of hard cases with --ks-captures (ks100 scenes makes one)")
-    return CaptureSet.load(ks_request.captures, "hardware-in-the-loop suite")
+    captures = CaptureSet.load(ks_request.captures, "hardware-in-the-loop suite")
+    ks_record.pool(pool_facts(captures))
+    return captures
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,10 @@ after every test, and the figures are shown at the end. Pytest's own exit codes 
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from hil.checks.suite_request import SuiteRequest
     from hil.measurements.recorder import Recorder
     from hil.measurements.results import Outcome
+    from hil.measurements.setup import PlannedCheck
 
 pytest_plugins = ("hil.plugin.fixtures",)
 
@@ -30,7 +33,7 @@ _PATHS = {
     "package": "the signed package (.ksm) to install and measure",
     "trust": "the signed trust store; trust.ksr beside the package if not given",
     "captures": "folder of hard-case captures; without it accuracy and parity on real frames are skipped",
-    "results": "folder for results.json",
+    "results": "folder for results.json and junit.xml",
 }
 
 
@@ -60,6 +63,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "ks_needs(*what): needs 'package', 'captures' or 'refuse' to be given; else skipped"
     )
+    config.addinivalue_line("markers", "ks_figures(*names): the figures that a check promises; else they are MISSING")
     board = _option(config, "board")
     if board is None:
         return
@@ -67,7 +71,7 @@ def pytest_configure(config: pytest.Config) -> None:
     recorder = _recorder(request)
     config.stash[REQUEST] = request
     config.stash[RECORDER] = recorder
-    config.pluginmanager.register(_Recording(recorder), "ks100-recording")
+    config.pluginmanager.register(_Recording(recorder, request), "ks100-recording")
 
 
 def _option(config: pytest.Config, name: str) -> str | None:
@@ -108,18 +112,23 @@ def _request(config: pytest.Config, board: str) -> SuiteRequest:
 
 
 def _recorder(request: SuiteRequest) -> Recorder:
+    from hil.boards import host_name
     from hil.measurements.recorder import Recorder, event_writer
     from hil.measurements.results import HilResults
+    from hil.measurements.setup import HostFacts
 
-    results = HilResults(request.board, request.link, started_s=time.time(), options=request.described())
+    host = HostFacts.here(host_name())
+    results = HilResults(request.board, request.link, time.time(), options=request.described(), host=host)
     return Recorder(results, request.results, event_writer())
 
 
 class _Recording:
     """The hooks of a run with a board."""
 
-    def __init__(self, recorder: Recorder) -> None:
+    def __init__(self, recorder: Recorder, request: SuiteRequest) -> None:
         self._recorder = recorder
+        self._request = request
+        self._folder = ExitStack()  # holds the results folder
         self._seconds: dict[str, float] = {}
         self._worst: dict[str, tuple[Outcome, str, str]] = {}
         self._titles: dict[str, str] = {}
@@ -130,6 +139,49 @@ class _Recording:
         if not session.testsfailed:
             listed = session.config.getoption("collectonly", False)
             self._wanted = not listed and any(_uses_board(item) for item in session.items)
+        if self._wanted:
+            self._begin(session.items)
+
+    def _begin(self, items: list[pytest.Item]) -> None:
+        from hil.errors import HilError
+        from hil.plugin.endings import end_on_signals, end_with_parent
+
+        try:
+            self._hold()
+            self._keep(lambda: self._recorder.plan(_planned(item, self._request) for item in items))
+        except HilError as error:
+            raise pytest.UsageError(str(error)) from error
+        end_on_signals()
+        end_with_parent()
+
+    def _hold(self) -> None:
+        from hil.measurements.results_folder import LOCK_VARIABLE, hold_results
+
+        folder, host = self._recorder.folder, self._recorder.results.host
+        if folder is not None and LOCK_VARIABLE not in os.environ:  # else who started this process holds it
+            self._folder.enter_context(hold_results(folder, "" if host is None else host.name))
+
+    def _keep(self, record: Callable[[], None]) -> None:
+        """Do what writes the results, then the JUnit file beside them; a disk that takes neither ends the run.
+
+        Raises:
+            ResultsError: they cannot be written.
+        """
+        from firmware_bridge.errors import InputError
+        from hil.errors import ResultsError
+        from hil.report.junit import JUNIT_FILE, write_results_junit
+
+        try:
+            record()
+            if self._recorder.folder is not None:
+                write_results_junit(self._recorder.results, self._recorder.folder / JUNIT_FILE)
+        except (InputError, OSError) as error:
+            text = f"the results cannot be kept: {error}"
+            self._recorder.stopped(text)
+            raise ResultsError(text) from error
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        self._recorder.stopped(str(excinfo.value) or "SIGINT")
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -149,33 +201,57 @@ class _Recording:
         return report
 
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
+        from hil.errors import ResultsError
         from hil.measurements.results import Check, Outcome
 
         if not self._wanted:
             return
         outcome, message, detail = self._worst.get(nodeid, (Outcome.PASSED, "", ""))
-        name = nodeid.rpartition("/")[2].replace(".py::", "::")
-        title = self._titles.get(nodeid, name)
-        self._recorder.check(Check(name, title, outcome, self._seconds.get(nodeid, 0.0), message, detail))
+        title = self._titles.get(nodeid, _check_name(nodeid))
+        check = Check(_check_name(nodeid), title, outcome, self._seconds.get(nodeid, 0.0), message, detail)
+        try:
+            self._keep(lambda: self._recorder.check(check))
+        except ResultsError as error:
+            pytest.exit(str(error), returncode=int(pytest.ExitCode.INTERRUPTED))
 
     def pytest_sessionfinish(self, exitstatus: int) -> None:
+        from hil.errors import ResultsError
+
         if self._wanted:
-            self._recorder.finish(int(exitstatus))
+            # Nothing is left to stop; what the folder holds says that the run is INCOMPLETE.
+            with suppress(ResultsError):
+                self._keep(lambda: self._recorder.finish(int(exitstatus)))
+        self._folder.close()
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        from hil.plugin.outcomes import figure_lines
+        from hil.plugin.outcomes import figure_lines, open_lines
 
         if not self._wanted:  # nothing was asked of a board, so there is nothing to judge
             return
         results = self._recorder.results
         source = "no board" if results.source is None else results.source.value
         terminalreporter.section(f"KS-100 {results.url} ({source}): {results.verdict.value}")
-        for line in figure_lines(results):
+        for line in (*figure_lines(results), *open_lines(results)):
             terminalreporter.write_line(line)
 
 
 def _uses_board(item: pytest.Item) -> bool:
     return any(name.startswith("ks_") for name in getattr(item, "fixturenames", ()))
+
+
+def _check_name(nodeid: str) -> str:
+    return nodeid.rpartition("/")[2].replace(".py::", "::")
+
+
+def _planned(item: pytest.Item, request: SuiteRequest) -> PlannedCheck:
+    """Return a check with the figures that it promises, given what the run has."""
+    from hil.measurements.setup import PlannedCheck
+
+    given = {"ks_captures": request.captures, "ks_package": request.package}
+    fixtures = getattr(item, "fixturenames", ())
+    possible = all(given[name] is not None for name in given if name in fixtures)
+    figures = tuple(str(name) for marker in item.iter_markers("ks_figures") for name in marker.args)
+    return PlannedCheck(_check_name(item.nodeid), figures if possible else ())
 
 
 def _title(item: pytest.Item) -> str:

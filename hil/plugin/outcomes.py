@@ -16,7 +16,7 @@ from hil.measurements.recorder import InconclusiveError, LimitError
 from hil.measurements.results import HilResults, Outcome
 from models.errors import ModelsError
 
-__all__ = ["figure_lines", "is_named", "outcome_of"]
+__all__ = ["figure_lines", "is_named", "open_lines", "outcome_of"]
 
 
 def outcome_of(report: pytest.TestReport, excinfo: pytest.ExceptionInfo[Any] | None) -> tuple[Outcome, str, str] | None:
@@ -51,11 +51,21 @@ def figure_lines(results: HilResults) -> list[str]:
     lines = []
     for item in results.measurements:
         limit = "" if item.limit is None else f"limit {item.limit}"
-        value = f"{item.value:.4g} {'' if item.unit == '1' else item.unit}"
+        value = "INVALID" if item.invalid else f"{item.value:.4g} {'' if item.unit == '1' else item.unit}"
         lines.append(
             f"{item.name:<{width}}  {value:>16}  {limit:<16} {item.verdict.value:<12} {item.basis.value}, n {item.n}"
         )
     return lines
+
+
+def open_lines(results: HilResults) -> list[str]:
+    """Return what a run does not know: figures without a number, checks that did not run, why it stopped."""
+    lines = [f"{item.name} is INVALID: {item.invalid}" for item in results.measurements if item.invalid]
+    invalid = {item.name for item in results.measurements if item.invalid}
+    missing = [name for name in results.missing if name not in invalid]
+    lines += [f"MISSING: {', '.join(missing)}"] if missing else []
+    lines += [f"not run: {', '.join(results.not_run)}"] if results.not_run else []
+    return lines + ([f"stopped: {results.stopped}"] if results.stopped else [])
 
 
 def _skip_reason(report: pytest.TestReport) -> str:

@@ -13,7 +13,9 @@ from hil.measurements.results import HilResults, Outcome
 from hil.report.junit_xml import add_case, add_properties, counted, mark, new_suite, write_suites
 from hil.report.model import Report, StepState
 
-__all__ = ["write_junit", "write_results_junit"]
+__all__ = ["JUNIT_FILE", "write_junit", "write_results_junit"]
+
+JUNIT_FILE = "junit.xml"
 
 _TAGS = {
     Outcome.FAILED: "failure",
@@ -45,12 +47,18 @@ def _run_suite(run: HilResults) -> ET.Element:
     facts = {"board": run.url, "link": run.link, "source": run.source.value if run.source else "none"}
     if board is not None:
         facts |= {"serial": board.serial, "runtime": f"{board.runtime.name} {board.runtime.version}"}
+    facts |= {"verdict": run.verdict.value} | ({"stopped": run.stopped} if run.stopped else {})
+    facts |= {"missing": ", ".join(run.missing)} if run.missing else {}
     add_properties(suite, {**facts, **{f"measurement.{m.name}": _figure(m) for m in run.measurements}})
     for check in run.checks:
         file, _, function = check.name.partition("::")
         case = add_case(suite, f"hil.suite.{file}", function or check.name, check.seconds)
         if check.outcome in _TAGS:
             mark(case, _TAGS[check.outcome], check.outcome.value, check.message, check.detail)
+    for name in run.not_run:
+        file, _, function = name.partition("::")
+        why = f"the run is INCOMPLETE: {run.stopped or 'it ended before this check'}"
+        mark(add_case(suite, f"hil.suite.{file}", function, 0.0), "error", "not run", why, "")
     return counted(suite)
 
 
@@ -82,4 +90,6 @@ def _gate_suite(report: Report) -> ET.Element:
 
 
 def _figure(item: Measurement) -> str:
+    if item.invalid:
+        return f"INVALID: {item.invalid}"
     return f"{item.value:.6g} {item.unit} ({item.source.value}, {item.basis.value}, n {item.n})"

@@ -220,6 +220,8 @@ class Report:
     def verdict(self) -> SuiteVerdict:
         """The worst of the runs, the gate, the steps and the figures."""
         verdicts = [run.verdict for run in self.runs]
+        if SuiteVerdict.INCOMPLETE in verdicts:
+            return SuiteVerdict.INCOMPLETE
         if SuiteVerdict.FAULT in verdicts or any(step.state is StepState.FAILED for step in self.steps):
             return SuiteVerdict.FAULT
         if SuiteVerdict.REJECTED in verdicts:
@@ -227,7 +229,7 @@ class Report:
         figures = {item.verdict for item in self.measurements} | ({self.gate.verdict} if self.gate else set())
         if SuiteVerdict.LIMIT_FAILED in verdicts or Verdict.FAIL in figures or self.custody_verified is False:
             return SuiteVerdict.LIMIT_FAILED
-        if SuiteVerdict.INCONCLUSIVE in verdicts or Verdict.INCONCLUSIVE in figures:
+        if SuiteVerdict.INCONCLUSIVE in verdicts or not figures.isdisjoint({Verdict.INCONCLUSIVE, Verdict.INVALID}):
             return SuiteVerdict.INCONCLUSIVE
         return SuiteVerdict.PASS
 

@@ -41,6 +41,7 @@ _HEADLINES = {
     SuiteVerdict.REJECTED: "The board refuses the package",
     SuiteVerdict.FAULT: "The board or the bench failed",
     SuiteVerdict.INCONCLUSIVE: "The data do not decide",
+    SuiteVerdict.INCOMPLETE: "The run is INCOMPLETE",
 }
 
 
@@ -145,7 +146,7 @@ def _rejections_tile(report: Report) -> Tile | None:
 
 
 def _push_tile(run: HilResults) -> Tile | None:
-    if not run.transfers:
+    if not run.transfers or not run.transfers[-1].chunks_sent:
         return None
     last = run.transfers[-1]
     rate, _, unit = bytes_text(last.rate_bytes_s).partition(" ")

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from hil.checks.board_frames import BoardFrames
 from hil.measurements.accuracy import accuracy_record
@@ -16,6 +17,7 @@ from models.heads import Detections
 _AGREEMENT = Limit(low=-0.5, high=0.5, why="the same graph on the host")
 
 
+@pytest.mark.ks_figures("hard_ap50_board", "hard_ap50_board_minus_host")
 def test_hard_case_accuracy_on_the_board_is_the_hosts(ks_board_frames: BoardFrames, ks_record: Recorder) -> None:
     captures, n, note = ks_board_frames.captures, len(ks_board_frames.captures), ks_board_frames.limited
     board = evaluate(captures, ks_board_frames.board, "on the board")

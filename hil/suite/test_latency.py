@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from firmware_bridge.device.profile import BoardProfile
@@ -20,6 +21,7 @@ from hil.measurements.results import LATENCY
 _RATE_TOLERANCE = 0.01
 
 
+@pytest.mark.ks_figures("latency_p50", "latency_p90", "latency_p99")
 def test_latency_stays_within_the_decision_window(
     ks_measured: Measured, ks_profile: BoardProfile, ks_record: Recorder
 ) -> None:
@@ -28,6 +30,7 @@ def test_latency_stays_within_the_decision_window(
     ks_record.require(*(_latency(ks_record, samples, share, window) for share in (0.50, 0.90, 0.99)))
 
 
+@pytest.mark.ks_figures("frame_rate")
 def test_frame_rate_is_kept(ks_measured: Measured, ks_profile: BoardProfile, ks_record: Recorder) -> None:
     starts = ks_measured.start_s
     rate = (len(starts) - 1) / (starts[-1] - starts[0]) if len(starts) > 1 else math.nan
@@ -37,6 +40,7 @@ def test_frame_rate_is_kept(ks_measured: Measured, ks_profile: BoardProfile, ks_
     ks_record.require(ks_record.figure("frame_rate", rate, "1/s", limit=limit, basis=basis, n=n, better=Better.HIGHER))
 
 
+@pytest.mark.ks_figures("npu_ops")
 def test_npu_takes_the_operations_that_the_package_counts_on(
     ks_measured: Measured, ks_package: PackageFile, ks_record: Recorder
 ) -> None:

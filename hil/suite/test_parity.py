@@ -39,6 +39,7 @@ def comparison(ks_board: Board, ks_package: PackageFile, ks_installed: Installat
     return Comparison(BoardSession(ks_board, Graph.parse(payload), Kernels.REFERENCE), host)
 
 
+@pytest.mark.ks_figures("parity_noise_largest")
 def test_outputs_are_the_hosts_on_noise(comparison: Comparison, ks_record: Recorder) -> None:
     random = np.random.default_rng(_SEED)
     for _ in range(2):
@@ -46,6 +47,7 @@ def test_outputs_are_the_hosts_on_noise(comparison: Comparison, ks_record: Recor
     _judge(comparison, ks_record, "parity_noise")
 
 
+@pytest.mark.ks_figures("parity_hard_largest")
 def test_outputs_are_the_hosts_on_hard_cases(
     comparison: Comparison, ks_captures: CaptureSet, ks_record: Recorder
 ) -> None:

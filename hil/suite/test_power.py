@@ -21,6 +21,7 @@ def figures(ks_measured: Measured) -> PowerFigures:
     return power_figures(ks_measured)
 
 
+@pytest.mark.ks_figures("power_total", "power_idle")
 def test_total_power_stays_within_the_budget(
     figures: PowerFigures, ks_profile: BoardProfile, ks_record: Recorder
 ) -> None:
@@ -36,6 +37,7 @@ def test_total_power_stays_within_the_budget(
     ks_record.require(total)
 
 
+@pytest.mark.ks_figures("energy_per_frame")
 def test_each_rail_has_power_and_energy_a_frame(figures: PowerFigures, ks_record: Recorder) -> None:
     basis = ks_record.time_basis
     for rail in figures.rails:
@@ -54,6 +56,7 @@ def test_each_rail_has_power_and_energy_a_frame(figures: PowerFigures, ks_record
     )
 
 
+@pytest.mark.ks_figures("power_samples_dropped")
 def test_rail_samples_are_complete(figures: PowerFigures, ks_record: Recorder) -> None:
     note = f"{figures.dropped} dropped"
     share = ks_record.figure(

@@ -196,9 +196,11 @@ def code_of(error: Exception) -> ExitCode:
 
 def _code_of_upper_floors(error: Exception) -> ExitCode:
     """Map the errors of ``hil`` and ``models``: imported here, since only a failure needs to know them."""
-    from hil.errors import HilError
+    from hil.errors import HilError, ResultsError
     from models.errors import DataError, ModelsError, RecipeError
 
+    if isinstance(error, ResultsError):
+        return ExitCode.BOARD_FAULT
     if isinstance(error, (DataError, RecipeError, HilError)):
         return ExitCode.USAGE
     return ExitCode.LIMIT_FAILED if isinstance(error, ModelsError) else ExitCode.INTERNAL

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FIGURE_COLUMNS", "MARKS", "figure_row", "print_table", "share_of"]
 
-MARKS = {"pass": "[green]pass[/]", "fail": "[red]FAIL[/]", "inconclusive": "[yellow]inconclusive[/]", "info": ""}
+MARKS = {"pass": "[green]pass[/]", "fail": "[red]FAIL[/]", "inconclusive": "[yellow]inconclusive[/]", "info": "",
+         "invalid": "[red]INVALID[/]"}  # fmt: skip
 """What a table shows of a verdict, by its value."""
 FIGURE_COLUMNS = ("what", ">measured", "limit", "verdict", "source", ">published")
 
