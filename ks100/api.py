@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from firmware_bridge.host.fleet import FlashEvent, FlashResult
     from firmware_bridge.package.container import PackageFile
     from firmware_bridge.package.trust import VerifiedPackage
-    from hil.measurements.baseline import Comparison
+    from hil.measurements.baseline import RunComparison
     from hil.measurements.results import HilResults
     from ks100.steps.quantizing import GraphSummary
     from models.captures import CaptureSet
@@ -200,8 +200,15 @@ def run_suite(
     )
 
 
-def compare(before: HilResults | str | Path, after: HilResults | str | Path) -> tuple[Comparison, ...]:
-    """Compare two runs figure by figure, each with the interval of its difference and its margin.
+def compare(
+    before: HilResults | str | Path, after: HilResults | str | Path, *, allow: Sequence[str] = ()
+) -> RunComparison:
+    """Compare two runs figure by figure, each with the interval of its difference and its margin; MISSING is no pass.
+
+    Args:
+        before: the baseline.
+        after: the run to judge.
+        allow: in what the two may differ, e.g. ``link``; see `hil.measurements.comparable.DIFFERENCES`.
 
     Raises:
         EvidenceError: the two cannot be compared.
@@ -210,4 +217,4 @@ def compare(before: HilResults | str | Path, after: HilResults | str | Path) -> 
     from hil.measurements.results import HilResults
 
     first, second = (item if isinstance(item, HilResults) else HilResults.load(Path(item)) for item in (before, after))
-    return tuple(compare_runs(first, second))
+    return compare_runs(first, second, allow=allow)

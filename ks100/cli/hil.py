@@ -14,6 +14,7 @@ from ks100.cli.tables import FIGURE_COLUMNS, figure_row, print_table
 from ks100.errors import verdict_code
 
 if TYPE_CHECKING:
+    from hil.measurements.baseline import Comparison, RunComparison
     from hil.measurements.results import HilResults
 
 __all__ = ["command", "print_results"]
@@ -83,39 +84,76 @@ def _check(url: str, package: Path, trust: Path, captures: Path | None) -> None:
 @command.command()
 @click.argument("before", type=click.Path(path_type=Path, exists=True))
 @click.argument("after", type=click.Path(path_type=Path, exists=True))
+@click.option("--allow", multiple=True, metavar="WHAT",
+              help="Accept that the runs differ in this: pool, loop, rails, runtime, profile, limits, board, emulator "
+              "or link; repeatable.")  # fmt: skip
 @json_option
-def compare(before: Path, after: Path, as_json: bool) -> int:
-    """Compare two runs (results.json, or their folders): is AFTER worse than BEFORE, or can one not tell?"""
+def compare(before: Path, after: Path, allow: tuple[str, ...], as_json: bool) -> int:
+    """Compare two runs (results.json, or their folders): is AFTER worse than BEFORE, or can one not tell?
+
+    AFTER passes only with all the evidence that BEFORE has. Runs that measured different things are refused.
+    """
     from hil.measurements.baseline import compare as compare_runs
-    from hil.measurements.baseline import verdict_of
+    from hil.measurements.comparable import DIFFERENCES
+    from hil.measurements.measurement import Subject
     from hil.measurements.results import HilResults
 
-    rows = compare_runs(HilResults.load(before), HilResults.load(after))
-    verdict = verdict_of(rows)
+    unknown = [name for name in allow if name not in DIFFERENCES]
+    if unknown:
+        raise click.UsageError(f"--allow {unknown[0]}: it is one of {', '.join(DIFFERENCES)}")
+    found = compare_runs(HilResults.load(before), HilResults.load(after), allow=allow)
     if as_json:
-        print_json({"verdict": verdict.value, "figures": [
-            {"name": r.name, "before": r.before, "after": r.after, "unit": r.unit, "low": r.low, "high": r.high,
-             "margin": r.margin, "verdict": r.change.value}
-            for r in rows
-        ]})  # fmt: skip
-        return verdict_code(verdict)
-    print_table(
-        ("figure", ">before", ">after", "unit", ">95 % of the difference", ">margin", "verdict"),
-        [
-            (r.name, f"{r.before:.4g}", f"{r.after:.4g}", r.unit, f"{r.low:+.3g} … {r.high:+.3g}", f"{r.margin:.3g}",
-             r.change.value)
-            for r in rows
-        ],
-    )  # fmt: skip
-    click.echo(f"against the earlier run: {verdict.value}")
-    return verdict_code(verdict)
+        print_json(_as_json(found))
+        return verdict_code(found.verdict)
+    for difference in found.differences:
+        click.echo(str(difference))
+    for subject, title in ((Subject.MODEL, ""), (Subject.LINK, "the link, which is no verdict on a model")):
+        rows = [_compared(row) for row in found.rows if row.subject is subject]
+        if rows:
+            print_table(
+                ("figure", ">before", ">after", "unit", ">95 % of the difference", ">margin", "verdict"),
+                rows,
+                title=title,
+            )
+    for line in found.lost:
+        click.echo(line)
+    if found.own.value != "pass":
+        click.echo(f"the later run itself: {found.own.value}")
+    click.echo(f"against the earlier run: {found.verdict.value}")
+    return verdict_code(found.verdict)
+
+
+def _compared(row: Comparison) -> tuple[str, ...]:
+    change = f"{row.change.value}: {row.note}" if row.note else row.change.value
+    numbers = ("", "", f"{row.margin:.3g}")
+    if row.change.value != "MISSING":
+        numbers = (f"{row.after:.4g}", f"{row.low:+.3g} … {row.high:+.3g}", f"{row.margin:.3g}")
+    return (row.name, f"{row.before:.4g}", numbers[0], row.unit, *numbers[1:], change)
+
+
+def _as_json(found: RunComparison) -> dict[str, object]:
+    from models.records import plain
+
+    figures = [
+        {"name": r.name, "before": r.before, "after": r.after, "unit": r.unit, "low": r.low, "high": r.high,
+         "margin": r.margin, "verdict": r.change.value, "subject": r.subject.value, "note": r.note}
+        for r in found.rows
+    ]  # fmt: skip
+    differences = [{"what": d.what, "before": d.before, "after": d.after} for d in found.differences]
+    whole = {"verdict": found.verdict.value, "run": found.own.value, "differences": differences, "lost": found.lost}
+    shown: dict[str, object] = plain({**whole, "figures": figures})
+    return shown
 
 
 def print_results(results: HilResults) -> None:
     """Print every figure of a run with its limit, source and basis."""
+    from hil.plugin.outcomes import open_lines
+
     print_table(FIGURE_COLUMNS, map(figure_row, results.measurements), title=f"{results.url} over {results.link}")
     for check in results.checks:
         if check.outcome.value != "passed":
             click.echo(f"{check.outcome.value}: {check.name}: {check.message}")
+    for line in open_lines(results):
+        click.echo(line)
     held = sum(item.holds for item in results.rejections)
     click.echo(f"rejections: {held} of {len(results.rejections)} refused by name; suite: {results.verdict.value}")

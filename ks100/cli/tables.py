@@ -92,7 +92,7 @@ def figure_row(item: Measurement) -> tuple[str, ...]:
     """Return a measurement as a row under `FIGURE_COLUMNS`."""
     return (
         item.name,
-        _with_unit(item.value, item.unit),
+        "" if item.invalid else _with_unit(item.value, item.unit),
         str(item.limit or ""),
         MARKS[item.verdict.value],
         f"{item.source.value}, {item.basis.value}",

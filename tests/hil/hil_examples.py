@@ -11,6 +11,7 @@ from hil.measurements.accuracy import AccuracyRecord, ConditionScore
 from hil.measurements.measurement import Basis, Better, Limit, Measurement, Source, Verdict
 from hil.measurements.requirements import Requirements
 from hil.measurements.results import LATENCY, Check, HilResults, Outcome, PackageFacts, Rejection, Transfer
+from hil.measurements.setup import HostFacts, LoopFacts, PlannedCheck, PoolFacts
 from hil.report.model import (
     CustodyRow,
     GateRow,
@@ -105,6 +106,9 @@ def results(**changes: object) -> HilResults:
         "measurements": figures(), "measured": measured(),
         "rejections": rejections, "transfers": (Transfer("ssh", 398_000, 301_221, 0.42),),
         "accuracy": (accuracy("mixed QAT on the board", "hard", 0.583),), "options": {"frames": "200"},
+        "planned": tuple(PlannedCheck(check.name) for check in checks), "pool": PoolFacts("hard", 200, "5e" * 32),
+        "loop": LoopFacts(600, 20, 60.0, 1.0, "optimised", "hard-4-00100-2"),
+        "host": HostFacts("lab@host", "Linux 6.1 x86_64", "3.11.7", "0.1.0", 2, 0.4),
         "exit_status": 0, "seconds": 61.5,
     }  # fmt: skip
     return HilResults("emu:", "ssh", STARTED_S, **{**values, **changes})  # type: ignore[arg-type]

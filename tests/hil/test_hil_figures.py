@@ -18,10 +18,11 @@ from hil.checks.board_session import Comparison
 from hil.checks.power import power_figures
 from hil.checks.suite_request import SuiteRequest
 from hil.errors import EvidenceError
-from hil.measurements.baseline import Change, compare, verdict_of
-from hil.measurements.measurement import Better, Margin, Verdict
+from hil.measurements.baseline import Change, compare
+from hil.measurements.measurement import Better, Margin
 from hil.measurements.quantiles import interval, quantile
 from hil.measurements.recorder import Recorder
+from hil.measurements.results import SuiteVerdict
 from models.errors import DataError
 from models.evaluation.detections import load_detections, save_detections
 from models.heads import Detections
@@ -79,17 +80,18 @@ def run(seed: int, median_ms: float, frames: int = 600) -> Any:
     measured = example.measured(seed, frames, median_ms)
     samples = np.array(measured.latency_ms)
     figures = tuple(example.latency(share, quantile(samples, share), n=frames) for share in (0.5, 0.9, 0.99))
-    return example.results(measured=measured, measurements=figures)
+    loop = replace(example.results().loop, frames=frames)
+    return example.results(measured=measured, measurements=figures, loop=loop)
 
 
 def changes(before: Any, after: Any, margin: Margin | None = None) -> dict[str, Change]:
-    return {row.name: row.change for row in compare(before, after, margin)}
+    return {row.name: row.change for row in compare(before, after, margin).rows}
 
 
 def test_two_runs_of_the_same_board_are_the_same() -> None:
-    rows = compare(run(1, 3.4), run(2, 3.4))
-    assert {row.change for row in rows} == {Change.SAME}
-    assert verdict_of(rows) is Verdict.PASS
+    found = compare(run(1, 3.4), run(2, 3.4))
+    assert {row.change for row in found.rows} == {Change.SAME}
+    assert found.verdict is SuiteVerdict.PASS
 
 
 def test_a_slower_run_is_worse_and_a_faster_one_better() -> None:
@@ -100,9 +102,9 @@ def test_a_slower_run_is_worse_and_a_faster_one_better() -> None:
 def test_a_difference_near_the_margin_is_inconclusive_and_not_a_pass() -> None:
     before = run(1, 3.4, 100)
     slower = run(2, 3.4 + 0.05 * 3.5, 100)
-    rows = compare(before, slower)
-    assert Change.INCONCLUSIVE in {row.change for row in rows}
-    assert verdict_of(rows) is not Verdict.PASS
+    found = compare(before, slower)
+    assert Change.INCONCLUSIVE in {row.change for row in found.rows}
+    assert found.verdict is SuiteVerdict.INCONCLUSIVE
 
 
 def test_too_few_frames_are_inconclusive() -> None:
@@ -111,7 +113,7 @@ def test_too_few_frames_are_inconclusive() -> None:
 
 def test_the_bootstrap_interval_of_a_median_is_as_wide_as_the_resampled_one() -> None:
     before, after = run(1, 3.4), run(2, 3.4)
-    row = next(row for row in compare(before, after) if row.name == "latency_p50")
+    row = next(row for row in compare(before, after).rows if row.name == "latency_p50")
     random = np.random.default_rng(5)
     one, other = (np.array(r.measured.latency_ms) for r in (before, after))
     drawn = [
@@ -147,7 +149,7 @@ def test_a_measurement_of_ones_own_is_compared_by_its_own_direction_margin_and_s
     assert changes(own(50, 1), own(50.2, 2)) == {"case_temperature_p90": Change.SAME}
     assert changes(own(50, 1), own(53, 2)) == {"case_temperature_p90": Change.WORSE}
     assert changes(own(50, 1, Better.HIGHER), own(53, 2, Better.HIGHER)) == {"case_temperature_p90": Change.BETTER}
-    row = compare(own(50, 1), own(50.2, 2))[0]
+    row = compare(own(50, 1), own(50.2, 2)).rows[0]
     assert row.low < row.high, "the interval comes from the measurement's own samples"
     assert row.margin == 1.0
 
@@ -169,7 +171,7 @@ def test_a_quantile_without_its_samples_is_refused() -> None:
 
 def test_a_bootstrap_on_few_samples_is_as_wide_as_the_resampled_one_in_the_tail() -> None:
     before, after = run(3, 3.4, 64), run(4, 3.4, 64)
-    row = next(row for row in compare(before, after) if row.name == "latency_p90")
+    row = next(row for row in compare(before, after).rows if row.name == "latency_p90")
     random = np.random.default_rng(6)
     one, other = (np.array(r.measured.latency_ms) for r in (before, after))
     drawn = [quantile(random.choice(other, 64), 0.9) - quantile(random.choice(one, 64), 0.9) for _ in range(2000)]
