@@ -181,7 +181,8 @@ class _Recording:
             raise ResultsError(text) from error
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        self._recorder.stopped(str(excinfo.value) or "SIGINT")
+        if not isinstance(excinfo.value, pytest.Session.Interrupted):  # a collection that failed was not stopped
+            self._recorder.stopped(str(excinfo.value) or "SIGINT")
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(

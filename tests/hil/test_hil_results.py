@@ -55,7 +55,7 @@ def check(outcome: Outcome) -> Check:
     ],
 )
 def test_verdict_is_the_worst_outcome(outcomes: tuple[Outcome, ...], verdict: SuiteVerdict) -> None:
-    results = example.results(checks=tuple(check(outcome) for outcome in outcomes))
+    results = example.results(checks=tuple(check(outcome) for outcome in outcomes), planned=())
     assert results.verdict is verdict
 
 
