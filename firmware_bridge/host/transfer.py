@@ -15,7 +15,7 @@ from firmware_bridge.session.base import Session
 
 __all__ = ["CancelledError", "ChunkSource", "Compression", "TransferProgress", "send_chunks", "wanted_chunks"]
 
-_AHEAD_BYTES = 64 * 1024  # how much may be unsent: enough to keep the line busy, little enough to cancel at once
+_AHEAD_BYTES = 64 * 1024  # how much may be unsent, a frame: enough to keep the line busy, little to cancel at once
 _REPORT_S = 0.1
 _SETTLE_S = 0.25
 
@@ -132,7 +132,7 @@ def send_chunks(
         message = chunk_message(index, data, compress=compress)
         if compress:
             compression.report(shrunk=message.deflated)
-        meter.sent(len(data), conversation.send(message))
+        meter.sent(len(data), conversation.send(message, more=index != wanted[-1]))
         has_room = False
         while not has_room:
             _look(conversation, refused, cancel)

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from firmware_bridge.errors import ProtocolError, TransferError
-from firmware_bridge.protocol.cobs import FrameReader
 from firmware_bridge.protocol.frames import (
     DATA_OVERHEAD_BYTES,
     Ack,
@@ -22,14 +21,18 @@ from firmware_bridge.protocol.frames import (
     Open,
     Opened,
     Ping,
+    PrefixRequest,
+    PrefixStart,
     RateAnswer,
     RateRequest,
+    is_intact,
     pack,
     unpack,
 )
 from firmware_bridge.protocol.liveness import Liveness
 from firmware_bridge.protocol.messages import Message
 from firmware_bridge.protocol.rates import BoardRate, HostRate
+from firmware_bridge.protocol.reader import FrameReader
 from firmware_bridge.protocol.sizes import RELIABLE, SEGMENT_RANGE, UNRELIABLE, Sizes
 from firmware_bridge.protocol.states import Event, Role, State, next_state
 from firmware_bridge.protocol.stream import MessageReader, with_length
@@ -108,6 +111,8 @@ class Connection:
         self._baud = self._rate.baud
         self._reader = FrameReader(_frame_cap(self._sizes))
         self._control: deque[bytes] = deque()
+        self._packs_prefixed = False  # what is queued from now on
+        self._sends_prefixed = False  # what has left last
         self._wire_bytes_sent = 0
         self._echoes = 0
         self._last_sent_s = float("-inf")
@@ -151,6 +156,18 @@ class Connection:
         return self._out.unsent_bytes
 
     @property
+    def frame_bytes(self) -> int:
+        """Payload of a frame at present."""
+        return self._out.sizer.payload_bytes
+
+    @property
+    def has_news(self) -> bool:
+        """Whether what has arrived may have given `data_to_send` something to do before its next timeout."""
+        if not self._reliable:
+            return True
+        return bool(self._control) or self._in.ack_due or self._out.can_cut or self._waits_for_credit
+
+    @property
     def acked_bytes(self) -> int:
         """How much of the stream the peer has; compare with what `send` returned."""
         return self._out.acked_bytes
@@ -174,8 +191,12 @@ class Connection:
             self._move(Event.START)
             self.generation += 1
 
-    def send(self, message: Message) -> int:
+    def send(self, message: Message, *, more: bool = False) -> int:
         """Queue ``message``; returns the stream's length after it, to be compared with `acked_bytes`.
+
+        Args:
+            message: what to send.
+            more: another one follows at once: what does not fill a segment waits for it.
 
         Raises:
             TransferError: the session has failed or is closed.
@@ -183,7 +204,7 @@ class Connection:
         """
         if self._state not in (State.OPEN, State.IDLE, State.OPENING):
             raise self._failure or TransferError("the session is closed; open the board again")
-        return self._out.write(with_length(message, self.messages_version))
+        return self._out.write(with_length(message, self.messages_version), more=more)
 
     def next_message(self) -> Message | None:
         """Return the next message, or None when none has arrived.
@@ -210,15 +231,20 @@ class Connection:
     def receive_data(self, data: bytes, now_s: float) -> None:
         """Take bytes from the link. Never raises: a broken session shows in `next_message` and `state`."""
         self._rate.on_bytes(len(data))
-        for body in self._reader.feed(data):
+        self._reader.put(data)
+        while True:
             try:
+                if (body := self._reader.next_body()) is None:
+                    return
                 self._receive_frame(body, now_s)
             except ProtocolError as error:
                 self._fail(error)
 
-    def _receive_frame(self, body: bytes, now_s: float) -> None:
+    def _receive_frame(self, body: bytes | memoryview, now_s: float) -> None:
         frame = unpack(body, self.session, from_board=self.role is Role.HOST)
         if frame is None:
+            if self._reader.is_prefixed and not is_intact(body, self.session):
+                raise ProtocolError(f"a frame of {len(body)} bytes was damaged on a pipe that must not damage any")
             self._echoes += unpack(body, self.session, from_board=self.role is Role.BOARD) is not None
             self._reader.discard(body)
             return
@@ -248,9 +274,28 @@ class Connection:
                 self._rate.on_request(frame.bauds)
             case RateAnswer():
                 self._rate.on_answer(frame.baud, now_s)
+            case PrefixRequest():
+                self._start_prefixed()
+            case PrefixStart():
+                self._on_prefix_start()
             case Ping():
                 self._in.on_number(frame.number)
                 self._in.ack_due = True
+
+    def _start_prefixed(self) -> None:
+        if self._reliable and not self._packs_prefixed:
+            self._control.append(self._pack(PrefixStart()))
+            self._packs_prefixed = True
+
+    def _on_prefix_start(self) -> None:
+        if self.role is Role.HOST:
+            self._start_prefixed()  # a board that writes them reads them
+        if self._packs_prefixed:
+            self._reader.use_prefixed()
+
+    def _use_stuffed(self) -> None:
+        self._packs_prefixed = self._sends_prefixed = False
+        self._reader.use_stuffed()
 
     def _on_open(self, frame: Open, now_s: float) -> None:
         if self._state is State.OPEN and frame.session == self.session:
@@ -271,6 +316,7 @@ class Connection:
         self._rate.on_open()
         self._heard(now_s)
         self._control.clear()
+        self._use_stuffed()
         self._control.append(self._grant_frame())
 
     def _grant_frame(self) -> bytes:
@@ -286,6 +332,8 @@ class Connection:
         self._heard(now_s)
         self._move(Event.OPENED)
         self._out.start(frame_bytes=min(frame.frame_bytes, self._sizes.frame_bytes), limit=frame.window_segments)
+        if self._reliable:
+            self._control.append(self._pack(PrefixRequest()))
 
     def _on_close(self, frame: Close) -> None:
         reason = frame.reason or "the other end closed the session"
@@ -323,8 +371,9 @@ class Connection:
             self._rate.reset()  # once the farewell has left
         if not frames:
             return b""
-        if now_s - self._last_sent_s > _IDLE_S:
+        if now_s - self._last_sent_s > _IDLE_S and not self._sends_prefixed:
             frames.insert(0, b"\0")
+        self._sends_prefixed = self._packs_prefixed
         self._last_sent_s = now_s
         out = b"".join(frames)
         self._wire_bytes_sent += len(out)
@@ -400,7 +449,7 @@ class Connection:
     # --- state ---
 
     def _pack(self, frame: Frame) -> bytes:
-        return pack(frame, self.session, from_board=self.role is Role.BOARD)
+        return pack(frame, self.session, from_board=self.role is Role.BOARD, prefixed=self._packs_prefixed)
 
     def _move(self, event: Event) -> None:
         state = next_state(self.role, self._state, event)
@@ -408,12 +457,15 @@ class Connection:
             self._state = state
         if state is State.LISTENING:
             self._messages.clear()  # whoever asked is gone
+            self._use_stuffed()
 
     def _fail(self, error: TransferError) -> None:
         if self._state in (State.OPEN, State.OPENING):
             self._control.append(self._pack(Close(str(error))))
         if self.role is Role.HOST and self._failure is None:
             self._failure = error
+        if self._reader.is_prefixed:
+            self._reader.drop()  # where its next frame begins is not known
         self._move(Event.FAIL)
 
     def _silence_text(self) -> str:

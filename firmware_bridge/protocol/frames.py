@@ -1,9 +1,10 @@
 """Frames: the layout of each kind, and their CRC-32.
 
-A frame is ``COBS(kind | fields | CRC-32) 0x00``. The CRC starts from the session's number, so frames of an earlier
-session fail it without spending a byte on that. Knows nothing of order, loss or messages.
+A frame is ``COBS(kind | fields | CRC-32) 0x00``, or, once both ends of a reliable pipe have agreed on it, the length of
+``kind | fields | CRC-32`` and those bytes as they are. The CRC starts from the session's number, so frames of an
+earlier session fail it without spending a byte on that. Knows nothing of order, loss or messages.
 
-Round-trip law: ``unpack(body, key) == frame`` for the body that `stuffing.FrameReader` finds in ``pack(frame, key)``.
+Round-trip law: ``unpack(body, key) == frame`` for the body that `reader.FrameReader` finds in ``pack(frame, key)``.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import TypeAlias
 
 from firmware_bridge.errors import ProtocolError
 from firmware_bridge.protocol import cobs
+from firmware_bridge.protocol.reader import PREFIX
 
 __all__ = [
     "DATA_OVERHEAD_BYTES",
@@ -28,8 +30,11 @@ __all__ = [
     "Open",
     "Opened",
     "Ping",
+    "PrefixRequest",
+    "PrefixStart",
     "RateAnswer",
     "RateRequest",
+    "is_intact",
     "pack",
     "unpack",
 ]
@@ -62,6 +67,8 @@ class Kind(IntEnum):
     CLOSE = 6
     RATE_REQUEST = 0x40
     RATE_ANSWER = 0x41
+    PREFIX_REQUEST = 0x42
+    PREFIX_START = 0x43
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +107,7 @@ class Data:
 
     number: int
     sequence: int
-    payload: bytes
+    payload: bytes | memoryview
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,25 +155,38 @@ class RateAnswer:
     baud: int
 
 
-Frame: TypeAlias = Open | Data | Ack | Ping | Close | RateRequest | RateAnswer
+@dataclass(frozen=True, slots=True)
+class PrefixRequest:
+    """The host can read prefixed frames, and would rather have them than stuffed ones."""
 
 
-def pack(frame: Frame, key: int, *, from_board: bool) -> bytes:
+@dataclass(frozen=True, slots=True)
+class PrefixStart:
+    """After this frame, the last stuffed one of its sender in this session, all are prefixed."""
+
+
+Frame: TypeAlias = Open | Data | Ack | Ping | Close | RateRequest | RateAnswer | PrefixRequest | PrefixStart
+
+
+def pack(frame: Frame, key: int, *, from_board: bool, prefixed: bool = False) -> bytes:
     """Return ``frame`` as it goes onto the wire.
 
     Args:
         frame: what to send.
         key: the session's number; `Open` and `Opened` do not use it.
         from_board: who sends.
+        prefixed: whether its length comes first, instead of being stuffed.
     """
     flag = FROM_BOARD if from_board else 0
+    payload: bytes | memoryview = b""
     match frame:
         case Open():
             kind = Kind.OPENED if isinstance(frame, Opened) else Kind.OPEN
             sizes = (frame.segment_bytes, frame.window_segments, frame.frame_bytes)
             body, key = _OPEN.pack(kind | flag, frame.version, frame.session, *sizes), 0
         case Data():
-            body = _DATA.pack(Kind.DATA | flag, frame.number, frame.sequence) + frame.payload
+            body = _DATA.pack(Kind.DATA | flag, frame.number, frame.sequence)
+            payload = frame.payload
         case Ack():
             body = _ACK.pack(Kind.ACK | flag, frame.echo, frame.expected, frame.limit) + frame.bitmap
         case Ping():
@@ -178,10 +198,22 @@ def pack(frame: Frame, key: int, *, from_board: bool) -> bytes:
             body = bytes([Kind.RATE_REQUEST | flag]) + b"".join(map(_BAUD.pack, frame.bauds[:_BAUDS_MOST]))
         case RateAnswer():
             body = _RATE.pack(Kind.RATE_ANSWER | flag, frame.baud)
-    return cobs.encode(body + _CRC.pack(zlib.crc32(body, key)))
+        case PrefixRequest():
+            body = bytes([Kind.PREFIX_REQUEST | flag])
+        case PrefixStart():
+            body = bytes([Kind.PREFIX_START | flag])
+    check = _CRC.pack(zlib.crc32(payload, zlib.crc32(body, key)))
+    if prefixed:
+        return b"".join((PREFIX.pack(len(body) + len(payload) + _CRC.size), body, payload, check))
+    return cobs.encode(b"".join((body, payload, check)))
 
 
-def unpack(body: bytes, key: int, *, from_board: bool) -> Frame | None:
+def is_intact(body: bytes | memoryview, key: int) -> bool:
+    """Return whether ``body`` is a frame of session ``key`` as it was sent, of a kind that is known or not."""
+    return bool(zlib.crc32(memoryview(body)[: -_CRC.size], key) == _CRC.unpack_from(body, len(body) - _CRC.size)[0])
+
+
+def unpack(body: bytes | memoryview, key: int, *, from_board: bool) -> Frame | None:
     """Return the frame in an unstuffed ``body``, or None when it is damaged, of another session, or an optional kind.
 
     Args:
@@ -194,7 +226,7 @@ def unpack(body: bytes, key: int, *, from_board: bool) -> Frame | None:
     """
     if len(body) < 1 + _CRC.size:
         return None
-    kind, content = body[0], body[: -_CRC.size]
+    kind, content = body[0], memoryview(body)[: -_CRC.size]
     if bool(kind & FROM_BOARD) != from_board:
         return None
     kind &= ~FROM_BOARD
@@ -207,22 +239,26 @@ def unpack(body: bytes, key: int, *, from_board: bool) -> Frame | None:
         raise ProtocolError(f"a frame of kind {kind} has a wrong layout ({len(content)} bytes): {error}") from error
 
 
-def _parse(kind: int, content: bytes) -> Frame | None:
+def _parse(kind: int, content: bytes | memoryview) -> Frame | None:
     if kind == Kind.DATA:
         _, number, sequence = _DATA.unpack_from(content)
         return Data(number, sequence, content[_DATA.size :])
     if kind == Kind.ACK:
         _, echo, expected, limit = _ACK.unpack_from(content)
-        return Ack(echo, expected, limit, content[_ACK.size :])
+        return Ack(echo, expected, limit, bytes(content[_ACK.size :]))
     if kind == Kind.PING:
         return Ping(_PING.unpack(content)[1])
     if kind in (Kind.OPEN, Kind.OPENED):
         _, *fields = _OPEN.unpack(content)
         return (Opened if kind == Kind.OPENED else Open)(*fields)
     if kind == Kind.CLOSE:
-        return Close(content[1:].decode())
+        return Close(str(content[1:], "utf-8"))
     if kind == Kind.RATE_REQUEST:
         return RateRequest(tuple(baud for (baud,) in _BAUD.iter_unpack(content[1:])))
     if kind == Kind.RATE_ANSWER:
         return RateAnswer(_RATE.unpack(content)[1])
+    if kind == Kind.PREFIX_REQUEST:
+        return PrefixRequest()
+    if kind == Kind.PREFIX_START:
+        return PrefixStart()
     return None

@@ -37,7 +37,7 @@ class MessageReader:
         self._partial = bytearray()
         self._messages: deque[tuple[Message, int]] = deque()
 
-    def feed(self, data: bytes) -> None:
+    def feed(self, data: bytes | memoryview) -> None:
         """Take the next bytes of the stream.
 
         Raises:

@@ -71,6 +71,7 @@ class Outgoing:
         self._unsent: deque[bytes] = deque()
         self._head_at = 0  # how much of the first of them is already cut into segments
         self._unsent_bytes = 0
+        self._more = False
         self._held: dict[int, bytes] = {}  # sent, not acknowledged
         self._held_bytes = 0
         self._lost: deque[int] = deque()  # of those, the ones to repeat, ascending
@@ -100,8 +101,12 @@ class Outgoing:
 
     # --- the stream ---
 
-    def write(self, data: bytes) -> int:
-        """Append to the stream; returns the stream's length so far, to be compared with `acked_bytes`."""
+    def write(self, data: bytes, *, more: bool = False) -> int:
+        """Append to the stream; returns the stream's length so far, to be compared with `acked_bytes`.
+
+        With ``more``, which announces another call, a segment that is not full waits for it.
+        """
+        self._more = more
         if data:
             self._unsent.append(data)
             self._unsent_bytes += len(data)
@@ -132,6 +137,15 @@ class Outgoing:
         """Whether there is something to send and no credit for it."""
         return bool(self._unsent_bytes) and self._next >= self._limit and not self._lost
 
+    @property
+    def can_cut(self) -> bool:
+        """Whether there is something to send for the first time, and credit for it."""
+        return self._unsent_bytes >= self._shortest_bytes and self._next < self._limit
+
+    @property
+    def _shortest_bytes(self) -> int:
+        return self._segment_bytes if self._more else 1
+
     # --- sending ---
 
     def request_ping(self) -> None:
@@ -145,7 +159,9 @@ class Outgoing:
         sequences = self._repeat() if self._lost else self._cut()
         if not sequences:
             return None
-        payload = b"".join([self._held[sequence] for sequence in sequences])
+        payload = self._held[sequences.start]
+        if len(sequences) > 1:
+            payload = b"".join([self._held[sequence] for sequence in sequences])
         return Data(self._launch(sequences, len(payload) + DATA_OVERHEAD_BYTES, now_s), sequences.start, payload)
 
     def next_ping(self, now_s: float) -> int | None:
@@ -180,7 +196,7 @@ class Outgoing:
         """Cut the next segments off the stream, as many as one frame and the credits take."""
         first = self._next
         room = min(self.sizer.payload_bytes // self._segment_bytes, self._limit - first)
-        while self._unsent_bytes and self._next - first < room:
+        while self._unsent_bytes >= self._shortest_bytes and self._next - first < room:
             if self._next >= _MAX_SEQUENCE:
                 raise ProtocolError("the session has used up its sequence numbers; open a new one")
             segment = self._take(self._segment_bytes)
@@ -192,20 +208,19 @@ class Outgoing:
         return range(first, self._next)
 
     def _take(self, size_bytes: int) -> bytes:
-        head = self._unsent[0]
-        segment = head[self._head_at : self._head_at + size_bytes]
-        self._head_at += len(segment)
-        while self._head_at == len(head):
-            self._unsent.popleft()
-            self._head_at = 0
-            if not self._unsent or len(segment) == size_bytes:
-                break
+        parts: list[bytes] = []
+        left = size_bytes
+        while left and self._unsent:
             head = self._unsent[0]
-            more = head[: size_bytes - len(segment)]
-            segment += more
-            self._head_at = len(more)
-        self._unsent_bytes -= len(segment)
-        return segment
+            part = head[self._head_at : self._head_at + left]
+            parts.append(part)
+            left -= len(part)
+            self._head_at += len(part)
+            if self._head_at == len(head):
+                self._unsent.popleft()
+                self._head_at = 0
+        self._unsent_bytes -= size_bytes - left
+        return b"".join(parts)
 
     # --- news from the peer ---
 
@@ -312,7 +327,7 @@ class Incoming:
         self.duplicates = 0
         self._segment_bytes = segment_bytes
         self._window = window_segments
-        self._early: dict[int, bytes] = {}
+        self._early: dict[int, bytes | memoryview] = {}
         self._expected = 0
         self._limit = window_segments
         self._told_limit = window_segments
@@ -339,7 +354,7 @@ class Incoming:
         if not self._seen or _is_before(self._echo, number):
             self._echo, self._seen = number, True
 
-    def on_data(self, frame: Data) -> bytes:
+    def on_data(self, frame: Data) -> bytes | memoryview:
         """Take a frame and return what it adds to the stream in order, often its payload, sometimes nothing or more.
 
         Raises:
@@ -355,13 +370,13 @@ class Incoming:
             return frame.payload
         for index in range(count):
             self._park(frame.sequence + index, frame.payload[index * size : (index + 1) * size])
-        parts: list[bytes] = []
+        parts: list[bytes | memoryview] = []
         while (segment := self._early.pop(self._expected, None)) is not None:
             parts.append(segment)
             self._expected += 1
         return b"".join(parts)
 
-    def _park(self, sequence: int, segment: bytes) -> None:
+    def _park(self, sequence: int, segment: bytes | memoryview) -> None:
         if sequence < self._expected or sequence in self._early:
             self.duplicates += 1
         elif sequence < self._limit:  # what comes beyond the credits is dropped: there is no room for it

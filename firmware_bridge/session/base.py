@@ -74,12 +74,13 @@ class Session(ABC):
             if generation in (None, self._connection.generation):
                 self._connection.messages_version = version
 
-    def send(self, message: Message, *, generation: int | None = None) -> int:
+    def send(self, message: Message, *, generation: int | None = None, more: bool = False) -> int:
         """Queue ``message`` and write what the peer has credit for.
 
         Args:
             message: what to send.
             generation: the session that it belongs to; of another one, the message is dropped.
+            more: another message follows at once, so that nothing is written before a frame is full.
 
         Returns:
             The stream's length after it, to be compared with `acked_bytes`.
@@ -92,8 +93,10 @@ class Session(ABC):
             self._check()
             if generation is not None and generation != self._connection.generation:
                 return self._connection.acked_bytes
-            end = self._connection.send(message)
-        self._flush()
+            end = self._connection.send(message, more=more)
+            waits = more and self._connection.unsent_bytes < self._connection.frame_bytes
+        if not waits:
+            self._flush()
         return end
 
     def wait_room(self, ahead_bytes: int, timeout_s: float) -> bool:

@@ -131,7 +131,9 @@ class ThreadedSession(Session):
                     with self._changed:
                         self._connection.receive_data(data, self._clock())
                         self._changed.notify_all()
-                    self._want()
+                        has_news = self._connection.has_news
+                    if has_news:
+                        self._want()
         except (TransferError, BenchError) as error:
             self._break(error)
 

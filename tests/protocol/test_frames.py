@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from firmware_bridge.errors import ProtocolError
 from firmware_bridge.protocol import cobs
-from firmware_bridge.protocol.cobs import FrameReader
 from firmware_bridge.protocol.frames import (
     Ack,
     Close,
@@ -19,6 +18,7 @@ from firmware_bridge.protocol.frames import (
     pack,
     unpack,
 )
+from firmware_bridge.protocol.reader import FrameReader
 
 u8, u16, u32 = (st.integers(0, 2**bits - 1) for bits in (8, 16, 32))
 bodies = st.one_of(

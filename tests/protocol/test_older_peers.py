@@ -12,10 +12,10 @@ from firmware_bridge.agent.server import SessionLock, serve
 from firmware_bridge.errors import BoardBusyError, BoardError, RejectedError, TransferError
 from firmware_bridge.host.board import Board
 from firmware_bridge.protocol import messages as m
-from firmware_bridge.protocol.cobs import FrameReader
 from firmware_bridge.protocol.codec import decode, encode
 from firmware_bridge.protocol.deflate import chunk_data
 from firmware_bridge.protocol.frames import Data, unpack
+from firmware_bridge.protocol.reader import FrameReader
 from firmware_bridge.protocol.versions import MESSAGES_VERSION, OLDEST_VERSION
 from tests.host.memory_service import MemoryService
 from tests.host.serving import memory_board

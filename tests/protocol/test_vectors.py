@@ -10,8 +10,21 @@ import pytest
 
 from firmware_bridge.protocol import codec
 from firmware_bridge.protocol import messages as m
-from firmware_bridge.protocol.cobs import FrameReader
-from firmware_bridge.protocol.frames import Ack, Close, Data, Open, Opened, Ping, RateAnswer, RateRequest, pack, unpack
+from firmware_bridge.protocol.frames import (
+    Ack,
+    Close,
+    Data,
+    Open,
+    Opened,
+    Ping,
+    PrefixRequest,
+    PrefixStart,
+    RateAnswer,
+    RateRequest,
+    pack,
+    unpack,
+)
+from firmware_bridge.protocol.reader import FrameReader
 
 PAGE = Path(__file__).parents[2] / "docs/protocol.md"
 SESSION = 0x12345678
@@ -30,6 +43,8 @@ MEANT = {
     'Close("done")': Close("done"),
     "RateRequest(3000000, 2000000)": RateRequest((3_000_000, 2_000_000)),
     "RateAnswer(3000000)": RateAnswer(3_000_000),
+    "PrefixRequest()": PrefixRequest(),
+    "PrefixStart()": PrefixStart(),
 }
 VECTORS = re.findall(r"^\| (.+?)(?: from the (host|board))? \| ([0-9a-f]{8,}) \|$", PAGE.read_text(), re.MULTILINE)
 
