@@ -31,6 +31,7 @@ __all__ = [
 
 DEFAULT_BOARD = "ks100"
 """The kind of board where none is named."""
+_TOLERANCE = 0.01  # of a rail's sensor: a shunt of 1 % hides the gain of an INA226 (0.1 %, TI SBOS547, section 6.5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,8 @@ class Rail:
         nominal_v: volts.
         share: its share of the energy that inference takes; the shares of all rails add up to 1.
         idle_share: its share of the idle power; these add up to 1 too.
+        part_of: label of the rail that contains this one, so that it does not count in sums; ``""`` for none.
+        tolerance: of its sensor, shunt and gain together, a fraction.
     """
 
     label: str
@@ -76,6 +79,8 @@ class Rail:
     share: float
     idle_share: float
     chip: str = ""
+    part_of: str = ""
+    tolerance: float = _TOLERANCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,12 +328,15 @@ class _Reader:
                     float(r["share"]),
                     float(r["idle_share"]),
                     str(r.get("chip", "")),
+                    str(r.get("part_of", "")),
+                    float(r.get("tolerance", _TOLERANCE)),
                 )
                 for r in self._at("rails")
             )
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"board profile {self._where}: a rail lacks {error}") from error
-        sums = (sum(r.share for r in rails), sum(r.idle_share for r in rails))
+        whole = [r for r in rails if not r.part_of]
+        sums = (sum(r.share for r in whole), sum(r.idle_share for r in whole))
         if not rails or any(abs(total - 1) > 1e-6 for total in sums):
             raise InputError(f"board profile {self._where}: the rails' shares add up to {sums}, not to 1")
         return rails

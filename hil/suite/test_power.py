@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 import pytest
@@ -10,61 +11,74 @@ import pytest
 from firmware_bridge.device.profile import BoardProfile
 from firmware_bridge.protocol.messages import Measured
 from hil.checks.power import PowerFigures, power_figures
-from hil.measurements.measurement import Better, Limit
+from hil.checks.rail_validity import MOST_MISSING
+from hil.measurements.measurement import Better, Limit, Measurement
 from hil.measurements.recorder import Recorder
 
-_DROPPED = Limit(high=0.001, why="more would bias the mean")
+_MISSING = Limit(high=MOST_MISSING, why="what a gap drew is a guess")
 
 
 @pytest.fixture(scope="module")
-def figures(ks_measured: Measured) -> PowerFigures:
-    return power_figures(ks_measured)
+def figures(ks_measured: Measured, ks_profile: BoardProfile) -> PowerFigures:
+    return power_figures(ks_measured, ks_profile.rails)
 
 
 @pytest.mark.ks_figures("power_total", "power_idle")
 def test_total_power_stays_within_the_budget(
     figures: PowerFigures, ks_profile: BoardProfile, ks_record: Recorder
 ) -> None:
-    basis, n, rate = ks_record.time_basis, figures.samples, ks_profile.frame_rate_hz
-    total = ks_record.figure(
-        "power_total", figures.total_mw(rate), "mW", limit=Limit(high=ks_profile.budget_mw, why="power budget"),
-        basis=basis, n=n, note=f"idle plus {rate:g} times the energy of a frame", better=Better.LOWER,
-    )  # fmt: skip
-    ks_record.figure(
-        "power_idle", figures.idle_mw, "mW", basis=basis, n=figures.idle_samples, note="all rails, before the loop",
-        better=Better.LOWER,
-    )  # fmt: skip
-    ks_record.require(total)
+    n, rate = figures.samples, ks_profile.frame_rate_hz
+    budget = Limit(high=ks_profile.budget_mw, why="power budget")
+    note = f"idle plus {rate:g} times the energy of a frame"
+    total = _figure(ks_record, figures, "power_total", figures.total_mw(rate), "mW", n, note, budget)
+    idle = _figure(ks_record, figures, "power_idle", figures.idle_mw, "mW", n, "before the loop")
+    ks_record.require(total, idle)
 
 
-@pytest.mark.ks_figures("energy_per_frame")
+@pytest.mark.ks_figures("energy_per_frame", "energy_per_frame_gross")
 def test_each_rail_has_power_and_energy_a_frame(figures: PowerFigures, ks_record: Recorder) -> None:
-    basis = ks_record.time_basis
     for rail in figures.rails:
         name = re.sub(r"[^a-z0-9]+", "_", rail.rail.lower()).strip("_")
-        note = f"{rail.idle_mw:.0f} mW idle, {rail.frame_mj:.3g} mJ a frame over idle"
-        ks_record.figure(
-            f"power_rail_{name}", rail.loop_mw, "mW", basis=basis, n=rail.samples, note=note, better=Better.LOWER
-        )
-    note = f"over idle, all rails, mean of {figures.frames} frames"
-    ks_record.figure(
-        "energy_per_frame", figures.frame_mj, "mJ", basis=basis, n=figures.frames, note=note, better=Better.LOWER
-    )
-    loop_mw = sum(rail.loop_mw for rail in figures.rails)
-    assert loop_mw >= figures.idle_mw > 0, (
-        f"{loop_mw:.0f} mW in the loop, {figures.idle_mw:.0f} mW idle: rails are wrong"
-    )
+        part = f"; part of {rail.part_of}" if rail.part_of else ""
+        note = f"{rail.idle.mw:.0f} mW idle, {rail.frame_mj:.3g} mJ a frame over idle{part}"
+        _figure(ks_record, figures, f"power_rail_{name}", rail.loop.mw, "mW", rail.samples, note)
+    net = _energy(ks_record, figures, "energy_per_frame", gross=False)
+    ks_record.require(net, _energy(ks_record, figures, "energy_per_frame_gross", gross=True))
+    loop_mw, idle_mw = figures.loop_mw, figures.idle_mw
+    assert loop_mw >= idle_mw > 0, f"{loop_mw:.0f} mW in the loop, {idle_mw:.0f} mW idle: rails are wrong"
 
 
-@pytest.mark.ks_figures("power_samples_dropped")
+@pytest.mark.ks_figures("power_samples_missing")
 def test_rail_samples_are_complete(figures: PowerFigures, ks_record: Recorder) -> None:
-    note = f"{figures.dropped} dropped"
-    share = ks_record.figure(
-        "power_samples_dropped",
-        figures.dropped_share,
-        "1",
-        limit=_DROPPED,
-        n=figures.samples + figures.idle_samples,
-        note=note,
+    due = sum(rail.expected for rail in figures.rails)
+    note = f"{figures.samples} of {due} samples that were due at the sensors' own step; {figures.unread} not readable"
+    ks_record.require(
+        ks_record.figure(
+            "power_samples_missing", figures.missing_share, "1", limit=_MISSING, n=figures.samples, note=note
+        )
     )
-    ks_record.require(share)
+
+
+def _energy(record: Recorder, figures: PowerFigures, name: str, *, gross: bool) -> Measurement:
+    value = figures.gross_frame_mj if gross else figures.frame_mj
+    low, high = figures.frame_interval_mj(gross)
+    what = "with what the board draws anyway" if gross else "over idle"
+    note = f"{what}, mean of {figures.frames} frames, 95 % interval {low:.4g} to {high:.4g} mJ"
+    return _figure(record, figures, name, value, "mJ", figures.frames, note)
+
+
+def _figure(
+    record: Recorder,
+    figures: PowerFigures,
+    name: str,
+    value: float,
+    unit: str,
+    n: int,
+    note: str,
+    limit: Limit | None = None,
+) -> Measurement:
+    invalid = "; ".join(figures.defects)
+    return record.figure(
+        name, math.nan if invalid else value, unit, limit=limit, basis=record.time_basis, n=n,
+        note="" if invalid else note, better=Better.LOWER, invalid=invalid,
+    )  # fmt: skip

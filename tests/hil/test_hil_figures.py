@@ -12,10 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tests.hil.hil_examples as example
-from firmware_bridge.protocol.messages import Measured, RailTrace
 from hil.checks.board_frames import frames_for_link, spread
 from hil.checks.board_session import Comparison
-from hil.checks.power import power_figures
 from hil.checks.suite_request import SuiteRequest
 from hil.errors import EvidenceError
 from hil.measurements.baseline import Change, compare
@@ -26,44 +24,6 @@ from hil.measurements.results import SuiteVerdict
 from models.errors import DataError
 from models.evaluation.detections import load_detections, save_detections
 from models.heads import Detections
-
-
-def paced(rails: tuple[RailTrace, ...], frames: int = 60, dropped: int = 0) -> Measured:
-    starts = tuple(1.0 + i / 60 for i in range(frames))
-    return Measured(starts, (3.0,) * frames, 0.0, 1.0, rails, 1, 0, dropped)
-
-
-def rail(idle_mw: float, loop_mw: float, step_s: float = 0.01) -> RailTrace:
-    times = np.arange(0.0, 2.0 + step_s / 2, step_s)
-    return RailTrace("npu", tuple(times), tuple(np.where(times <= 1.0, idle_mw, loop_mw)))
-
-
-def test_energy_of_a_frame_is_over_idle_and_the_total_is_idle_plus_rate_times_energy() -> None:
-    figures = power_figures(paced((rail(500, 2000), replace(rail(100, 400), rail="ddr"))))
-    assert figures.idle_mw == pytest.approx(600)
-    assert figures.frame_mj == pytest.approx((1500 + 300) / 60)
-    assert figures.total_mw(60.0) == pytest.approx(2400)
-    assert figures.total_mw(30.0) == pytest.approx(1500)
-
-
-def test_samples_count_by_the_time_they_stand_for() -> None:
-    # 0.5 s at 1 W in two samples, 0.5 s at 3 W in fifty: the plain mean would say almost 3 W.
-    times = (0.0, 0.5, 1.0, 1.25, 1.5, *np.linspace(1.51, 2.0, 50))
-    power = (0.0, 0.0, 0.0, 1000.0, 1000.0, *[3000.0] * 50)
-    figures = power_figures(paced((RailTrace("npu", times, power),)))
-    assert figures.rails[0].loop_mw == pytest.approx(2000, rel=0.02)
-
-
-def test_dropped_samples_count_against_all_that_were_due() -> None:
-    figures = power_figures(paced((rail(500, 2000),), dropped=1))
-    assert figures.dropped_share == pytest.approx(1 / (figures.samples + figures.idle_samples + 1))
-    assert 90 <= figures.idle_samples <= 101
-
-
-@pytest.mark.parametrize("rails", [(), (RailTrace("npu", (), ()),), (RailTrace("npu", (0.5, 1.5), (1.0, 1.0)),)])
-def test_power_from_too_few_samples_is_refused(rails: tuple[RailTrace, ...]) -> None:
-    with pytest.raises(EvidenceError):
-        power_figures(paced(rails))
 
 
 @given(st.lists(st.floats(0.1, 1e4), min_size=64, max_size=400), st.sampled_from([0.5, 0.9, 0.99]))
