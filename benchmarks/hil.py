@@ -1,4 +1,4 @@
-"""How far verdicts on a board can be trusted: lying results against a baseline, and what an energy's interval covers."""
+"""How far verdicts on a board can be trusted: lying results against a baseline, and the interval of an energy."""
 
 from __future__ import annotations
 
