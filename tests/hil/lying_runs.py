@@ -47,7 +47,7 @@ def passes(before: Item, after: Item | bytes, folder: Path) -> bool:
         data = item if isinstance(item, bytes) else json.dumps(item).encode()
         (folder / name / RESULTS_FILE).write_bytes(data)
     try:
-        found = compare(*(HilResults.load(folder / name) for name in ("before", "after")))
+        found = compare(HilResults.load(folder / "before"), HilResults.load(folder / "after"))
     except EvidenceError:
         return False
     return found.verdict is SuiteVerdict.PASS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from firmware_bridge.device.profile import Rail
 from firmware_bridge.protocol.messages import Measured, RailTrace
@@ -38,7 +39,7 @@ def _holds(random: np.random.Generator) -> bool:
     return low <= active_mw / _RATE_HZ <= high
 
 
-def _correlated(random: np.random.Generator, n: int, sigma: float, correlation: float) -> np.ndarray:
+def _correlated(random: np.random.Generator, n: int, sigma: float, correlation: float) -> NDArray[np.float64]:
     noise = random.normal(0, sigma, n)
     for i in range(1, n):
         noise[i] = correlation * noise[i - 1] + np.sqrt(1 - correlation**2) * noise[i]
