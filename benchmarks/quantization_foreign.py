@@ -96,7 +96,8 @@ def measure_foreign(bench: Benchmark) -> None:
         if row.ours is not None and row.converter is not None
     ]
     worst, where = min(behind, default=(None, ""))
-    bench.row("foreign_worst_minus_tf_db", worst, "dB", at_least=-1.0, peer="TensorFlow converter", note=where)
+    if worst is not None:
+        bench.row("foreign_worst_minus_tf_db", worst, "dB", at_least=-1.0, peer="TensorFlow converter", note=where)
     crashes = [name for name, row in found.items() if row.command.crashed]
     bench.row("foreign_crashes", len(crashes), "graphs", at_most=0, note=", ".join(crashes))
     silent = [name for name, row in found.items() if row.silent]

@@ -35,12 +35,16 @@ __all__ = ["WIDE_MARGIN", "CalibrationMethod", "calibrate", "calibrate_each"]
 WIDE_MARGIN = 1.25
 """INT16 has steps to spare: its ranges reach this much beyond what was seen, so that other data does not clip."""
 
+# Of N values two in N of the next ones lie outside their extremes, by some hundredths of the range. For the few
+# values of a small output that costs more than the step that a margin of 10 / N makes coarser.
+_MARGIN_VALUES, _LARGEST_MARGIN = 10, 0.1
+
 
 class CalibrationMethod(Enum):
     """How the ends of an INT8 range are chosen; INT16 always spans all that was seen, and more."""
 
     MINMAX = "minmax"
-    """The extremes: nothing clips."""
+    """The extremes, and a little more where few values were seen: nothing clips."""
     PERCENTILE = "percentile"
     """0.01 % of the values clip at each end."""
     MSE = "mse"
@@ -51,10 +55,11 @@ class CalibrationMethod(Enum):
 
 @dataclass
 class _Activation:
-    """What is known of one activation so far; ``counts`` are int64 [groups, bins]."""
+    """What is known of one activation so far; ``counts`` are int64 [groups, bins], ``values`` how many were seen."""
 
     low: float = np.inf
     high: float = -np.inf
+    values: int = 0
     counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 0), np.int64))
 
 
@@ -136,6 +141,7 @@ def _extremes(probe: Probe, samples: Sequence[Sample], told: _Counter) -> dict[s
                     f"activation {tensor.name!r} is not finite on sample {told.done}; check it and the weights"
                 )
             seen.low, seen.high = min(seen.low, low), max(seen.high, high)
+            seen.values += value.size
         told.step()
     return found
 
@@ -167,6 +173,9 @@ def _range(name: str, seen: _Activation, method: CalibrationMethod) -> TensorRan
             low, high = clipping.least_error(seen.counts[:1], seen.low, seen.high)
         else:
             low, high = clipping.least_error(seen.counts[1:], seen.low, seen.high)
+    if (low, high) == (seen.low, seen.high) and seen.values:
+        margin = 1 + min(_LARGEST_MARGIN, _MARGIN_VALUES / seen.values)
+        low, high = low * margin, high * margin
     return TensorRange(low, high, WIDE_MARGIN * seen.low, WIDE_MARGIN * seen.high).checked(name)
 
 
