@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from models.scenes.portable import exp
+
 __all__ = ["Atmosphere", "absolute_humidity_g_m3"]
 
 
@@ -71,8 +73,7 @@ class Atmosphere:
 
 
 def _beer_lambert(extinction_per_m: float, range_m: float | NDArray[np.float32]) -> NDArray[np.float32]:
-    left: NDArray[np.float32] = np.exp(np.float32(-extinction_per_m) * np.asarray(range_m, np.float32))
-    return left
+    return exp(np.float32(-extinction_per_m) * np.asarray(range_m, np.float32))
 
 
 def _kruse_exponent(visibility_m: float) -> float:

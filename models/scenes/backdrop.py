@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from models.scenes.clutter import SCALE, Clutter, Stuff, draw_clutter
 from models.scenes.ground import Ground, draw_ground, noise_patch
 from models.scenes.place import Place
+from models.scenes.portable import exp
 
 __all__ = ["Backdrop", "airlight", "build_backdrop"]
 
@@ -154,7 +155,7 @@ def _lamplight(height: int, width: int, rng: np.random.Generator) -> NDArray[np.
     for _ in range(int(rng.integers(2, 6))):
         x, y = rng.uniform(0, width), rng.uniform(0.1, 1.0) * height
         radius = np.float32((0.12 + 0.25 * y / height) * height)
-        light += np.float32(rng.uniform(1.0, 3.5)) * np.exp(
+        light += np.float32(rng.uniform(1.0, 3.5)) * exp(
             -(((columns - np.float32(x)) / (1.4 * radius)) ** 2 + ((rows - np.float32(y)) / (0.7 * radius)) ** 2)
         )
     return light

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from models.scenes.easel import SCALE, Easel, Stuff, code_of
 from models.scenes.place import Place
+from models.scenes.portable import sines
 from models.scenes.things import building, flat, pole, rock, shrub, tree, tuft
 
 __all__ = ["SCALE", "Clutter", "Stuff", "draw_clutter"]
@@ -53,9 +54,9 @@ def _track(easel: Easel, width_m: float, code: int, near_m: float, far_m: float)
     """Draw a bending track that leads away."""
     rng = easel.rng
     start, end = rng.uniform(-0.3, 0.3, 2) * easel.width * easel.place.camera.ifov_rad * np.array([near_m, far_m])
-    steps = np.geomspace(near_m, far_m, 8)
+    steps = near_m * np.array([(far_m / near_m) ** (k / 7) for k in range(8)])
     share = (steps - near_m) / (far_m - near_m)
-    middle = start + (end - start) * share + rng.uniform(-0.1, 0.1) * near_m * np.sin(share * 5)
+    middle = start + (end - start) * share + rng.uniform(-0.1, 0.1) * near_m * sines(share * 5)
     left = [(float(m - width_m / 2), float(r)) for m, r in zip(middle, steps, strict=True)]
     right = [(float(m + width_m / 2), float(r)) for m, r in zip(middle, steps, strict=True)]
     flat(easel, left + right[::-1], code)

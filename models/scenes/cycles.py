@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from models.scenes.people import rider
@@ -9,7 +11,7 @@ from models.scenes.solid import Face, Part, Solid, Stroke
 
 __all__ = ["bicycle", "motorcycle"]
 
-_RING = [(float(np.cos(a)), float(np.sin(a))) for a in np.linspace(0, 2 * np.pi, 16, endpoint=False)]
+_RING = [(math.cos(k * math.pi / 8), math.sin(k * math.pi / 8)) for k in range(16)]
 
 
 def bicycle(rng: np.random.Generator, ridden: bool) -> Solid:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cache
 
@@ -99,7 +100,7 @@ def noise_at(
     tile = _noise_tile()
     scale = np.float32(4.0 / wave_m)
     turn, shift = rng.uniform(0, 2 * np.pi), rng.uniform(0, _TILE, 2)
-    c, s = np.float32(np.cos(turn)), np.float32(np.sin(turn))
+    c, s = np.float32(math.cos(turn)), np.float32(math.sin(turn))
     x = (across_m * c + away_m * s) * scale + np.float32(shift[0])
     y = (away_m * c - across_m * s) * scale + np.float32(shift[1])
     column, row = np.floor(x), np.floor(y)

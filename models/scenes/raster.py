@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from models.scenes.palette import LEVELS, Palette
+from models.scenes.portable import times
 from models.scenes.solid import Face, Pose, Solid
 
 __all__ = ["Sprite", "rasterise"]
@@ -78,7 +79,7 @@ def _project(solid: Solid, pose: Pose, direct: float) -> list[_Primitive]:
     view = pose.to_view(np.array([p for item in items for p in item.points], np.float64))
     normals = pose.to_view(np.array([_normal(item) for item in items], np.float64))
     screen, ground = pose.to_screen(view), pose.to_screen(pose.to_shadow(view))
-    towards = normals @ np.array([0.0, -math.cos(pose.depression_rad), math.sin(pose.depression_rad)])
+    towards = times(normals, np.array([0.0, -math.cos(pose.depression_rad), math.sin(pose.depression_rad)]))
     levels = _levels(normals, pose, direct)
     groups: list[tuple[float, list[_Primitive]]] = []
     start = index = 0
@@ -112,7 +113,7 @@ def _normal(item: object) -> tuple[float, float, float]:
 
 def _levels(normals: NDArray[np.float64], pose: Pose, direct: float) -> NDArray[np.int64]:
     """Lambert's law for the sun, and the share of the sky that a face sees."""
-    sun = np.maximum(normals @ np.array(pose.sun), 0.0) * 1.3
+    sun = np.maximum(times(normals, np.array(pose.sun)), 0.0) * 1.3
     sky = 0.45 + 0.4 * normals[:, 2]
     value = direct * sun + (1 - direct) * sky + 0.1
     levels: NDArray[np.int64] = np.clip(np.rint(value * (LEVELS - 1)), 0, LEVELS - 1).astype(np.int64)

@@ -15,6 +15,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from models.scenes.portable import times
+
 __all__ = ["Face", "Part", "Pose", "Solid", "Stroke"]
 
 Point = tuple[float, float, float]
@@ -146,14 +148,12 @@ class Pose:
     def to_view(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """Turn points [n, 3] (or normals) from the body frame into the view frame."""
         c, s = math.cos(self.aspect_rad), math.sin(self.aspect_rad)
-        turned: NDArray[np.float64] = points @ np.array([[s, c, 0.0], [-c, s, 0.0], [0.0, 0.0, 1.0]])
-        return turned
+        return times(points, np.array([[s, c, 0.0], [-c, s, 0.0], [0.0, 0.0, 1.0]]))
 
     def to_screen(self, view: NDArray[np.float64]) -> NDArray[np.float64]:
         """Project view points [n, 3] orthographically: metres right, metres up, metres deep [n, 3]."""
         c, s = math.cos(self.depression_rad), math.sin(self.depression_rad)
-        screen: NDArray[np.float64] = view @ np.array([[1.0, 0.0, 0.0], [0.0, s, c], [0.0, c, -s]])
-        return screen
+        return times(view, np.array([[1.0, 0.0, 0.0], [0.0, s, c], [0.0, c, -s]]))
 
     def to_shadow(self, view: NDArray[np.float64]) -> NDArray[np.float64]:
         """Cast view points [n, 3] along the sun's rays onto the ground."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from models.scenes.easel import Easel, Stuff, code_of
@@ -57,7 +59,8 @@ def rock(easel: Easel, across: float, range_m: float) -> None:
     thing = easel.thing(range_m)
     angles = np.sort(rng.uniform(0, np.pi, 5))
     top = [
-        (x + size * np.cos(a) * rng.uniform(0.8, 1.1), y - 0.8 * size * np.sin(a) * rng.uniform(0.7, 1)) for a in angles
+        (x + size * math.cos(a) * rng.uniform(0.8, 1.1), y - 0.8 * size * math.sin(a) * rng.uniform(0.7, 1))
+        for a in angles
     ]
     easel.draw.polygon([(x - size, y), *reversed(top), (x + size, y)], fill=thing + code_of(Stuff.ROCK, 3))
     lit = top[:3] if easel.place.sun[0] > 0 else top[2:]
@@ -81,10 +84,10 @@ def tree(easel: Easel, across: float, range_m: float, stuff: Stuff = Stuff.FOLIA
             easel.draw.polygon(shape, fill=thing + code_of(stuff, int(rng.integers(1, 5))))
         return
     for k in range(22):
-        angle, reach = rng.uniform(0, 2 * np.pi), tall * 0.20 * np.sqrt(rng.random())
-        bx, by = x + reach * np.cos(angle) * 1.1, y - tall * 0.66 + reach * np.sin(angle) * 1.3
+        angle, reach = rng.uniform(0, 2 * np.pi), tall * 0.20 * math.sqrt(rng.random())
+        bx, by = x + reach * math.cos(angle) * 1.1, y - tall * 0.66 + reach * math.sin(angle) * 1.3
         radius = tall * rng.uniform(0.05, 0.10)
-        lit = 2.5 - 3.0 * np.sin(angle) * reach / (tall * 0.2) + rng.uniform(-1.2, 1.2) + k * 0.05
+        lit = 2.5 - 3.0 * math.sin(angle) * reach / (tall * 0.2) + rng.uniform(-1.2, 1.2) + k * 0.05
         easel.blob(bx, by, radius, radius * 0.85, thing + code_of(stuff, int(lit)))
 
 
