@@ -128,8 +128,8 @@ def _push(cable: SimulatedCable, package: PlainPackage, service: KeepingService)
         server.take(None)
 
     link, _ = memory_pair(reliable=False)  # names the ends; the bytes go over the cable
-    talk = SimulatedSession(cable, host, meanwhile=serve, limit_s=_LIMIT_S)
-    with Board(link, "benchmark", clock, converse=lambda *_: talk) as client:
+    session = SimulatedSession(cable, host, meanwhile=serve, limit_s=_LIMIT_S)
+    with Board(link, "benchmark", clock, open_session=lambda *_: session) as client:
         return client.push(package).digest
 
 

@@ -6,7 +6,7 @@
     ├── BoardError             the board's: it answered, and cannot do what was asked
     │   └── BoardBusyError     another host holds it
     ├── BenchError             the bench's: no board, no port, no host, no tool
-    └── TransferError          the link's: it broke, or stayed silent, in the middle of a conversation
+    └── TransferError          the link's: it broke, or stayed silent, in the middle of a session
         └── ProtocolError      the peer's bytes break the protocol
 
 A vendor's exception is translated where it enters (``raise ... from``) and never crosses a module twice.
@@ -111,7 +111,7 @@ class BenchError(BridgeError):
 
 
 class TransferError(BridgeError):
-    """The link broke, or stayed silent, in the middle of a conversation; the transfer can be resumed."""
+    """The link broke, or stayed silent, in the middle of a session; the transfer can be resumed."""
 
 
 class ProtocolError(TransferError):

@@ -162,10 +162,10 @@ class Server:
     """The state of one link's sessions; `serve` is what an agent calls."""
 
     def __init__(
-        self, conversation: Session, service: BoardOperations, lock: SessionLock, clock: Callable[[], float]
+        self, session: Session, service: BoardOperations, lock: SessionLock, clock: Callable[[], float]
     ) -> None:
-        """Serve ``service`` to whoever opens a session on ``conversation``; nothing happens before `run` or `take`."""
-        self._conversation = conversation
+        """Serve ``service`` to whoever opens a session on ``session``; nothing happens before `run` or `take`."""
+        self._session = session
         self._service = service
         self._lock = lock
         self._clock = clock
@@ -176,15 +176,15 @@ class Server:
     def close(self) -> None:
         """End the session, if there is one."""
         self._lock.give_back(self)
-        self._conversation.close()
+        self._session.close()
 
     def run(self, one_session: bool, stop: threading.Event) -> SessionEnd:
         """Serve until the link is over, or ``stop`` is set."""
         begun_s = self._clock()
         while not stop.is_set():
-            message = self._conversation.receive(_POLL_S)
+            message = self._session.receive(_POLL_S)
             if self.take(message):
-                self._conversation.drain(_REBOOT_DRAIN_S)
+                self._session.drain(_REBOOT_DRAIN_S)
                 return SessionEnd.REBOOT
             if message is None and one_session and self._is_over(begun_s):
                 return SessionEnd.CLOSED
@@ -197,12 +197,12 @@ class Server:
             return False
         answer = self._answer(message)
         if answer is not None:
-            self._conversation.send(answer, generation=self._generation)
+            self._session.send(answer, generation=self._generation)
         return isinstance(message, m.Reboot) and isinstance(answer, m.Done)
 
     def _follow_session(self) -> None:
         """Notice that a session has begun or ended: what belonged to the last one ends with it."""
-        generation, is_open = self._conversation.generation, self._conversation.state is State.OPEN
+        generation, is_open = self._session.generation, self._session.state is State.OPEN
         if generation != self._generation or not is_open:
             self._lock.give_back(self)
             self._generation, self._host, self._refused = (
@@ -212,7 +212,7 @@ class Server:
             )
 
     def _is_over(self, begun_s: float) -> bool:
-        if self._conversation.state is State.OPEN:
+        if self._session.state is State.OPEN:
             return False
         return self._generation > 0 or self._clock() - begun_s > _GREETING_S
 
@@ -266,7 +266,7 @@ class Server:
                 f"{hello.version}; update the host's ks100",
             )
         self._host = hello.host or "an unnamed host"
-        self._conversation.use_version(version, generation=self._generation)
+        self._session.use_version(version, generation=self._generation)
         info = self._service.info()
         return m.Welcome(version, info.board, info.serial)
 

@@ -56,7 +56,7 @@ class Board:
         clock: Callable[[], float] = time.monotonic,
         *,
         silence_s: float | None = None,
-        converse: Callable[[Link, Connection, Callable[[], float]], Session] = ThreadedSession,
+        open_session: Callable[[Link, Connection, Callable[[], float]], Session] = ThreadedSession,
     ) -> None:
         """Open a session.
 
@@ -65,7 +65,7 @@ class Board:
             host_name: shown to others while this host holds the board.
             clock: seconds, monotonic.
             silence_s: how long the board may be silent; by default 10 s on serial lines and 20 s elsewhere.
-            converse: drives the session over the link; in virtual time, in tests.
+            open_session: drives the session over the link; in virtual time, in tests.
 
         Raises:
             TransferError: nobody answers as a board does.
@@ -74,14 +74,14 @@ class Board:
         self._clock = clock
         self._reliable = link.reliable
         # It seeds the frames' CRC: all four bytes count, or one damaged byte could turn a frame into one that opens.
-        session = secrets.randbelow(2**32 - 2**24) + 2**24
+        number = secrets.randbelow(2**32 - 2**24) + 2**24
         connection = Connection(
-            Role.HOST, reliable=link.reliable, session=session, silence_s=silence_s, bauds=bauds_of(link)
+            Role.HOST, reliable=link.reliable, session=number, silence_s=silence_s, bauds=bauds_of(link)
         )
-        self._conversation = converse(link, connection, clock)
+        self._session = open_session(link, connection, clock)
         try:
             self.welcome = self._ask(m.Hello(MESSAGES_VERSION, host_name), m.Welcome)
-            self._conversation.use_version(_agreed(self.welcome))
+            self._session.use_version(_agreed(self.welcome))
         except BaseException:
             self.close()
             raise
@@ -97,16 +97,16 @@ class Board:
     @property
     def name(self) -> str:
         """The link's name."""
-        return self._conversation.name
+        return self._session.name
 
     @property
     def statistics(self) -> Statistics:
         """What the session has cost so far."""
-        return self._conversation.statistics
+        return self._session.statistics
 
     def close(self) -> None:
         """End the session and close the link; closing twice is allowed."""
-        self._conversation.close()
+        self._session.close()
 
     def info(self) -> m.BoardInfo:
         """Return what the board is and holds."""
@@ -148,7 +148,7 @@ class Board:
         answer = self._ask(m.Offer(package.head), m.Wanted)
         wanted = list(wanted_chunks(answer.missing, package.chunk_count))
         send_chunks(
-            self._conversation,
+            self._session,
             package,
             wanted,
             compression=Compression(reliable=self._reliable, allowed=compress),
@@ -224,9 +224,9 @@ class Board:
         self.close()
 
     def _ask(self, request: m.Message, kind: type[_Answer], timeout_s: float = _ANSWER_S) -> _Answer:
-        self._conversation.send(request)
+        self._session.send(request)
         deadline_s = self._clock() + timeout_s
-        while (answer := self._conversation.receive(min(_POLL_S, timeout_s))) is None:
+        while (answer := self._session.receive(min(_POLL_S, timeout_s))) is None:
             if self._clock() > deadline_s:
                 raise TransferError(
                     f"{self.name} is alive and has not answered {type(request).__name__} for {timeout_s:.0f} s; "

@@ -98,7 +98,7 @@ def wanted_chunks(missing: bytes, chunk_count: int) -> Iterator[int]:
 
 
 def send_chunks(
-    conversation: Session,
+    session: Session,
     package: ChunkSource,
     wanted: list[int],
     *,
@@ -111,7 +111,7 @@ def send_chunks(
     """Send the wanted chunks and wait until the board has them all.
 
     Args:
-        conversation: the session.
+        session: with the board.
         package: where the chunks come from.
         wanted: indexes of the chunks, ascending.
         compression: whether to deflate.
@@ -124,7 +124,7 @@ def send_chunks(
         CancelledError: ``cancel`` said so.
         TransferError: the link broke.
     """
-    meter = _Meter(conversation, package, len(wanted), clock)
+    meter = _Meter(session, package, len(wanted), clock)
     report = progress or (lambda _: None)
     for index in wanted:
         data = package.chunk(index)
@@ -132,24 +132,24 @@ def send_chunks(
         message = chunk_message(index, data, compress=compress)
         if compress:
             compression.report(shrunk=message.deflated)
-        meter.sent(len(data), conversation.send(message, more=index != wanted[-1]))
+        meter.sent(len(data), session.send(message, more=index != wanted[-1]))
         has_room = False
         while not has_room:
-            _look(conversation, refused, cancel)
+            _look(session, refused, cancel)
             if meter.due():
                 report(meter.progress())
-            has_room = conversation.wait_room(_AHEAD_BYTES, _REPORT_S)
+            has_room = session.wait_room(_AHEAD_BYTES, _REPORT_S)
     while not meter.complete():
-        _look(conversation, refused, cancel)
+        _look(session, refused, cancel)
         report(meter.progress())
-        conversation.drain(_REPORT_S)
+        session.drain(_REPORT_S)
     report(meter.progress())
 
 
-def _look(conversation: Session, refused: Callable[[Message], None], cancel: Callable[[], bool] | None) -> None:
+def _look(session: Session, refused: Callable[[Message], None], cancel: Callable[[], bool] | None) -> None:
     if cancel is not None and cancel():
         raise CancelledError("the push was cancelled; the board runs what it ran before, and the next push resumes")
-    message = conversation.receive(0.0)
+    message = session.receive(0.0)
     if message is not None:
         refused(message)
 
@@ -157,8 +157,8 @@ def _look(conversation: Session, refused: Callable[[Message], None], cancel: Cal
 class _Meter:
     """Counts what has arrived."""
 
-    def __init__(self, conversation: Session, package: ChunkSource, wanted: int, clock: Callable[[], float]) -> None:
-        self._conversation = conversation
+    def __init__(self, session: Session, package: ChunkSource, wanted: int, clock: Callable[[], float]) -> None:
+        self._session = session
         self._clock = clock
         last = package.chunk_count - 1
         self._total = last * len(package.chunk(0)) + len(package.chunk(last)) if package.chunk_count else 0
@@ -167,7 +167,7 @@ class _Meter:
         self._arrived = 0
         self._unsent = 0
         self._begin_s = self._reported_s = clock()
-        statistics = conversation.statistics
+        statistics = session.statistics
         self._wire_before, self._retries_before = statistics.wire_bytes_sent, statistics.retransmissions
         # Chunks that the board has already count as done; the last one may be shorter, which settles at the end.
         share = (package.chunk_count - wanted) / package.chunk_count if package.chunk_count else 0
@@ -189,14 +189,14 @@ class _Meter:
         self._left -= 1
 
     def _settle(self) -> None:
-        acked = self._conversation.acked_bytes
+        acked = self._session.acked_bytes
         while self._on_way and self._on_way[0][0] <= acked:
             self._arrived += self._on_way.popleft()[1]
 
     def complete(self) -> bool:
         """Whether all has arrived; on a reliable link, whether all has left (its end is acknowledged by the answer)."""
         self._settle()
-        return self._left == 0 and (not self._on_way or self._conversation.all_left)
+        return self._left == 0 and (not self._on_way or self._session.all_left)
 
     def due(self) -> bool:
         return self._clock() - self._reported_s >= _REPORT_S
@@ -204,7 +204,7 @@ class _Meter:
     def progress(self) -> TransferProgress:
         rate = self.rate_bytes_s
         self._reported_s = self._clock()
-        statistics = self._conversation.statistics
+        statistics = self._session.statistics
         finished = self.complete()
         done = self._total if finished else min(self._total, self._before + self._arrived)
         return TransferProgress(

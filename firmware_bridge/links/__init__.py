@@ -1,4 +1,4 @@
-"""Byte pipes between a host and a board: serial, SSH, sockets, memory; `conversation` drives a session over one.
+"""Byte pipes between a host and a board: serial, SSH, sockets, memory. A session is driven over one by `session/`.
 
 Importing the package imports none of them: paramiko and pyserial are loaded where they are used.
 """

@@ -19,7 +19,7 @@ from firmware_bridge.session.base import Session
 
 __all__ = ["ThreadedSession"]
 
-_POLL_S = 0.5  # how late a thread notices an end that nobody told it
+_POLL_S = 0.5  # how late a thread notices an end that nobody signals
 _CLOSE_S = 1.0  # how long a closing end waits for its last bytes to leave
 
 
@@ -27,10 +27,10 @@ class ThreadedSession(Session):
     """A session over a real link, in real time."""
 
     def __init__(self, link: Link, connection: Connection, clock: Callable[[], float] = time.monotonic) -> None:
-        """Start talking.
+        """Start the session.
 
         Args:
-            link: the pipe; the conversation closes it in the end.
+            link: the pipe; closed with the session.
             connection: this end's session, not used before.
             clock: seconds from any origin, real and monotonic: the link's timers run on it.
         """

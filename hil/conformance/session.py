@@ -77,10 +77,10 @@ class RawSession:
         self._number = secrets.randbelow(2**32 - 2**24) + 2**24
         bauds = self._link.bauds if raises_rate else ()
         connection = Connection(Role.HOST, reliable=link.reliable, session=self._number, bauds=bauds)
-        self._conversation = ThreadedSession(self._link, connection, time.monotonic)
+        self._session = ThreadedSession(self._link, connection, time.monotonic)
         welcome = self.ask(m.Hello(MESSAGES_VERSION, host))
         if isinstance(welcome, m.Welcome):
-            self._conversation.use_version(min(welcome.version, MESSAGES_VERSION))
+            self._session.use_version(min(welcome.version, MESSAGES_VERSION))
 
     def __enter__(self) -> RawSession:
         return self
@@ -88,11 +88,11 @@ class RawSession:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._conversation.close()
+        self._session.close()
 
     def tell(self, message: m.Message) -> None:
         """Send what has no answer unless it is refused."""
-        self._conversation.send(message)
+        self._session.send(message)
 
     def ask(self, message: m.Message) -> m.Message:
         """Send a request and return its answer.
@@ -101,12 +101,12 @@ class RawSession:
             RejectedError, BoardBusyError, BoardError: the board refuses, is held by another, or cannot.
             TransferError: no answer.
         """
-        self._conversation.send(message)
+        self._session.send(message)
         return self.answer()
 
     def answer(self) -> m.Message:
         """Return the next answer; errors as for `ask`."""
-        answer = self._conversation.receive(_PATIENCE_S)
+        answer = self._session.receive(_PATIENCE_S)
         match answer:
             case None:
                 raise TransferError(f"no answer within {_PATIENCE_S:.0f} s")
@@ -129,7 +129,7 @@ class RawSession:
     def vanish(self) -> None:
         """Drop the link in the middle, without a word."""
         self._link.severed = True
-        self._conversation.close()
+        self._session.close()
 
 
 def in_own_session(script: Callable[[RawSession], str]) -> Act:

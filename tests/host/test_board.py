@@ -135,7 +135,7 @@ def test_a_serial_host_that_closes_leaves_the_board_to_a_host_on_another_link():
     served = ServedBoard(there, service, lock)
     with Board(here, "serial") as first:
         first.push(PACKAGE)
-        first._conversation._link = open_ended(here)  # the line stays, as a real one does
+        first._session._link = open_ended(here)  # the line stays, as a real one does
     with memory_board(service, lock=lock) as (second, _):
         for _ in range(20):
             try:
@@ -191,9 +191,9 @@ def test_a_new_session_on_a_serial_line_takes_over_from_a_host_that_died():
     served = ServedBoard(there, service)
     died = Board(here, "died")
     died.push(PACKAGE)
-    died._conversation._stopped = True  # its process is gone: nothing more is read or written, nothing is said
-    died._conversation._want()
-    for thread in died._conversation._threads:
+    died._session._stopped = True  # its process is gone: nothing more is read or written, nothing is said
+    died._session._want()
+    for thread in died._session._threads:
         thread.join()
     again = Board(here, "again")
     again.activate("b")
