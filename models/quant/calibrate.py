@@ -59,8 +59,8 @@ class _Activation:
 
     low: float = np.inf
     high: float = -np.inf
-    values: int = 0
     counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 0), np.int64))
+    values: int = 0
 
 
 def calibrate(
