@@ -5,6 +5,8 @@ Only the standard library, so that it starts at once. Knows nothing of the bytes
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import socket
 import sys
@@ -45,11 +47,32 @@ def _connect(path: str) -> socket.socket | None:
 
 def _to_agent(connected: socket.socket) -> None:
     try:
-        while data := os.read(0, _READ_BYTES):
-            connected.sendall(data)
+        if not _spliced(0, connected.fileno()):
+            while data := os.read(0, _READ_BYTES):
+                connected.sendall(data)
         connected.shutdown(socket.SHUT_WR)
     except OSError:
         return  # the agent has closed; the other direction ends for the same reason
+
+
+def _spliced(source: int, target: int) -> bool:
+    """Carry bytes until ``source`` ends, inside the kernel; returns False, having moved none, if it cannot do that."""
+    there_read, there_write = os.pipe()
+    try:
+        with contextlib.suppress(OSError):  # a user's limit on pipes
+            fcntl.fcntl(there_write, fcntl.F_SETPIPE_SZ, _READ_BYTES)
+        try:
+            count = os.splice(source, there_write, _READ_BYTES)
+        except OSError:
+            return False  # a terminal
+        while count:
+            while count:
+                count -= os.splice(there_read, target, count)
+            count = os.splice(source, there_write, _READ_BYTES)
+        return True
+    finally:
+        os.close(there_read)
+        os.close(there_write)
 
 
 def _from_agent(connected: socket.socket) -> None:
