@@ -1,7 +1,7 @@
 """Real packages to emulated boards over their paced serial lines: compression, what a re-export costs, sixteen at once.
 
-Packages hold fusion-full (one board) and fusion-small (sixteen) in INT8, weights as initialised, quantized on noise:
-what their bytes are like, not what they are worth.
+Packages hold fusion-transformer (one board) and fusion-small (sixteen) in INT8, weights as initialised, quantized on
+noise: what their bytes are like, not what they are worth.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ for path, seed in zip(sys.argv[2:], (1, 2)):
 def board_rows(bench: Benchmark) -> None:
     """Add the rows."""
     kit = SigningKit()
-    first, again = (kit.sign(graph, str(n)) for n, graph in enumerate(_graphs("fusion-full", 2)))
+    first, again = (kit.sign(graph, str(n)) for n, graph in enumerate(_graphs("fusion-transformer", 2)))
     with _boards(1, kit) as (address,):
         _compression(bench, address, first, again)
     (small,) = _graphs("fusion-small", 1)
@@ -67,7 +67,7 @@ def _compression(bench: Benchmark, address: BoardAddress, package: PackageFile, 
         seconds = time.monotonic() - begun_s
         wire = board.statistics.wire_bytes_sent - wire
         size = len(package.payload())
-        note = f"INT8 fusion-full, {size // 1024} KiB as {wire // 1024} KiB on the wire; install included"
+        note = f"INT8 fusion-transformer, {size // 1024} KiB as {wire // 1024} KiB on the wire; install included"
         bench.row("effective_rate_share", size / seconds / _LINE_BYTES_S, "1", peer="8N1 line rate", note=note)
         wire = board.statistics.wire_bytes_sent
         board.push(exported)

@@ -24,7 +24,6 @@ from benchmarks.harness import Benchmark, run
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TQDM_DISABLE", "1")
 
-import keras
 import numpy as np
 
 from benchmarks.requantize_loop import requantize_loop
@@ -32,10 +31,10 @@ from firmware_bridge.device.cost import cost
 from firmware_bridge.device.graph import Graph
 from firmware_bridge.device.profile import BoardProfile
 from ks100.steps.costs import untrained
+from models import zoo
 from models.captures import CaptureSet
 from models.curation import Pool, generate_pools
 from models.evaluation.compare import compare
-from models.networks import build, fold
 from models.planning.choose import PlannedChoice, best, cheaper_greedy
 from models.planning.cost_table import CostTable
 from models.planning.loss_table import LossTable, measure_pairs
@@ -49,11 +48,10 @@ from models.sensitivity.groups import Group
 from models.sensitivity.race import BATCH, Race, measure, race
 from models.sensitivity.screen import screen
 from models.sensitivity.shapley import shapley_shares
-from models.sensitivity.study import PoolData, Study, simulator_of
+from models.sensitivity.study import Study, simulator_of
 from models.sensitivity.sweep import SweepSettings, rank_correlation, sweep
-from models.sensitivity.tasks import LocalExecutor, Variant, feed_of
+from models.sensitivity.tasks import LocalExecutor, Variant
 from models.training import Recipe, TrainedNetwork, train
-from models.training.export import export_float
 
 _SEED = 1
 _FRAMES, _HARD_FRAMES = 500, 1600
@@ -91,7 +89,7 @@ def _measure_full(bench: Benchmark) -> None:
 
 
 def _cost(bench: Benchmark) -> None:
-    full = untrained("fusion-full")
+    full = untrained("fusion-transformer")
     graph, profile = Graph.parse(full), BoardProfile.load("ks100")
     rate = profile.frame_rate_hz
 
@@ -99,7 +97,7 @@ def _cost(bench: Benchmark) -> None:
         wanted = precisions(graph, STANDARD_PLANS[plan])
         return cost(retyped(graph, {i: p.op_dtype for i, p in wanted.items()}), profile).watts(rate)
 
-    bench.row("fusion_full_macs", graph.macs / 1e9, "G", note="published: about 3.4")
+    bench.row("full_macs", graph.macs / 1e9, "G", note="published: about 3.4")
     for name, plan, published in (("watts_int8", "int8", 5.6), ("watts_mixed", "mixed", 6.1)):
         value = watts(plan)
         bench.row(
@@ -258,20 +256,10 @@ def _small(work: Path) -> Study:
 
 
 def _full() -> Study:
-    """Return the full network on captures of its own size: fresh weights, normalized on captures.
-
-    Without that, signals fade from layer to layer, there is nothing to measure, and integer scales overflow.
-    """
+    """Return the full network, as shipped, on captures of its own size."""
     sizes = {**_NONE_OF_ALL, "calibration": 4, "validation": _FULL_FRAMES}
     pools = generate_pools(_SEED, sizes, width=640, height=512)
-    keras.utils.set_random_seed(_SEED)
-    model = build("fusion-full")
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.momentum = 0.0  # one batch decides
-    height, width = (int(n) for n in model.input["eo"].shape[1:3])
-    model(feed_of(PoolData.load(pools["calibration"], height, width), range(4)), training=True)
-    full = export_float(fold(model, "fusion-full"))
+    full = zoo.load("fusion-transformer").export()
     ranges = calibrate(full, pools["calibration"], CalibrationMethod.MINMAX)
     return Study.of(full, ranges, {"validation": pools["validation"]})
 

@@ -94,6 +94,7 @@ class ReferenceWorkload:
     elements: float
     weight_bytes: float
     spilled_elements_int8: float
+    spilled_elements_int16: float
     spilled_elements_float32: float
 
 

@@ -45,8 +45,8 @@ def command(
 ) -> None:
     """Model what MODEL costs on a board, op by op. Every figure is MODELLED.
 
-    MODEL is a graph (.tflite), a package, the folder of a trained network, or the name of a network (fusion-full):
-    then its weights are fresh, which costs the same.
+    MODEL is a graph (.tflite), a package, the folder of a trained network, or the name of a network, such as
+    fusion-transformer: then its weights are fresh, which costs the same.
     """
     from firmware_bridge.device.cost import cost
     from firmware_bridge.device.graph import Graph

@@ -36,6 +36,12 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "calibration check": (
         "ks100 calibration check calibration --evaluation captures/validation --graph float.tflite --strict",
     ),
+    "zoo": ("ks100 zoo list",),
+    "zoo list": ("ks100 zoo list",),
+    "zoo export": ("ks100 zoo export fusion-transformer --out network",),
+    "zoo add": (
+        "ks100 zoo add network --pool captures/validation --pool captures/hard-dev --commit HASH --out models/zoo",
+    ),
     "train": ("ks100 train --captures captures --recipe fusion-small --out network",),
     "quantize": (
         "ks100 quantize network --captures captures --plan mixed --out mixed.tflite",

@@ -38,6 +38,7 @@ _COMMANDS = {
     "hard": _Entry("Data", "Mine hard cases with earlier versions; seal a holdout, show who opened it."),
     "calibration": _Entry("Data", "Draw a calibration set that covers every condition; check one."),
     "train": _Entry("Model", "Train a float network."),
+    "zoo": _Entry("Model", "Show the trained networks that ship with the project; take one out."),
     "quantize": _Entry("Model", "Produce one mixed-precision graph: QAT of a trained network, or PTQ of a .tflite."),
     "evaluate": _Entry("Model", "Measure a graph on captures, by condition."),
     "gate": _Entry("Model", "Judge a candidate against its float parent; refuse it if hard cases suffer."),

@@ -21,14 +21,18 @@ __all__ = ["command"]
               help="Folder with the pools train/ and validation/.")  # fmt: skip
 @click.option("--recipe", default="fusion-small-demo", show_default=True, help="A recipe's name, or a TOML file.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder of the network.")
+@click.option("--start", type=click.Path(path_type=Path, exists=True, file_okay=False),
+              help="Folder of the trained network that the recipe starts from.")  # fmt: skip
 @click.option("--fresh", is_flag=True, help="Start anew instead of resuming from the folder's checkpoint.")
 @custody_options
-def command(captures: Path, recipe: str, out: Path, fresh: bool, recorder: ProvenanceRecorder | None) -> None:
+def command(
+    captures: Path, recipe: str, out: Path, start: Path | None, fresh: bool, recorder: ProvenanceRecorder | None
+) -> None:
     """Train a float network; an interrupted training resumes from its last checkpoint."""
     from ks100.steps.training import train_float
 
     with progress_bar("train") as progress:
-        summary = train_float(captures, recipe, out, progress, resume=not fresh)
+        summary = train_float(captures, recipe, out, progress, start=start, resume=not fresh)
     click.echo(f"{out}: {summary}")
     if recorder is not None:
         from ks100.steps import provenance

@@ -16,18 +16,30 @@ __all__ = ["FLOAT_GRAPH", "finetune", "train_float"]
 FLOAT_GRAPH = "float.tflite"
 
 
-def train_float(captures: Path, recipe: str | Path, out: Path, progress: Progress, *, resume: bool = True) -> str:
+def train_float(
+    captures: Path,
+    recipe: str | Path,
+    out: Path,
+    progress: Progress,
+    *,
+    start: Path | None = None,
+    resume: bool = True,
+) -> str:
     """Train on ``captures/train``, watch ``captures/validation``, and leave the network and its float graph in ``out``.
+
+    ``start`` is the folder of the trained network whose weights the recipe starts from.
 
     Returns:
         One line on the result.
     """
+    from models.training.network import TrainedNetwork
     from models.training.recipe import Recipe
     from models.training.train import train
 
+    first = None if start is None else TrainedNetwork.load(start)
     train_set = load_captures(captures / "train")[0].labelled
     validation = load_captures(captures / "validation")[0].labelled
-    trained = train(Recipe.load(recipe), train_set, validation, out, _events(progress), resume=resume)
+    trained = train(Recipe.load(recipe), train_set, validation, out, _events(progress), resume, first)
     (out / FLOAT_GRAPH).write_bytes(trained.export())
     return _summary(trained.ap50)
 

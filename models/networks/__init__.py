@@ -10,17 +10,25 @@ from typing import Any
 import keras
 
 from models.errors import RecipeError
-from models.networks.attention import AttentionSpec
+from models.networks.attention import AttentionSpec, Keys, Norm
 from models.networks.fold import fold_into
-from models.networks.full import FUSION_FULL, FullSpec, build_full
-from models.networks.fusion import FUSION_SMALL, PARTS, THERMAL_SMALL, FusionSpec, build_fusion
+from models.networks.fusion import (
+    FUSION_SMALL,
+    FUSION_TRANSFORMER,
+    FUSION_TRANSFORMER_SMALL,
+    PARTS,
+    THERMAL_SMALL,
+    FusionSpec,
+    build_fusion,
+)
 from models.networks.inputs import feed, frame_size
 
 __all__ = [
     "NETWORKS",
     "AttentionSpec",
-    "FullSpec",
     "FusionSpec",
+    "Keys",
+    "Norm",
     "build",
     "feed",
     "fold",
@@ -29,10 +37,11 @@ __all__ = [
     "groups",
 ]
 
-NETWORKS: dict[str, FusionSpec | FullSpec] = {
+NETWORKS: dict[str, FusionSpec] = {
     "fusion-small": FUSION_SMALL,
     "thermal-small": THERMAL_SMALL,
-    "fusion-full": FUSION_FULL,
+    "fusion-transformer": FUSION_TRANSFORMER,
+    "fusion-transformer-small": FUSION_TRANSFORMER_SMALL,
 }
 """Every network that `build` knows, by name."""
 
@@ -46,18 +55,15 @@ def build(name: str, *, folded: bool = False, **options: Any) -> keras.Model:
         name: one of `NETWORKS`.
         folded: without batch normalization, one layer per quantized tensor.
         options: fields of its spec that differ from the named network's, e.g. ``neck=24``; as a recipe gives them,
-            with lists for tuples and ``[depth, heads, pool]`` for an attention layer.
+            with lists for tuples, ``[depth, heads, pool, expand]`` for an attention layer and ``[]`` for none.
 
     Raises:
         RecipeError: an unknown network or option (the text lists the known ones), or sizes that do not fit together.
     """
-    spec, layer_name = _spec(name, options), name.replace("-", "_")
-    if isinstance(spec, FullSpec):
-        return build_full(spec, layer_name, folded=folded)
-    return build_fusion(spec, layer_name, folded=folded)
+    return build_fusion(_spec(name, options), name.replace("-", "_"), folded=folded)
 
 
-def _spec(name: str, options: Mapping[str, Any]) -> FusionSpec | FullSpec:
+def _spec(name: str, options: Mapping[str, Any]) -> FusionSpec:
     """Return the named spec with ``options`` in it, as a recipe's file gives them."""
     if name not in NETWORKS:
         raise RecipeError(f"unknown network {name!r}; known are {', '.join(NETWORKS)}")
@@ -67,16 +73,23 @@ def _spec(name: str, options: Mapping[str, Any]) -> FusionSpec | FullSpec:
         raise RecipeError(f"network {name!r} has no option {unknown[0]!r}; options are {', '.join(known)}")
     values: dict[str, Any] = {key: _tupled(value) for key, value in options.items()}
     if "attention" in values:
-        values["attention"] = tuple(
-            layer if isinstance(layer, AttentionSpec) else AttentionSpec(*(_tupled(part) for part in layer))
-            for layer in values["attention"]
-        )
+        values["attention"] = tuple(_attention(layer) for layer in values["attention"])
+    for key, kind in (("keys", Keys), ("norm", Norm)):
+        if key in values and values[key] not in [item.value for item in kind]:
+            raise RecipeError(f"network {name!r}: {key} = {values[key]!r} is none of {', '.join(kind)}")
+        values |= {key: kind(values[key])} if key in values else {}
     spec = dataclasses.replace(NETWORKS[name], **values)
     try:
         spec.check()
     except ValueError as error:
         raise RecipeError(f"network {name!r}: {error}") from error
     return spec
+
+
+def _attention(layer: Any) -> AttentionSpec | None:
+    if layer is None or isinstance(layer, AttentionSpec):
+        return layer
+    return AttentionSpec(*(_tupled(part) for part in layer)) if layer else None
 
 
 def _tupled(value: Any) -> Any:

@@ -1,24 +1,43 @@
-"""One cross-modal attention layer: each band asks the other what it sees, over pooled keys and values.
+"""One cross-modal attention layer: each band asks the other what it sees.
 
-Written for INT16 activations: ``tanh(alpha x)`` where others use LayerNorm (no RSQRT, bounded output), keys and
-values pooled to few tokens (an INT8 softmax has 256 steps to share among the keys), all linears as 1x1
-convolutions, all products of rank 4. Every tensor that the integer graph stores is the output of a named layer.
+Two things are choices of the network's designer, and decide what integers cost. *Keys*: a softmax over all cells of a
+scale, or over few pooled ones. *Normalization*: LayerNorm before each branch, as transformers have it, which leaves
+logits unbounded; or ``tanh(alpha x)``, which bounds them. All linears are 1x1 convolutions, all products of rank 4, and
+every tensor that the integer graph stores is the output of a named layer.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from keras import layers
 
 from models.networks.blocks import Blocks
-from models.networks.layers import Heads, Merge, Product, ScalarScale
+from models.networks.layers import Centred, ChannelMean, Fixed, Heads, Merge, Product, ReciprocalRoot, ScalarScale
 
-__all__ = ["MAX_KEYS", "AttentionSpec", "cross_attention"]
+__all__ = ["MAX_POOLED_KEYS", "AttentionSpec", "Keys", "Norm", "cross_attention", "fused_sum"]
 
-MAX_KEYS = 64
+MAX_POOLED_KEYS = 64
 """With 64 flat keys an INT8 softmax still keeps 24 dB; with 1,024 it loses 80 % of the attention's mass."""
+
+_VARIANCE_FLOOR = 1e-3
+_GELU_SLOPE = 1.702  # Hendrycks and Gimpel 2016: x sigmoid(1.702 x)
+
+
+class Keys(StrEnum):
+    """What a query looks at."""
+
+    ALL = "all"
+    POOLED = "pooled"
+
+
+class Norm(StrEnum):
+    """What stands before each branch."""
+
+    LAYER = "layer"
+    TANH = "tanh"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,55 +47,88 @@ class AttentionSpec:
     Attributes:
         depth: channels of queries, keys and values, over all heads.
         heads: attention heads; they share ``depth``.
-        pool: keys and values are averaged over ``pool`` x ``pool`` cells; or over (rows, columns) of them.
+        pool: with pooled keys, the cells (rows and columns, or both alike) that one key stands for.
+        expand: channels of the token-wise GELU block after attention, in multiples of the layer's; 0 leaves it out.
     """
 
     depth: int
     heads: int
-    pool: int | tuple[int, int]
+    pool: int | tuple[int, int] = 1
+    expand: int = 0
 
     @property
     def window(self) -> tuple[int, int]:
-        """Rows and columns that one key stands for."""
+        """Rows and columns that one pooled key stands for."""
         return (self.pool, self.pool) if isinstance(self.pool, int) else self.pool
 
-    def check(self, height: int, width: int) -> None:
+    def check(self, height: int, width: int, keys: Keys) -> None:
         """Check that the layer fits a grid of ``height`` x ``width`` cells.
 
         Raises:
-            ValueError: too many keys, or a division leaves a rest.
+            ValueError: a division leaves a rest, or too many pooled keys are left.
         """
         rows, columns = self.window
-        if height % rows or width % columns:
-            raise ValueError(f"a grid of {width}x{height} cells cannot be pooled by {self.pool}")
-        keys = (height // rows) * (width // columns)
-        if keys > MAX_KEYS:
-            raise ValueError(f"{keys} keys are more than {MAX_KEYS}; pool by more than {self.pool}")
+        if keys is Keys.POOLED:
+            if height % rows or width % columns:
+                raise ValueError(f"a grid of {width}x{height} cells cannot be pooled by {self.pool}")
+            count = (height // rows) * (width // columns)
+            if count > MAX_POOLED_KEYS:
+                raise ValueError(f"{count} keys are more than {MAX_POOLED_KEYS}; pool by more than {self.pool}")
         if self.depth % self.heads:
             raise ValueError(f"an attention depth of {self.depth} cannot be shared by {self.heads} heads")
 
 
-def cross_attention(blocks: Blocks, eo: Any, lwir: Any, spec: AttentionSpec, name: str) -> Any:
+def cross_attention(
+    blocks: Blocks, eo: Any, lwir: Any, spec: AttentionSpec, name: str, *, keys: Keys, norm: Norm
+) -> Any:
     """Fuse two grids [B, h, w, c] of one size into one of the same shape.
 
-    ``out = in(eo) + in(lwir) + attend(eo asks lwir) + attend(lwir asks eo)``; the sum is the residual stream.
+    ``x = in(eo) + in(lwir) + attend(eo asks lwir) + attend(lwir asks eo)``, and with ``spec.expand`` another
+    ``x + narrow(gelu(widen(norm(x))))``; the sums are the residual stream, which nothing normalizes (pre-LN, Xiong et
+    al. 2020).
     """
     channels = eo.shape[-1]
-    streams = [blocks.unit(x, channels, f"{name}_{band}_in", kernel=1, relu=False) for band, x in _bands(eo, lwir)]
-    base = layers.Add(name=f"{name}_base")(streams)
+    attended = name if not spec.expand else f"{name}_attended"
+    base = fused_sum(blocks, eo, lwir, name, f"{name}_base")
     queries, sources = {}, {}
-    for band, x in _bands(eo, lwir):
-        normed = ScalarScale(name=f"{name}_{band}_scale")(x)
-        normed = layers.Activation("tanh", name=f"{name}_{band}_norm")(normed)
-        queries[band] = normed
-        sources[band] = layers.AveragePooling2D(spec.window, name=f"{name}_{band}_pool")(normed)
+    for band, x in (("eo", eo), ("lwir", lwir)):
+        queries[band] = sources[band] = _normed(x, norm, f"{name}_{band}")
+        if keys is Keys.POOLED:
+            sources[band] = layers.AveragePooling2D(spec.window, name=f"{name}_{band}_pool")(queries[band])
     first = _attend(blocks, queries["eo"], sources["lwir"], spec, channels, f"{name}_eo")
     second = _attend(blocks, queries["lwir"], sources["eo"], spec, channels, f"{name}_lwir")
-    return layers.Add(name=name)([layers.Add(name=f"{name}_half")([base, first]), second])
+    x = layers.Add(name=attended)([layers.Add(name=f"{name}_half")([base, first]), second])
+    if not spec.expand:
+        return x
+    inside = blocks.linear(_normed(x, norm, f"{name}_mlp"), channels * spec.expand, f"{name}_mlp_widen")
+    return layers.Add(name=name)([x, blocks.linear(_gelu(inside, f"{name}_mlp"), channels, f"{name}_mlp_narrow")])
 
 
-def _bands(eo: Any, lwir: Any) -> tuple[tuple[str, Any], tuple[str, Any]]:
-    return ("eo", eo), ("lwir", lwir)
+def fused_sum(blocks: Blocks, eo: Any, lwir: Any, prefix: str, name: str) -> Any:
+    """Add a linear map of each band; by itself, what a scale without attention is fused by."""
+    streams = [
+        blocks.unit(x, eo.shape[-1], f"{prefix}_{band}_in", kernel=1, relu=False)
+        for band, x in (("eo", eo), ("lwir", lwir))
+    ]
+    return layers.Add(name=name)(streams)
+
+
+def _normed(x: Any, norm: Norm, name: str) -> Any:
+    if norm is Norm.TANH:
+        return layers.Activation("tanh", name=f"{name}_norm")(ScalarScale(name=f"{name}_scale")(x))
+    # MEAN, SUB, MUL, MEAN, ADD, RSQRT, MUL: Keras's own layer becomes operations that have no 16-bit kernels. The
+    # linear map that follows holds what gain and offset would add.
+    centred = Centred(name=f"{name}_centred")([x, ChannelMean(name=f"{name}_mean")(x)])
+    squared = layers.Multiply(name=f"{name}_squared")([centred, centred])
+    variance = ChannelMean(name=f"{name}_variance")(squared)
+    floored = Fixed(offset=_VARIANCE_FLOOR, name=f"{name}_floored")(variance)
+    return layers.Multiply(name=f"{name}_norm")([centred, ReciprocalRoot(name=f"{name}_rsqrt")(floored)])
+
+
+def _gelu(x: Any, name: str) -> Any:
+    """Return ``x sigmoid(1.702 x)``: MUL, LOGISTIC, MUL, which every integer runtime has."""
+    steep = Fixed(_GELU_SLOPE, name=f"{name}_slope")(x)
+    return layers.Multiply(name=f"{name}_gelu")([x, layers.Activation("sigmoid", name=f"{name}_gate")(steep)])
 
 
 def _attend(blocks: Blocks, asks: Any, seen: Any, spec: AttentionSpec, channels: int, name: str) -> Any:

@@ -16,11 +16,19 @@ from keras import layers
 
 from models.captures import ObjectClass
 from models.heads import INPUT_EO, INPUT_LWIR
-from models.networks.attention import AttentionSpec, cross_attention
+from models.networks.attention import AttentionSpec, Keys, Norm, cross_attention, fused_sum
 from models.networks.blocks import Blocks
 from models.networks.layers import Upsample
 
-__all__ = ["FUSION_SMALL", "PARTS", "THERMAL_SMALL", "FusionSpec", "build_fusion", "raw_outputs"]
+__all__ = [
+    "FUSION_SMALL",
+    "FUSION_TRANSFORMER",
+    "FUSION_TRANSFORMER_SMALL",
+    "PARTS",
+    "THERMAL_SMALL",
+    "FusionSpec",
+    "build_fusion",
+]
 
 PARTS = ("eo", "lwir", "fusion", "neck", "head")
 """A layer's name begins with its part; the heads' outputs (cls_4, box_4, kin_4 ...) belong to ``head``."""
@@ -38,10 +46,14 @@ class FusionSpec:
         stem: channels at stride 2.
         channels: channels of each encoder at strides 4, 8, 16, ...
         depths: residual units of each encoder at those strides.
-        attention: one cross-modal attention layer at each of those strides; none for a single band.
+        attention: one cross-modal attention layer, or None for a plain sum, at each of those strides; none for a single
+            band.
         neck: channels of the neck and the heads' trunks.
-        strides: strides that have a head.
+        strides: strides that have a head; what is finer than the finest is not fused.
         bands: what the network sees: both, or one of them.
+        trunk: units between the neck and a head.
+        keys: what attention looks at.
+        norm: what stands before attention and its GELU block.
     """
 
     height: int
@@ -49,10 +61,13 @@ class FusionSpec:
     stem: int
     channels: tuple[int, ...]
     depths: tuple[int, ...]
-    attention: tuple[AttentionSpec, ...]
+    attention: tuple[AttentionSpec | None, ...]
     neck: int
     strides: tuple[int, ...]
     bands: tuple[str, ...] = (INPUT_EO, INPUT_LWIR)
+    trunk: int = 1
+    keys: Keys = Keys.POOLED
+    norm: Norm = Norm.TANH
 
     def check(self) -> None:
         """Check that the sizes fit together.
@@ -73,7 +88,8 @@ class FusionSpec:
         if self.height % scales[-1] or self.width % scales[-1]:
             raise ValueError(f"an input of {self.width}x{self.height} is not a multiple of stride {scales[-1]}")
         for scale, spec in zip(scales, self.attention, strict=False):
-            spec.check(self.height // scale, self.width // scale)
+            if spec is not None:
+                spec.check(self.height // scale, self.width // scale, self.keys)
 
 
 FUSION_SMALL = FusionSpec(
@@ -86,7 +102,46 @@ FUSION_SMALL = FusionSpec(
     neck=28,
     strides=(4, 8),
 )
-"""Trains in minutes on two cores."""
+"""Trains in minutes on two cores. Made for integers: few pooled keys, bounded logits."""
+
+FUSION_TRANSFORMER = FusionSpec(
+    height=512,
+    width=640,
+    stem=16,
+    channels=(32, 64, 96, 128, 128),
+    depths=(1, 2, 2, 2, 2),
+    attention=(
+        None,
+        None,
+        AttentionSpec(16, 1, (4, 5), expand=1),
+        AttentionSpec(32, 2, (4, 2), expand=2),
+        AttentionSpec(32, 2, (2, 1), expand=2),
+    ),
+    neck=72,
+    strides=(8, 16, 32),
+    keys=Keys.ALL,
+    norm=Norm.LAYER,
+)
+"""3.4 G MAC a frame, the work that the board's power budget is stated for: attention over 1,280, 320 and 80 cells."""
+
+FUSION_TRANSFORMER_SMALL = FusionSpec(
+    height=128,
+    width=160,
+    stem=12,
+    channels=(20, 32, 48, 64),
+    depths=(1, 1, 2, 2),
+    attention=(
+        None,
+        AttentionSpec(32, 2, 4, expand=2),
+        AttentionSpec(32, 2, (2, 1), expand=2),
+        AttentionSpec(32, 2),
+    ),
+    neck=28,
+    strides=(4, 8),
+    keys=Keys.ALL,
+    norm=Norm.LAYER,
+)
+"""The same for the demo: attention over 320, 80 and 20 cells."""
 
 THERMAL_SMALL = dataclasses.replace(FUSION_SMALL, height=256, width=320, attention=(), bands=(INPUT_LWIR,))
 """The thermal stream of fusion-small alone, for cameras without a visible twin; at twice its resolution."""
@@ -113,14 +168,23 @@ def build_fusion(spec: FusionSpec, name: str, *, folded: bool) -> keras.Model:
         fused = {4 << i: features for i, features in enumerate(scales[0])}
     else:
         fused = {
-            4 << i: cross_attention(blocks, eo, lwir, spec.attention[i], f"fusion_{4 << i}")
+            4 << i: _fused(blocks, eo, lwir, spec, i)
             for i, (eo, lwir) in enumerate(zip(*scales, strict=True))
+            if 4 << i >= min(spec.strides)
         }
     outputs: dict[str, Any] = {}
-    for stride, features in _neck(blocks, fused, spec).items():
-        trunk = blocks.unit(features, spec.neck, f"head_{stride}_trunk")
-        outputs |= raw_outputs(dict.fromkeys(("cls", "box", "kin"), trunk), stride)
+    for stride, x in _neck(blocks, fused, spec).items():
+        for unit in range(spec.trunk):
+            x = blocks.unit(x, spec.neck, f"head_{stride}_trunk" + (f"{unit + 1}" if spec.trunk > 1 else ""))
+        outputs |= _raw_outputs(x, stride)
     return keras.Model(frames, outputs, name=name)
+
+
+def _fused(blocks: Blocks, eo: Any, lwir: Any, spec: FusionSpec, level: int) -> Any:
+    attention, stride = spec.attention[level], 4 << level
+    if attention is None:
+        return fused_sum(blocks, eo, lwir, f"neck_{stride}", f"neck_{stride}_fused")
+    return cross_attention(blocks, eo, lwir, attention, f"fusion_{stride}", keys=spec.keys, norm=spec.norm)
 
 
 def _encoder(blocks: Blocks, x: Any, spec: FusionSpec, band: str) -> list[Any]:
@@ -152,8 +216,8 @@ def _neck(blocks: Blocks, fused: dict[int, Any], spec: FusionSpec) -> dict[int, 
     return dict(sorted(found.items()))
 
 
-def raw_outputs(features: dict[str, Any], stride: int) -> dict[str, Any]:
-    """Return ``cls_s``, ``box_s`` and ``kin_s``: 1x1 convolutions of the features of each part."""
+def _raw_outputs(features: Any, stride: int) -> dict[str, Any]:
+    """Return ``cls_s``, ``box_s`` and ``kin_s``: 1x1 convolutions of the features."""
     sizes = {"cls": (len(ObjectClass), _PRIOR_LOGIT), "box": (4, 1.5), "kin": (2, 0.0)}
     return {
         f"{part}_{stride}": layers.Conv2D(
@@ -162,6 +226,6 @@ def raw_outputs(features: dict[str, Any], stride: int) -> dict[str, Any]:
             kernel_initializer=keras.initializers.RandomNormal(stddev=0.02),
             bias_initializer=keras.initializers.Constant(bias),
             name=f"{part}_{stride}",
-        )(features[part])
+        )(features)
         for part, (channels, bias) in sizes.items()
     }

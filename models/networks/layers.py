@@ -10,7 +10,7 @@ from typing import Any
 import keras
 from keras import ops
 
-__all__ = ["Heads", "Merge", "Product", "ScalarScale", "Upsample"]
+__all__ = ["Centred", "ChannelMean", "Fixed", "Heads", "Merge", "Product", "ReciprocalRoot", "ScalarScale", "Upsample"]
 
 
 @keras.saving.register_keras_serializable("ks100")
@@ -38,6 +38,52 @@ class ScalarScale(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """Return what recreates the layer."""
         return {**super().get_config(), "initial": self.initial}
+
+
+@keras.saving.register_keras_serializable("ks100")
+class Fixed(keras.layers.Layer):
+    """Multiply by a constant, or add one: a single operation, ``factor * x`` or ``x + offset``."""
+
+    def __init__(self, factor: float | None = None, offset: float = 0.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.factor = factor
+        self.offset = offset
+
+    def call(self, inputs: Any) -> Any:
+        """Return the result, shaped as the input."""
+        return inputs + self.offset if self.factor is None else inputs * self.factor
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what recreates the layer."""
+        return {**super().get_config(), "factor": self.factor, "offset": self.offset}
+
+
+@keras.saving.register_keras_serializable("ks100")
+class ChannelMean(keras.layers.Layer):
+    """Average a grid [B, h, w, c] over its channels: [B, h, w, 1]."""
+
+    def call(self, inputs: Any) -> Any:
+        """Return the mean of each cell."""
+        return ops.mean(inputs, axis=-1, keepdims=True)
+
+
+@keras.saving.register_keras_serializable("ks100")
+class Centred(keras.layers.Layer):
+    """Subtract [B, h, w, 1] from [B, h, w, c]."""
+
+    def call(self, inputs: Any) -> Any:
+        """Return the difference, shaped as the first."""
+        grid, mean = inputs
+        return grid - mean
+
+
+@keras.saving.register_keras_serializable("ks100")
+class ReciprocalRoot(keras.layers.Layer):
+    """Return ``1 / sqrt(x)``, as one RSQRT."""
+
+    def call(self, inputs: Any) -> Any:
+        """Return the reciprocal root of each element."""
+        return ops.rsqrt(inputs)
 
 
 @keras.saving.register_keras_serializable("ks100")

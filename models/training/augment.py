@@ -1,21 +1,26 @@
 """Augmentation of a batch inside the training step: mirror, zoom and shift, exposure, loss of a band.
 
-Pure functions of a batch and a seed (stateless random numbers), so that a resumed run repeats the same pictures.
+Pure functions of a batch and the random numbers drawn for it, so that a resumed run repeats the same pictures on any
+Keras backend.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import tensorflow as tf
+from keras import ops
 
 from models.heads import RANGE_LOG2_SCALE
 from models.preprocess import MISSING_VALUE
 
-__all__ = ["Augmentation", "TrainingBatch", "augment", "to_unit_batch"]
+__all__ = ["DRAWS", "LEAST_VISIBLE_SHARE", "Augmentation", "TrainingBatch", "augment", "to_unit_batch"]
 
-_LEAST_VISIBLE_SHARE = 0.35
+DRAWS = 11
+"""Random numbers that a capture's augmentation takes."""
+
+LEAST_VISIBLE_SHARE = 0.35
 """An object of which the crop keeps less is ignored: nobody could box it rightly."""
 
 
@@ -41,104 +46,94 @@ class Augmentation:
 
 
 class TrainingBatch(NamedTuple):
-    """One batch in TensorFlow: frames float32 in [0, 1], truth as in `models.training.data.TrainingArrays`."""
+    """One batch, as tensors: frames float32 in [0, 1], truth as in `models.training.data.TrainingArrays`."""
 
-    eo: tf.Tensor
-    lwir: tf.Tensor
-    boxes: tf.Tensor
-    classes: tf.Tensor
-    kinematics: tf.Tensor
-    kinematics_known: tf.Tensor
-    state: tf.Tensor
+    eo: Any
+    lwir: Any
+    boxes: Any
+    classes: Any
+    kinematics: Any
+    kinematics_known: Any
+    state: Any
 
 
 def to_unit_batch(batch: TrainingBatch) -> TrainingBatch:
     """Map the frames from uint8 to float32 in [0, 1]; nothing else changes."""
     return batch._replace(
-        eo=tf.cast(batch.eo, tf.float32) * (1.0 / 255.0), lwir=tf.cast(batch.lwir, tf.float32) * (1.0 / 255.0)
+        eo=ops.cast(batch.eo, "float32") * (1.0 / 255.0), lwir=ops.cast(batch.lwir, "float32") * (1.0 / 255.0)
     )
 
 
-def augment(batch: TrainingBatch, policy: Augmentation, seed: tf.Tensor) -> TrainingBatch:
+def augment(batch: TrainingBatch, policy: Augmentation, draws: Any, noise: Any = None) -> TrainingBatch:
     """Vary a batch.
 
     Args:
         batch: frames float32 [B, H, W, c] in [0, 1] and their truth.
         policy: how much.
-        seed: int32 [2]; equal seeds give equal batches.
+        draws: float32 [B, DRAWS], uniform in [0, 1); equal numbers give equal batches.
+        noise: float32 [B, H, W, 4], standard normal; None adds none.
     """
-    seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 4))
-    batch = _move(batch, policy, seeds[0])
-    eo = _expose(batch.eo, policy, seeds[1])
-    lwir = _expose(batch.lwir, policy, seeds[2])
+    batch = _move(batch, policy, draws)
+    eo = _expose(batch.eo, policy, draws[:, 4:7], None if noise is None else noise[..., :3])
+    lwir = _expose(batch.lwir, policy, draws[:, 7:10], None if noise is None else noise[..., 3:])
     # One draw for both bands, so that at most one of them is lost.
-    draw = tf.random.stateless_uniform((tf.shape(eo)[0], 1, 1, 1), seeds[3])
+    draw = draws[:, 10][:, None, None, None]
     missing = MISSING_VALUE / 255.0
-    eo = tf.where(draw < policy.band_loss / 2, missing, eo)
-    lwir = tf.where(draw > 1 - policy.band_loss / 2, missing, lwir)
+    eo = ops.where(draw < policy.band_loss / 2, missing, eo)
+    lwir = ops.where(draw > 1 - policy.band_loss / 2, missing, lwir)
     return batch._replace(eo=eo, lwir=lwir)
 
 
-def _move(batch: TrainingBatch, policy: Augmentation, seed: tf.Tensor) -> TrainingBatch:
+def _move(batch: TrainingBatch, policy: Augmentation, draws: Any) -> TrainingBatch:
     """Mirror, zoom and shift frames and truth by one affine map ``x' = a x + b`` for each capture."""
-    count, height, width = tf.shape(batch.eo)[0], batch.eo.shape[1], batch.eo.shape[2]
-    draws = tf.random.stateless_uniform((4, count), seed)
-    mirror = tf.where(draws[0] < policy.flip, -1.0, 1.0)
-    scale = tf.exp((draws[1] * 2 - 1) * tf.math.log(1.0 + policy.zoom))
-    size = tf.constant([width, height], tf.float32)
-    centre = size / 2 + (tf.transpose(draws[2:]) * 2 - 1) * policy.shift * size
-    a = tf.stack([scale * mirror, scale], axis=1)
+    height, width = batch.eo.shape[1], batch.eo.shape[2]
+    mirror = ops.where(draws[:, 0] < policy.flip, -1.0, 1.0)
+    scale = ops.exp((draws[:, 1] * 2 - 1) * math.log1p(policy.zoom))
+    size = ops.convert_to_tensor([width, height], dtype="float32")
+    centre = size / 2 + (draws[:, 2:4] * 2 - 1) * policy.shift * size
+    a = ops.stack([scale * mirror, scale], axis=1)
     b = centre - a * size / 2
     boxes, state = _move_boxes(batch.boxes, batch.state, a, b, size)
-    frames = tf.concat([batch.eo, batch.lwir], axis=-1)
+    frames = ops.concatenate([batch.eo, batch.lwir], axis=-1)
     if policy.zoom or policy.shift:
         moved = _warp(frames, a, b)
     else:  # resampling costs an eighth of a training step
-        moved = tf.where(mirror[:, None, None, None] < 0, tf.reverse(frames, [2]), frames)
+        moved = ops.where(mirror[:, None, None, None] < 0, ops.flip(frames, 2), frames)
     # What grows nearer looks like what is nearer: zooming by s divides the apparent range by s.
-    nearer = tf.math.log(scale)[:, None] / (tf.math.log(2.0) * RANGE_LOG2_SCALE)
-    kinematics = tf.stack([batch.kinematics[..., 0] - nearer, batch.kinematics[..., 1]], axis=-1)
+    nearer = ops.log(scale)[:, None] / (math.log(2.0) * RANGE_LOG2_SCALE)
+    kinematics = ops.stack([batch.kinematics[..., 0] - nearer, batch.kinematics[..., 1]], axis=-1)
     return batch._replace(eo=moved[..., :3], lwir=moved[..., 3:], boxes=boxes, state=state, kinematics=kinematics)
 
 
-def _move_boxes(
-    boxes: tf.Tensor, state: tf.Tensor, a: tf.Tensor, b: tf.Tensor, size: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
+def _move_boxes(boxes: Any, state: Any, a: Any, b: Any, size: Any) -> tuple[Any, Any]:
     first = boxes[..., :2] * a[:, None] + b[:, None]
     second = boxes[..., 2:] * a[:, None] + b[:, None]
-    low, high = tf.minimum(first, second), tf.maximum(first, second)
-    inside_low, inside_high = tf.clip_by_value(low, 0.0, size), tf.clip_by_value(high, 0.0, size)
-    visible = tf.reduce_prod(inside_high - inside_low, axis=-1) / (tf.reduce_prod(high - low, axis=-1) + 1e-6)
-    cut = (state == 1) & (visible < _LEAST_VISIBLE_SHARE)
-    state = tf.where(visible <= 0, 0, tf.where(cut, -1, state))
-    return tf.concat([inside_low, inside_high], axis=-1), state
+    low, high = ops.minimum(first, second), ops.maximum(first, second)
+    inside_low = ops.minimum(ops.maximum(low, 0.0), size)
+    inside_high = ops.minimum(ops.maximum(high, 0.0), size)
+    visible = ops.prod(inside_high - inside_low, axis=-1) / (ops.prod(high - low, axis=-1) + 1e-6)
+    cut = ops.logical_and(state == 1, visible < LEAST_VISIBLE_SHARE)
+    state = ops.where(visible <= 0, 0, ops.where(cut, -1, state))
+    return ops.concatenate([inside_low, inside_high], axis=-1), state
 
 
-def _warp(frames: tf.Tensor, a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+def _warp(frames: Any, a: Any, b: Any) -> Any:
     """Resample so that pixel x comes to a x + b (pixel centres at +0.5); outside, the frame is mirrored."""
-    zero = tf.zeros_like(a[:, 0])
+    zero = ops.zeros_like(a[:, 0])
     # The kernel maps output to input, in pixel indices.
     inverse = 1.0 / a
     offset = (0.5 - b) * inverse - 0.5
-    transforms = tf.stack([inverse[:, 0], zero, offset[:, 0], zero, inverse[:, 1], offset[:, 1], zero, zero], axis=1)
-    return tf.raw_ops.ImageProjectiveTransformV3(
-        images=frames,
-        transforms=transforms,
-        output_shape=tf.shape(frames)[1:3],
-        fill_value=0.0,
-        interpolation="BILINEAR",
-        fill_mode="REFLECT",
-    )
+    transforms = ops.stack([inverse[:, 0], zero, offset[:, 0], zero, inverse[:, 1], offset[:, 1], zero, zero], axis=1)
+    return ops.image.affine_transform(frames, transforms, interpolation="bilinear", fill_mode="reflect")
 
 
-def _expose(frames: tf.Tensor, policy: Augmentation, seed: tf.Tensor) -> tf.Tensor:
+def _expose(frames: Any, policy: Augmentation, draws: Any, noise: Any) -> Any:
     """Vary contrast about the frame's mean, brightness and noise, and clip as a sensor does."""
-    first, second = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
-    draws = tf.random.stateless_uniform((3, tf.shape(frames)[0], 1, 1, 1), first)
-    contrast = tf.exp((draws[0] * 2 - 1) * tf.math.log(1.0 + policy.exposure))
-    brightness = (draws[1] * 2 - 1) * policy.exposure / 2
-    mean = tf.reduce_mean(frames, axis=(1, 2, 3), keepdims=True)
+    draws = draws[:, None, None, :]
+    contrast = ops.exp((draws[..., 0:1] * 2 - 1) * math.log1p(policy.exposure))
+    brightness = (draws[..., 1:2] * 2 - 1) * policy.exposure / 2
+    mean = ops.mean(frames, axis=(1, 2, 3), keepdims=True)
     frames = (frames - mean) * contrast + mean + brightness
-    if policy.noise:
-        frames += tf.random.stateless_normal(tf.shape(frames), second) * draws[2] * policy.noise
-    return tf.clip_by_value(frames, 0.0, 1.0)
+    if noise is not None:
+        frames = frames + noise * draws[..., 2:3] * policy.noise
+    return ops.clip(frames, 0.0, 1.0)

@@ -20,51 +20,19 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from models.errors import TrainingError
-from models.training.augment import Augmentation, TrainingBatch, augment, to_unit_batch
+from models.training.augment import DRAWS, Augmentation, TrainingBatch, augment, to_unit_batch
 from models.training.data import TrainingArrays
 from models.training.events import Listener, Stage, TrainingEvent
+from models.training.history import EpochRecord, kept_epoch
 from models.training.loss import LossParts
 from models.training.optimizer import AdamW, flatten, unflatten
 from models.training.validate import Validation
 from models.training.weights import load_arrays_file, named_variables, save_arrays_file
 
-__all__ = ["EpochRecord", "FitLoop", "Group", "LoopSettings", "kept_epoch"]
+__all__ = ["FitLoop", "Group", "LoopSettings"]
 
 _GRADIENT_NORM = 10.0
 _LAST_RATE = 0.01
-
-
-@dataclass(frozen=True, slots=True)
-class EpochRecord:
-    """What one epoch came to.
-
-    Attributes:
-        epoch: from 1.
-        loss: mean of the whole loss.
-        classes: its part for classes.
-        boxes: its part for boxes.
-        kinematics: its part for range and velocity.
-        seconds: wall time.
-        ap50: on the validation set after it in [0, 1], None where not measured.
-        features: the loss's part for the features that a teacher taught.
-        worst_drop_points: AP50 lost against the float parent in the worst condition, None where not measured.
-    """
-
-    epoch: int
-    loss: float
-    classes: float
-    boxes: float
-    kinematics: float
-    seconds: float
-    ap50: float | None = None
-    features: float = 0.0
-    worst_drop_points: float | None = None
-
-
-def kept_epoch(history: Sequence[EpochRecord]) -> EpochRecord:
-    """Return the epoch whose weights are kept: the best in its worst condition, the last if that was not measured."""
-    judged = [record for record in history if record.worst_drop_points is not None]
-    return min(judged, key=lambda record: (record.worst_drop_points, record.epoch), default=history[-1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +203,13 @@ class FitLoop:
 
     def _train_step(self, chosen: tf.Tensor, seed: tf.Tensor, rates: tf.Tensor, decay: tf.Tensor) -> tf.Tensor:
         batch = TrainingBatch(*(tf.gather(part, chosen) for part in self._data))
-        batch = augment(to_unit_batch(batch), self._settings.augmentation, seed)
+        seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
+        draws = tf.random.stateless_uniform((self._batch, DRAWS), seeds[0])
+        batch = to_unit_batch(batch)
+        noise = None
+        if self._settings.augmentation.noise:
+            noise = tf.random.stateless_normal((*batch.eo.shape[:3], 4), seeds[1])
+        batch = augment(batch, self._settings.augmentation, draws, noise)
         with tf.GradientTape() as tape:
             parts = self._objective(batch)
             loss = parts.total

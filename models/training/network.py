@@ -20,9 +20,15 @@ import numpy as np
 from models.errors import TrainingError
 from models.networks import build, fold
 from models.training.export import export_float
-from models.training.loop import EpochRecord
+from models.training.history import EpochRecord
 from models.training.recipe import Recipe
-from models.training.weights import assign_variables, load_arrays_file, named_variables, save_arrays_file
+from models.training.weights import (
+    assign_variables,
+    load_arrays_file,
+    named_variables,
+    save_arrays_file,
+    weights_digest,
+)
 
 __all__ = ["TrainedNetwork", "read_record", "write_record"]
 
@@ -49,6 +55,11 @@ class TrainedNetwork:
     def ap50(self) -> float | None:
         """AP50 on the validation set after the last epoch, None if there was no set."""
         return self.history[-1].ap50 if self.history else None
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of the weights by name."""
+        return weights_digest(self.model)
 
     def folded(self) -> keras.Model:
         """Return the same function without batch normalization: what is quantized and exported."""

@@ -7,14 +7,12 @@ ranges.json                               (min, max) of each layer's output, as 
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from firmware_bridge.device.graph import Graph
@@ -31,16 +29,19 @@ from models.training.augment import TrainingBatch
 from models.training.distil import teach, teach_features
 from models.training.events import Listener, Stage, TrainingEvent
 from models.training.export import export_float
-from models.training.loop import EpochRecord, FitLoop, Group, LoopSettings, kept_epoch
+from models.training.history import EpochRecord, kept_epoch
+from models.training.loop import FitLoop, Group, LoopSettings
 from models.training.loss import LossParts
 from models.training.network import TrainedNetwork, read_record, write_record
 from models.training.recipe import QatSettings, Recipe
 from models.training.scalars import ScalarLog
-from models.training.train import CHECKPOINT, arrays_for, detection_loss, run_identity, validator
+from models.training.train import arrays_for, detection_loss, run_identity, validator
 from models.training.validate import evaluated
 from models.training.weights import assign_variables, load_arrays_file, named_variables, save_arrays_file
 
 __all__ = ["QatNetwork", "calibrated_ranges", "finetune_qat", "load_ranges"]
+
+_CHECKPOINT = "checkpoint.npz"
 
 
 @dataclass(frozen=True)
@@ -180,13 +181,13 @@ def finetune_qat(
     loop = FitLoop(simulation.model, objective, data, groups, settings)
     parent = None if val_set is None else evaluated(folded, val_set)
     validate = validator(simulation.model, val_set, qat.epochs, 1, progress, parent)
-    history = loop.run(folder / CHECKPOINT, validate, progress, log=ScalarLog(folder / "tensorboard"), resume=resume)
+    history = loop.run(folder / _CHECKPOINT, validate, progress, log=ScalarLog(folder / "tensorboard"), resume=resume)
     result = QatNetwork(
         simulation.copy_weights_to(trained.folded()), simulation.ranges(), plan, recipe, tuple(history), digests
     )
     result.save(folder)
     done.write_text(identity)
-    (folder / CHECKPOINT).unlink(missing_ok=True)
+    (folder / _CHECKPOINT).unlink(missing_ok=True)
     return result
 
 
@@ -245,10 +246,7 @@ def _objective(model: keras.Model, parent: keras.Model, qat: QatSettings) -> Cal
 
 
 def _digests(trained: TrainedNetwork, plan: PrecisionPlan, sets: Mapping[str, CaptureSet | None]) -> dict[str, str]:
-    weights = hashlib.sha256()
-    for name, variable in sorted(named_variables(trained.model).items()):
-        weights.update(name.encode() + np.ascontiguousarray(variable.numpy()).tobytes())
-    found = {"parent": weights.hexdigest(), "plan": plan.digest}
+    found = {"parent": trained.digest, "plan": plan.digest}
     return found | {role: captures.digest for role, captures in sets.items() if captures is not None}
 
 

@@ -40,13 +40,20 @@ class Fit:
     """How weights are fitted.
 
     Attributes:
-        epochs: passes over the training set.
+        epochs: passes over the training set; with ``start`` it may be 0: the weights are taken over as they are.
         batch: captures in a step.
-        learning_rate: the peak; cosine down to a hundredth after a linear warm-up.
+        learning_rate: the peak, after a linear warm-up; half a cosine down to a hundredth of it at the end.
         warmup: share of the steps that warm up.
+        decay: share of the other steps over which the rate falls.
         weight_decay: of convolution kernels.
         ema: decay a step of the averaged weights, which are the ones kept.
         validate_every: epochs between validations; 0 validates at the end only.
+        steps: steps in all, where training ends within an epoch (a multiple of 50); 0 goes to the epochs' end.
+        accumulate: steps whose gradients make one update, where a batch does not fit into memory or time.
+        frozen_norm: batch normalization keeps the statistics, gains and offsets that training starts from.
+        window_width: columns of windows that are cut around objects, instead of training on whole frames; 0 cuts none.
+        window_height: rows of them.
+        start: name of the recipe whose network this one starts from; empty starts from fresh weights.
     """
 
     epochs: int = 20
@@ -56,6 +63,13 @@ class Fit:
     weight_decay: float = 0.02
     ema: float = 0.99
     validate_every: int = 0
+    decay: float = 1.0
+    steps: int = 0
+    accumulate: int = 1
+    frozen_norm: bool = False
+    window_width: int = 0
+    window_height: int = 0
+    start: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,8 +189,11 @@ def _check(recipe: Recipe, where: str) -> None:
     """Check bounds; an optimizer would accept most of these and train nonsense."""
     for section in ("fit", "augmentation", "qat"):
         for key, value in dataclasses.asdict(getattr(recipe, section)).items():
-            least = 1 if key in ("batch", "calibration") or (section, key) == ("fit", "epochs") else 0
-            most = 1 if key in ("warmup", "ema", "freeze", "flip", "band_loss", "shift") else float("inf")
+            if isinstance(value, str):
+                continue
+            trains = (section, key) == ("fit", "epochs") and not recipe.fit.start
+            least = 1 if key in ("batch", "calibration", "accumulate") or trains else 0
+            most = 1 if key in ("warmup", "decay", "ema", "freeze", "flip", "band_loss", "shift") else float("inf")
             if not least <= value <= most:
                 raise RecipeError(f"{where}: [{section}] {key} = {value} is not within {least} and {most}")
     if recipe.seed < 0 or recipe.seed >= 2**31:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from models.training.loop import EpochRecord
+from models.training.history import EpochRecord
 
 __all__ = ["ScalarLog"]
 

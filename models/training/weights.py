@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from firmware_bridge.files import replacing
 from models.errors import TrainingError
 
-__all__ = ["assign_variables", "load_arrays_file", "named_variables", "save_arrays_file"]
+__all__ = ["assign_variables", "load_arrays_file", "named_variables", "save_arrays_file", "weights_digest"]
 
 
 def save_arrays_file(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -43,6 +44,14 @@ def named_variables(model: keras.Model) -> dict[str, keras.Variable]:
         for variable in layer.variables:
             found[f"{layer.name}/{variable.name}"] = variable
     return found
+
+
+def weights_digest(model: keras.Model) -> str:
+    """Return the SHA-256 (hex) of the model's variables by name."""
+    digest = hashlib.sha256()
+    for name, variable in sorted(named_variables(model).items()):
+        digest.update(name.encode() + np.ascontiguousarray(variable.numpy()).tobytes())
+    return digest.hexdigest()
 
 
 def assign_variables(model: keras.Model, values: Mapping[str, NDArray[Any]], where: Path | str) -> None:

@@ -91,4 +91,4 @@ def test_the_cost_table_shows_a_roofline_and_the_source_of_every_number(work: Pa
     assert "assumed" in shown
     assert "<svg" in page.read_text()
     assert main(["cost", "no-such-network"]) == 2
-    assert "fusion-full" in capsys.readouterr().err
+    assert "fusion-transformer" in capsys.readouterr().err

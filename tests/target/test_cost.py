@@ -49,7 +49,7 @@ def _reference_watts(backbone: str, attention: str) -> float:
     parts = []
     for name, dtype in (("backbone", backbone), ("attention", attention)):
         work = PROFILE.reference[name]
-        spilled = work.spilled_elements_float32 if dtype == "FLOAT32" else work.spilled_elements_int8
+        spilled = getattr(work, f"spilled_elements_{dtype.lower()}")
         parts.append(("CONV_2D", dtype, {**dataclasses.asdict(work), "spilled": spilled}))
     return cost(_graph(*parts), PROFILE).watts(60)
 

@@ -11,7 +11,8 @@ from models.training.events import Stage
 
 tf = pytest.importorskip("tensorflow")
 
-from models.training.loop import FitLoop, Group, LoopSettings, kept_epoch  # noqa: E402
+from models.training.history import kept_epoch  # noqa: E402
+from models.training.loop import FitLoop, Group, LoopSettings  # noqa: E402
 from models.training.validate import Validation, validation_of  # noqa: E402
 
 DROPS = (3.0, 1.0, 2.0, 1.5, 0.0)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
+from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from models.errors import DataError, TrainingError
+from models.errors import DataError, RecipeError, TrainingError
 from models.training.events import Stage
 
 
@@ -74,22 +77,35 @@ def test_seed_data_and_library_versions_are_recorded(trained, sets):
     assert set(record["versions"]) == {"tensorflow", "keras", "numpy"}
 
 
-def test_an_interrupted_training_resumes_to_the_very_same_weights(trained, sets, recipe, tmp_path):
+@pytest.fixture(scope="module")
+def interrupted(sets, recipe, tmp_path_factory) -> Path:
+    """The folder of a training that was stopped in its second epoch."""
     from models.training import train
 
     def stop(event):
         if event.epoch == 2:
             raise _StoppedError
 
+    folder = tmp_path_factory.mktemp("interrupted")
     with pytest.raises(_StoppedError):
-        train(recipe, sets["train"], sets["validation"], tmp_path, stop)
-    assert (tmp_path / "checkpoint.npz").is_file()
+        train(recipe, sets["train"], sets["validation"], folder, stop)
+    return folder
+
+
+def test_an_interrupted_training_resumes_to_the_very_same_weights(trained, sets, recipe, interrupted, tmp_path):
+    from models.training import train
+
+    folder = tmp_path / "copy"
+    shutil.copytree(interrupted, folder)
+    assert (folder / "checkpoint" / "latest.weights.h5").is_file()
     events = []
-    resumed = train(recipe, sets["train"], sets["validation"], tmp_path, events.append)
+    resumed = train(recipe, sets["train"], sets["validation"], folder, events.append)
     assert {e.epoch for e in events if e.stage is Stage.TRAINING} == {2}
     for name, value in values(trained[0]).items():
         np.testing.assert_allclose(values(resumed)[name], value, rtol=1e-4, atol=1e-5, err_msg=name)
-    assert not (tmp_path / "checkpoint.npz").exists()
+    assert not (folder / "checkpoint").exists()
+    assert not (folder / "pieces.json").exists()
+    assert [record.loss for record in resumed.history] == pytest.approx([r.loss for r in trained[0].history], rel=1e-3)
 
 
 def test_another_way_of_fine_tuning_trains_no_other_parent(trained, sets, recipe):
@@ -103,12 +119,17 @@ def test_another_way_of_fine_tuning_trains_no_other_parent(trained, sets, recipe
     train(recipe, sets["train"], sets["validation"], trained[1])
 
 
-def test_a_damaged_checkpoint_is_one_line_that_says_what_to_do(sets, recipe, tmp_path):
+def test_a_damaged_checkpoint_is_one_line_that_says_what_to_do(sets, recipe, interrupted, tmp_path):
     from models.training import train
 
-    (tmp_path / "checkpoint.npz").write_bytes(b"PK\x03\x04 not much of an archive")
-    with pytest.raises(TrainingError, match=r"checkpoint.npz cannot be read"):
-        train(recipe, sets["train"], None, tmp_path)
+    folder = tmp_path / "copy"
+    shutil.copytree(interrupted, folder)
+    (folder / "checkpoint" / "latest.weights.h5").write_bytes(b"\x89HDF not much of a file")
+    with pytest.raises(TrainingError, match=r"checkpoint: .*delete it to start anew"):
+        train(recipe, sets["train"], sets["validation"], folder)
+    (folder / "pieces.json").write_text("{")
+    with pytest.raises(TrainingError, match=r"pieces.json cannot be read"):
+        train(recipe, sets["train"], sets["validation"], folder)
 
 
 def test_weights_of_another_network_are_refused_by_name(trained, tmp_path):
@@ -151,26 +172,92 @@ def test_an_empty_set_and_a_broken_box_are_refused(sets):
         load_arrays(wrong, 64, 80)
 
 
-def test_a_loss_that_is_not_finite_stops_with_epoch_and_step(sets):
-    import keras
-    import tensorflow as tf
+def test_a_loss_that_is_not_finite_stops_with_epoch_and_step(sets, recipe, tmp_path):
+    from models.training import train
 
-    from models.training.augment import Augmentation
+    wild = dataclasses.replace(recipe, fit=dataclasses.replace(recipe.fit, learning_rate=1e30, warmup=0.0))
+    with pytest.raises(TrainingError, match=r"epoch 1, step \d+; lower learning_rate"):
+        train(wild, sets["train"], None, tmp_path)
+
+
+def test_a_pass_cut_into_pieces_sees_each_capture_once_and_passes_differ(sets, monkeypatch):
+    from models.training import batches as module
     from models.training.data import load_arrays
-    from models.training.loop import FitLoop, Group, LoopSettings
-    from models.training.loss import LossParts
 
-    inputs = keras.Input((2,))
-    model = keras.Model(inputs, keras.layers.Dense(1)(inputs))
-    settings = LoopSettings(Stage.TRAINING, 1, 4, 0.1, 0.9, 1, Augmentation(), "x")
+    monkeypatch.setattr(module, "PIECE_STEPS", 2)
+    data = load_arrays(sets["train"], 64, 80)
+    batches = module.CaptureBatches(data, 4, 7, noise=False)
+    assert (batches.pieces, batches.steps) == (2, 2)
+    passes = []
+    for number in range(2):
+        seen = []
+        for part in range(2):
+            batches.piece = 2 * number + part
+            seen += [frame.tobytes() for index in range(len(batches)) for frame in batches[index][0]["eo"]]
+        passes.append(seen)
+    assert set(passes[0]) == set(passes[1]) == {frame.tobytes() for frame in data.eo}
+    assert passes[0] != passes[1]
+    again = module.CaptureBatches(data, 4, 7, noise=False)
+    again.piece = 3
+    np.testing.assert_array_equal(again[1][0]["draws"], batches[1][0]["draws"])
 
-    def objective(batch):
-        value = tf.reduce_sum(model(tf.zeros((1, 2)))) * float("nan")
-        return LossParts(value, value, value)
 
-    data = load_arrays(sets["validation"], 64, 80)
-    with pytest.raises(TrainingError, match="epoch 1, step 1; lower learning_rate"):
-        FitLoop(model, objective, data, [Group(model.trainable_variables, 1e-3)], settings).run(None, lambda _: None)
+def test_windows_show_an_object_where_their_truth_says_it_is(sets):
+    from models.training.batches import CaptureBatches
+    from models.training.data import load_arrays
+
+    data = load_arrays(sets["train"], 128, 160)
+    batches = CaptureBatches(data, 16, 3, noise=False, window=(64, 96))
+    batch = batches[0][0]
+    assert batch["eo"].shape == (16, 64, 96, 3)
+    order = np.random.default_rng([3, 0]).permutation(16)
+    for row, index in enumerate(order):
+        assert (data.state[index] == 1).sum() == 0 or (batch["state"][row] != 0).any()
+        for slot in np.flatnonzero(batch["state"][row] == 1):
+            x0, y0, x1, y1 = (round(float(v)) for v in batch["boxes"][row, slot])
+            fx, fy = (round(float(v)) for v in data.boxes[index, slot][:2])
+            if x0 > 0 and y0 > 0:  # not cut: the same pixels as in the frame
+                seen = batch["lwir"][row, y0:y1, x0:x1]
+                np.testing.assert_array_equal(seen, data.lwir[index, fy : fy + y1 - y0, fx : fx + x1 - x0])
+
+
+def test_the_rate_warms_up_holds_and_falls_to_a_hundredth():
+    from models.training.fit import WarmHoldDecay
+
+    rate = WarmHoldDecay(2.0, steps=100, warmup=0.1, decay=0.5)
+    values = [float(rate(step)) for step in range(100)]
+    assert values[:10] == pytest.approx([0.2 * (step + 1) for step in range(10)])
+    assert values[10:55] == pytest.approx([2.0] * 45)
+    assert all(after < before for before, after in pairwise(values[55:]))
+    assert 0.02 < values[-1] < 0.03
+
+
+def test_another_size_of_frame_starts_from_trained_weights_with_objects_farther_away(
+    trained, sets, recipe, tmp_path, monkeypatch
+):
+    from models.training import batches, train
+
+    monkeypatch.setattr(batches, "PIECE_STEPS", 2)  # and ends within an epoch
+
+    network, _, _ = trained
+    options = {**recipe.network.options, "height": 128, "width": 160, "attention": [[8, 2, 8], [8, 2, 4]]}
+    fit = dataclasses.replace(
+        recipe.fit, start=recipe.name, learning_rate=0.0, epochs=1, frozen_norm=True, accumulate=2
+    )
+    larger = dataclasses.replace(
+        recipe, name="larger", network=dataclasses.replace(recipe.network, options=options), fit=fit
+    )
+    with pytest.raises(RecipeError, match="starts from a network of recipe 'fusion-small-smoke', but none was given"):
+        train(larger, sets["train"], None, tmp_path)
+    events = []
+    found = values(train(larger, sets["train"], None, tmp_path, events.append, start=network))
+    assert [e.done for e in events if e.stage is Stage.TRAINING] == [1, 2]
+    taken = dataclasses.replace(larger, fit=dataclasses.replace(fit, epochs=0))
+    same = values(train(taken, sets["train"], None, tmp_path / "taken", start=network))
+    for name, value in values(network).items():
+        octave = np.array([0.5, 0.0]) if name.startswith("kin_") and name.endswith("bias") else 0.0
+        np.testing.assert_allclose(found[name], value + octave, atol=1e-6, err_msg=name)
+        np.testing.assert_allclose(same[name], value + octave, atol=1e-6, err_msg=name)
 
 
 def test_the_float_graph_computes_what_the_keras_network_does(trained, sets):

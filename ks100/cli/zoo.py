@@ -1,0 +1,82 @@
+"""``ks100 zoo``: the trained networks that ship with the project."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ks100.cli.progress import progress_bar
+from ks100.cli.tables import print_table
+
+__all__ = ["command"]
+
+
+@click.group(name="zoo")
+def command() -> None:
+    """Show the trained networks that ship with the project; take one out."""
+
+
+@command.command(name="list")
+def list_networks() -> None:
+    """List the networks with what they came to."""
+    from models import zoo
+
+    rows = []
+    for name in zoo.known_networks():
+        found = zoo.card(name)
+        whole = {part.pool: part for part in found.figures if part.axis == "all"}
+        rows += [
+            (name, pool, f"{100 * part.ap50:.1f}", str(part.objects), found.commit[:10]) for pool, part in whole.items()
+        ]
+    print_table(("network", "pool", "AP50, points", "objects", "trained by"), rows)
+
+
+@command.command()
+@click.argument("name")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder of the network.")
+def export(name: str, out: Path) -> None:
+    """Write NAME as `ks100 train` leaves a network: weights, recipe, history and the float graph."""
+    from ks100.steps.training import FLOAT_GRAPH
+    from models import zoo
+
+    network = zoo.load(name)
+    network.save(out)
+    (out / FLOAT_GRAPH).write_bytes(network.export())
+    click.echo(f"{out}: {name}, weights {network.digest}")
+
+
+_FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
+
+
+@command.command()
+@click.argument("network", type=_FOLDER)
+@click.option("--stage", type=_FOLDER, multiple=True, help="A network that it started from, first stage first.")
+@click.option("--pool", type=_FOLDER, multiple=True, required=True, help="A set of captures to measure it on.")
+@click.option("--made-by", multiple=True, help="A command that makes the captures or trains the network.")
+@click.option("--commit", required=True, help="Of the code that trained it.")
+@click.option("--notes", default="", help="What one should know before using it.")
+@click.option("--out", type=_FOLDER, required=True, help="Where NAME.npz and NAME.json go, e.g. models/zoo.")
+def add(
+    network: Path, stage: tuple[Path, ...], pool: tuple[Path, ...], made_by: tuple[str, ...], commit: str, notes: str,
+    out: Path,
+) -> None:  # fmt: skip
+    """Make the trained NETWORK one that ships: 16-bit weights, and a card with figures measured with them."""
+    from ks100.steps.captures import load_captures
+    from models.training.network import TrainedNetwork
+    from models.zoo.publish import publish
+
+    with progress_bar("zoo") as progress:
+        made = publish(
+            TrainedNetwork.load(network),
+            [load_captures(folder)[0].labelled for folder in pool],
+            out,
+            stages=[TrainedNetwork.load(folder) for folder in stage],
+            captures=made_by,
+            commit=commit,
+            notes=notes,
+            progress=lambda name, done, total: progress(done / total, f"{name} {done}/{total}"),
+        )
+    for part in made.figures:
+        if part.axis == "all":
+            click.echo(f"{made.name} on {part.pool}: AP50 {100 * part.ap50:.1f} points, {part.objects} objects")
