@@ -30,12 +30,14 @@ from pathlib import Path
 import yaml
 
 from firmware_bridge.errors import InputError
+from firmware_bridge.given_files import FileKind, read_bytes
 from firmware_bridge.host.address import DEFAULT_BAUD, BoardAddress, SerialAddress, SshAddress
-from firmware_bridge.host.labgrid_yaml import UnresolvedTemplate, load_environment
+from firmware_bridge.host.discovery import identity_of
+from firmware_bridge.host.labgrid_yaml import Placed, UnresolvedTemplate, load_environment
 
 __all__ = ["read_inventory"]
 
-_MAX_BYTES = 1 << 20  # a lab of thousands of boards; more is another file given by mistake
+_BAUDS = 300, 12_000_000
 _SERIAL_FOLDER = Path("/dev/ks100")  # of the udev rule that this project ships: a link by the port's serial number
 
 
@@ -45,24 +47,38 @@ def read_inventory(path: Path) -> dict[str, BoardAddress]:
     Raises:
         InputError: there is no such file, it is not an inventory, or a target has no way to reach a board.
     """
+    data = read_bytes(path, FileKind.INVENTORY)
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise InputError(f"{path} is too large for an inventory ({path.stat().st_size} bytes)")
-        content = load_environment(path.read_bytes(), path.absolute().parent)
-    except OSError as error:
-        raise InputError(f"cannot read the inventory {path}: {error.strerror}") from error
+        content = load_environment(data, path.absolute().parent)
+    except yaml.MarkedYAMLError as error:
+        line = "" if error.problem_mark is None else f":{error.problem_mark.line + 1}"
+        said = " ".join(filter(None, [error.context, error.problem]))
+        raise InputError(f"{path}{line}: the inventory is not YAML: {said}") from error
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(f"the inventory {path} is not YAML: {' '.join(str(error).split())}") from error
-    targets = content.get("targets") if isinstance(content, dict) else None
-    if not isinstance(targets, dict) or not targets:
+    targets = content.get("targets") if isinstance(content, Placed) else None
+    if not isinstance(targets, Placed) or not targets:
         raise InputError(f"the inventory {path} has no targets; it begins with `targets:`, then a name for each board")
     base = path.absolute().parent
-    boards = {str(name): _address(f"{path}: target {name}", target, base) for name, target in targets.items()}
+    places = {name: f"{path}:{targets.lines[name]}: target {name}" for name in targets}
+    boards = {name: _address(path, targets.lines[name], name, target, base) for name, target in targets.items()}
     seen: dict[str, str] = {}
     for name, address in boards.items():
-        if (other := seen.setdefault(address.url, name)) != name:
-            raise InputError(f"{path}: {name} and {other} are the same board, {address}; remove one")
+        _check_name(places[name], name)
+        if (other := seen.setdefault(identity_of(address), name)) != name:
+            raise InputError(f"{places[name]} is the same board as {other}, {boards[other]}; remove one")
     return boards
+
+
+def _check_name(place: str, name: str) -> None:
+    """Refuse a name that could not be given on a command line."""
+    if not name or name != name.strip() or not name.isprintable():
+        raise InputError(
+            f"{place}: {name!r} is no name for a board; use letters, digits and signs, no spaces around them"
+        )
+    if name.startswith("-") or ":" in name:
+        what = "an option" if name.startswith("-") else "an address"
+        raise InputError(f"{place}: {name!r} reads as {what}; give the target another name")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +89,32 @@ class _Item:
     name: str
     arguments: Mapping[str, object]
 
+    @property
+    def line(self) -> int | None:
+        """Where its arguments begin in the file, if that is known."""
+        return self.arguments.line if isinstance(self.arguments, Placed) else None
+
     def text(self, key: str, default: str | None = None) -> str:
-        """Return an argument; raises KeyError without it and without a default."""
-        value = self.arguments[key] if default is None else self.arguments.get(key, default)
+        """Return an argument; raises KeyError without it and without a default. Null is as good as none."""
+        value = self.arguments.get(key)
+        if value is None:
+            if default is None:
+                raise KeyError(key)
+            return default
         if isinstance(value, UnresolvedTemplate):
             raise InputError(f"{self.kind} has a {key} with an unknown variable: {value}; BASE and LG_* are known")
         if not isinstance(value, str):
             raise TypeError(f"{key} is not a text")
         return value
+
+    def number(self, key: str, lowest: int, highest: int) -> int | None:
+        """Return a number of the arguments, None without it."""
+        text = self.text(key, "")
+        if not text:
+            return None
+        if not (text.isascii() and text.isdecimal()) or not lowest <= int(text) <= highest:
+            raise InputError(f"{self.kind} has the {key} {text!r}; it is a number from {lowest} to {highest}")
+        return int(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +137,8 @@ class _Target:
         raise InputError(f"{len(found)} resources are of the kind {found[0].kind} ({names}); bind SSHDriver to one")
 
 
-def _address(where: str, target: object, base: Path) -> BoardAddress:
+def _address(path: Path, line: int, name: str, target: object, base: Path) -> BoardAddress:
+    where = f"{path}:{line}: target {name}"
     parts = target if isinstance(target, dict) else {}
     try:
         resources = _items(parts.get("resources"))
@@ -113,6 +148,7 @@ def _address(where: str, target: object, base: Path) -> BoardAddress:
     context = _Target(base, drivers[0]) if drivers else _Target(base)
     for kind, read in _KINDS.items():
         if found := [item for item in resources if item.kind == kind]:
+            where = f"{path}:{found[0].line or line}: target {name}"
             try:
                 return read(context.pick(found), context)
             except KeyError as error:
@@ -154,16 +190,21 @@ def _by_url(item: _Item, _: _Target) -> BoardAddress:
 def _by_network(item: _Item, target: _Target) -> BoardAddress:
     driver = target.ssh_driver
     user = driver.text("username", "") or item.text("username", "")
-    port, keyfile = item.text("port", ""), driver.text("keyfile", "")
+    keyfile = driver.text("keyfile", "")
     identity = target.base / os.path.expandvars(Path(keyfile).expanduser()) if keyfile else None
-    return SshAddress(item.text("address"), user or None, int(port) if port else None, identity)
+    host = item.text("address")
+    if not host or "@" in host or "/" in host:
+        raise InputError(
+            f"{item.kind} has the address {host!r}; it is a host's name or number, the user stands in username"
+        )
+    return SshAddress(host, user or None, item.number("port", 1, 65535), identity)
 
 
 def _by_serial_port(item: _Item, _: _Target) -> BoardAddress:
     path = Path(item.text("port"))
     if not path.is_absolute():
         raise InputError(f"{item.kind} has the port {str(path)!r}; give its full path, e.g. /dev/ttyUSB0")
-    return SerialAddress(path, int(item.text("speed", str(DEFAULT_BAUD))))
+    return SerialAddress(path, item.number("speed", *_BAUDS) or DEFAULT_BAUD)
 
 
 def _by_usb_serial_port(item: _Item, _: _Target) -> BoardAddress:
@@ -174,7 +215,7 @@ def _by_usb_serial_port(item: _Item, _: _Target) -> BoardAddress:
             f"{item.kind} is found by match: {{ID_SERIAL_SHORT: ...}} alone, as /dev/ks100/SERIAL; for another port "
             "give KS100Board or RawSerialPort"
         )
-    return SerialAddress(_SERIAL_FOLDER / serial, int(item.text("speed", str(DEFAULT_BAUD))))
+    return SerialAddress(_SERIAL_FOLDER / serial, item.number("speed", *_BAUDS) or DEFAULT_BAUD)
 
 
 _KINDS: dict[str, Callable[[_Item, _Target], BoardAddress]] = {

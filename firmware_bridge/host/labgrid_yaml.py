@@ -6,16 +6,18 @@ A target named ``007`` or ``no`` is a name, not a number or a truth value. Knows
 from __future__ import annotations
 
 import os
+import re
 import string
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-__all__ = ["UnresolvedTemplate", "load_environment"]
+__all__ = ["Placed", "UnresolvedTemplate", "load_environment"]
 
 _TEMPLATE = "!template"
-_MERGE = "tag:yaml.org,2002:merge"
+_MERGE, _NULL = "tag:yaml.org,2002:merge", "tag:yaml.org,2002:null"
 
 
 class UnresolvedTemplate(str):
@@ -24,11 +26,28 @@ class UnresolvedTemplate(str):
     __slots__ = ()
 
 
+class Placed(dict[str, Any]):
+    """A mapping of the file, which knows where it stands.
+
+    Attributes:
+        line: of its first key, from 1.
+        lines: of each of its keys.
+    """
+
+    def __init__(self, content: dict[str, Any], line: int, lines: dict[str, int]) -> None:
+        """Take over ``content``."""
+        super().__init__(content)
+        self.line, self.lines = line, lines
+
+
 class _Loader(yaml.SafeLoader):
     """A safe loader in which plain scalars are text."""
 
-    # Merging keeps its meaning.
-    yaml_implicit_resolvers = {"<": yaml.SafeLoader.yaml_implicit_resolvers["<"]}  # noqa: RUF012
+    # Merging and null keep their meaning, null in values alone: a target may be called so.
+    yaml_implicit_resolvers = {  # noqa: RUF012
+        "<": yaml.SafeLoader.yaml_implicit_resolvers["<"],
+        **{first: [(_NULL, re.compile(r"^(?:~|null|Null|NULL|)$"))] for first in ("~", "n", "N", "")},
+    }
     base: Path
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
@@ -69,4 +88,16 @@ def _template(loader: _Loader, node: yaml.Node) -> str:
         return UnresolvedTemplate(text)
 
 
+def _mapping(loader: _Loader, node: yaml.MappingNode) -> Iterator[Placed]:
+    """Construct a mapping with its places; a generator, so that one may hold itself by an alias."""
+    placed = Placed({}, node.start_mark.line + 1, {})
+    yield placed
+    loader.flatten_mapping(node)
+    for key, value in node.value:
+        name = key.value if isinstance(key, yaml.ScalarNode) else str(loader.construct_object(key, deep=True))
+        placed[name] = loader.construct_object(value, deep=True)
+        placed.lines[name] = key.start_mark.line + 1
+
+
 _Loader.add_constructor(_TEMPLATE, _template)
+_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)

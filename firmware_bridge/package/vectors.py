@@ -53,7 +53,7 @@ def judge_vectors(text: str) -> tuple[VectorResult, ...]:
     """
     try:
         results = tuple(_judge(json.loads(text)))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f"not a set of ECDSA vectors in Wycheproof's form: {type(error).__name__} {error}") from error
     if not results:
         raise InputError("the set has no vectors")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -106,8 +107,11 @@ def test_a_usb_port_is_found_by_its_serial_number(tmp_path):
         ("targets: {a: {resources: {NetworkPowerPort: {}}}}", "a has no resource"),
         ("targets: {a: {resources: {KS100Board: }}}", "KS100Board has no 'url'"),
         ("targets: {a: {resources: {KS100Board: {url: nowhere}}}}", "not a board's address"),
-        ("targets: {a: {resources: {NetworkService: {address: x, port: many}}}}", "wrong kind"),
-        ("targets: {a: &r {resources: {KS100Board: {url: 'emu:/x'}}}, b: *r}", "b and a are the same board"),
+        (
+            "targets: {a: {resources: {NetworkService: {address: x, port: many}}}}",
+            "the port 'many'; it is a number from 1 to 65535",
+        ),
+        ("targets: {a: &r {resources: {KS100Board: {url: 'emu:/x'}}}, b: *r}", "target b is the same board as a"),
         ("targets: {a: {resources: {RemotePlace: {name: b}}}}", "there is RemotePlace"),
         ("targets: {a: {resources: [NetworkService: {address: x}, NetworkService: {address: y}]}}", "bind SSHDriver"),
         ("targets: {a: {resources: {RawSerialPort: {port: COM3}}}}", "give its full path"),
@@ -128,3 +132,57 @@ def test_what_is_no_inventory_is_named(tmp_path, text, wrong):
 def test_a_file_that_is_not_there():
     with pytest.raises(InputError, match="cannot read"):
         read_inventory(Path("/no/such/lab.yaml"))
+
+
+@pytest.mark.parametrize("value", ["null", "~", "NULL", ""])
+def test_null_is_no_value(tmp_path, value):
+    with pytest.raises(InputError, match="NetworkService has no 'address'"):
+        read(tmp_path, f"targets: {{a: {{resources: {{NetworkService: {{address: {value} }}}}}}}}")
+    text = f"targets: {{a: {{resources: {{NetworkService: {{address: h, port: {value} }}}}}}}}"
+    assert read(tmp_path, text) == {"a": SshAddress("h")}
+
+
+@pytest.mark.parametrize("name", ["null", "no", "on", "007", "1e3", "~"])
+def test_a_target_may_be_called_what_yaml_takes_for_something_else(tmp_path, name):
+    boards = read(tmp_path, f"targets:\n  {name}:\n    resources:\n      NetworkService: {{address: h}}\n")
+    assert list(boards) == [name]
+
+
+@pytest.mark.parametrize(
+    ("line", "resource", "wrong"),
+    [
+        (5, "RawSerialPort: {port: /dev/ttyUSB0, speed: 12}", "the speed '12'; it is a number from 300 to 12000000"),
+        (5, "RawSerialPort: {port: /dev/ttyUSB0, speed: 99999999}", "the speed '99999999'"),
+        (5, "RawSerialPort: {port: ttyUSB0}", "give its full path"),
+        (5, "NetworkService: {address: h, port: 0}", "the port '0'; it is a number from 1 to 65535"),
+        (5, "NetworkService: {address: h, port: 65536}", "the port '65536'"),
+        (5, "NetworkService: {address: root@h}", "the user stands in username"),
+        (3, "NetworkPowerPort: {model: gude}", "no resource that leads to a board"),
+    ],
+)
+def test_what_is_wrong_has_a_line(tmp_path, line, resource, wrong):
+    text = f"# a lab\ntargets:\n  bench-1:\n    resources:\n      {resource}\n"
+    with pytest.raises(InputError, match=re.escape(wrong)) as raised:
+        read(tmp_path, text)
+    assert f"lab.yaml:{line}: target bench-1" in str(raised.value)
+
+
+def test_a_board_that_is_there_twice_is_named_where_it_is_the_second_time(tmp_path):
+    (tmp_path / "ttyUSB0").touch()
+    (tmp_path / "A17").symlink_to(tmp_path / "ttyUSB0")
+    text = "targets:\n" + "".join(
+        f"  {name}:\n    resources:\n      RawSerialPort: {{port: {tmp_path}/{name}}}\n" for name in ("ttyUSB0", "A17")
+    )
+    with pytest.raises(InputError, match=r"lab\.yaml:5: target A17 is the same board as ttyUSB0"):
+        read(tmp_path, text)
+
+
+@pytest.mark.parametrize("name", ["-x", "a:b", '" a"', '"a\\u001b[2Jb"', '""'])
+def test_a_name_that_no_command_line_could_give_is_refused(tmp_path, name):
+    with pytest.raises(InputError, match=r"lab\.yaml:2"):
+        read(tmp_path, f"targets:\n  {name}:\n    resources: {{NetworkService: {{address: h}}}}\n")
+
+
+def test_broken_yaml_has_a_line_too(tmp_path):
+    with pytest.raises(InputError, match=r"lab\.yaml:4: the inventory is not YAML"):
+        read(tmp_path, "targets:\n  a:\n   - {\n")
