@@ -147,11 +147,13 @@ def read_bytes(path: Path, wanted: FileKind) -> bytes:
     parts: list[bytes] = []
     size = 0
     with opened(path, wanted) as descriptor:
-        is_pipe = _is_pipe(os.fstat(descriptor))
         while True:
-            if is_pipe and not select.select([descriptor], [], [], _PIPE_S)[0]:
-                raise InputError(f"{path} is a pipe that brings nothing; give {wanted.label}")
-            part = os.read(descriptor, _PIECE_BYTES)
+            try:
+                part = os.read(descriptor, _PIECE_BYTES)
+            except BlockingIOError:  # a pipe whose writer takes its time
+                if select.select([descriptor], [], [], _PIPE_S)[0]:
+                    continue
+                raise InputError(f"{path} is a pipe that brings nothing; give {wanted.label}") from None
             if not part:
                 return b"".join(parts)
             parts.append(part)

@@ -235,7 +235,7 @@ def _gate(options: DemoOptions) -> Step:
         hard, validation = ((run / a, run / b) for a, b in (pairs["hard-holdout"], pairs["validation"]))
         judge_candidate(hard, validation, policy).save(run / "gate.json")
 
-    policy = "" if options.policy is None else options.policy.read_text()
+    policy = "" if options.policy is None else options.policy.read_text("utf-8")
     return Step(
         "gate", "Judge the candidate on hard cases", work, outputs=("gate.json",),
         inputs=tuple(file for pair in pairs.values() for file in pair), parameters={"policy": policy},

@@ -88,6 +88,9 @@ class Unsigned:
         return Header(len(envelope), len(table), len(self.payload)).to_bytes() + envelope + table + self.payload
 
 
+_KIND_BYTES = 512  # enough to say what another file is
+
+
 @dataclass(frozen=True, slots=True)
 class PackageFile:
     """A package in memory, well-formed and NOT verified.
@@ -122,9 +125,10 @@ class PackageFile:
             RejectedError: FRAME, LENGTH or TRAILING; nothing beyond the declared length is ever read.
         """
         with opened(path, FileKind.PACKAGE) as descriptor, open(descriptor, "rb", closefd=False) as file:
-            first = file.read(HEADER_BYTES) or b""
-            if first and (wrong := wrong_kind(path, first, FileKind.PACKAGE)) is not None:
+            beginning = file.peek(_KIND_BYTES)
+            if beginning and (wrong := wrong_kind(path, beginning, FileKind.PACKAGE)) is not None:
                 raise wrong
+            first = file.read(HEADER_BYTES) or b""
             header = Header.parse(first)
             head = first + file.read(header.head_bytes - HEADER_BYTES)
             # One byte more than declared, so that a longer file is noticed and a huge one is not read.

@@ -36,8 +36,13 @@ def install(host: str, wheel: Path, serial: str, delegate: str, python: str, dry
     HOST is [USER@]HOST or ssh://USER@HOST:PORT?identity=FILE&known_hosts=FILE&config=FILE, with a user that is root.
     """
     from firmware_bridge.agent.installation import Installation, install_script
+    from firmware_bridge.errors import InputError
+    from firmware_bridge.given_files import FileKind, kind_of, read_bytes
 
     address = _address(host)
+    data = read_bytes(wheel, FileKind.WHEEL)
+    if kind_of(data) is not FileKind.ZIP or wheel.suffix != ".whl":
+        raise InputError(f"{wheel} is {kind_of(data).label}, not a wheel (.whl); make one with: pip wheel --no-deps .")
     there = f"/var/tmp/{wheel.name}"  # noqa: S108 - on the board, as root, and removed again
     script = install_script(Installation(there, serial, delegate, python))
     if dry_run:
@@ -49,7 +54,7 @@ def install(host: str, wheel: Path, serial: str, delegate: str, python: str, dry
     address.check_files()
     ssh = OpenSsh.find(address)
     quoted = shlex.quote(there)
-    run_remote(ssh, f"cat > {quoted}", wheel.read_bytes(), _TIMEOUT_S)
+    run_remote(ssh, f"cat > {quoted}", data, _TIMEOUT_S)
     run = f"sh -s; status=$?; rm -f {quoted}; exit $status"
     run_remote(ssh, f"sh -c {shlex.quote(run)}", script.encode(), _TIMEOUT_S)
     board = shlex.quote(replace(address, user="ks100", identity=None).url)

@@ -40,6 +40,7 @@ def _guard(command: click.Command) -> None:
 
     def guarded(*arguments: Any, **values: Any) -> Any:
         _refuse_overwriting(command, values)
+        _refuse_unwritable(command, values)
         return callback(*arguments, **values)
 
     guarded.guarded = True  # type: ignore[attr-defined]  # one command may stand in two places
@@ -65,6 +66,25 @@ def _refuse_overwriting(command: click.Command, values: dict[str, Any]) -> None:
     for path, output in outputs.items():
         if path in inputs and not _in_place(command, output):
             raise click.UsageError(f"{output} is {inputs[path]} itself, {path}; write to another file")
+
+
+def _refuse_unwritable(command: click.Command, values: dict[str, Any]) -> None:
+    """Refuse an output that cannot be written, before the work whose result it would hold.
+
+    Raises:
+        UsageError: names the option, and what is in the way.
+    """
+    for parameter in command.params:
+        if parameter.name not in _OUTPUTS:
+            continue
+        for text in _paths(parameter, values.get(parameter.name)):
+            path = Path(text)
+            there = next((p for p in (path, *path.parents) if os.path.lexists(p)), Path())
+            label = f"--{parameter.name}".replace("_", "-")
+            if there != path and not there.is_dir():
+                raise click.UsageError(f"{label} {path} cannot be written: {there} is not a folder")
+            if not os.access(there, os.W_OK):
+                raise click.UsageError(f"{label} {path} cannot be written: {there} does not allow it")
 
 
 def _in_place(command: click.Command, output: str) -> bool:

@@ -53,14 +53,15 @@ def command(
     from hil.conformance.runner import run_conformance
 
     rules = chosen(only)
+    url = find_board(board, inventory)
+    known = () if expected_failures is None else _listed(expected_failures, {rule.name for rule in rules})
     if listing:
         rows = [(rule.group.value, rule.name, rule.promise, rule.origin) for rule in rules]
         print_table(("group", "class", "the board's promise", "seen as"), rows)
         return ExitCode.PASS
-    known = () if expected_failures is None else _listed(expected_failures, {rule.name for rule in rules})
     with progress_bar("conformance") as progress:
         results = run_conformance(
-            BoardAddress.parse(find_board(board, inventory)), rules, expected_failures=known,
+            BoardAddress.parse(url), rules, expected_failures=known,
             progress=progress,
         )  # fmt: skip
     if save is not None:

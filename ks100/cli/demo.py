@@ -43,6 +43,7 @@ def command(
     options = DemoOptions(
         seed=seed, recipe=recipe, board=board, frames=tuple(sorted(sizes.items())), policy=policy, waiver=waive
     )
+    _check(options)
     begin_s = time.monotonic()
     with Run(folder.resolve()) as run:
         display = _Display(run)
@@ -54,6 +55,18 @@ def command(
     print_demo_table(report)
     click.echo(f"{folder}/report.html, report.json, junit.xml; {time.monotonic() - begin_s:.0f} s in all")
     return verdict_code(report.verdict)
+
+
+def _check(options: DemoOptions) -> None:
+    """Find out now, not after minutes of work, what is wrong with what was given."""
+    from firmware_bridge.device.profile import BoardProfile
+    from models.evaluation.gate import GatePolicy
+    from models.training.recipe import Recipe
+
+    Recipe.load(options.recipe)
+    BoardProfile.load(options.board)
+    if options.policy is not None:
+        GatePolicy.load(options.policy)
 
 
 def _stopped_at_gate(folder: Path) -> ExitCode:

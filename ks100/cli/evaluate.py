@@ -38,11 +38,13 @@ def command(
     cells: Path | None, band: str | None, worst: int,
 ) -> None:  # fmt: skip
     """Run GRAPH (a .tflite or a .ksm) over captures on this host; print AP50, recall, range and velocity error."""
+    from firmware_bridge.device.graph import Graph
     from ks100.steps.captures import load_captures
-    from ks100.steps.evaluating import evaluate_graph
+    from ks100.steps.evaluating import evaluate_graph, read_graph
     from models.evaluation.cells import DEFAULT_CELLS, load_cells
 
     watched = DEFAULT_CELLS if cells is None else load_cells(cells)
+    Graph.parse(read_graph(graph))  # before the captures, which take longer to read
     with progress_bar("read") as progress:
         chosen, remarks = load_captures(captures, options=reader_options(band, progress))
     chosen = chosen.labelled

@@ -43,8 +43,11 @@ def command(
     Exit codes: 0 pass, 1 fail, 6 inconclusive.
     """
     from ks100.steps.evaluating import judge_candidate
+    from models.evaluation.cells import load_cells
     from models.evaluation.gate import GatePolicy, GateResult
 
+    if cells is not None:
+        load_cells(cells)
     if candidate is None:
         if validation or policy or out:
             raise UsageError("evidence holds its own policy and evaluations; give PARENT and CANDIDATE to judge anew")

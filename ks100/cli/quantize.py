@@ -61,9 +61,13 @@ def command(
     MODEL is any float .tflite (PTQ, needs --calibration), or the folder of a trained network (QAT, needs --captures
     with the pools train, validation and calibration). Every operation's type is checked against the plan.
     """
-    from ks100.steps.quantizing import post_training
+    from ks100.steps.evaluating import read_graph
+    from ks100.steps.quantizing import load_plan, post_training
 
     advised, plan = plan is None, plan or _DEFAULT_PLAN
+    load_plan(plan)  # before the captures, which take longer to read
+    if not model.is_dir():
+        read_graph(model)
     if model.is_dir():
         summary = _fine_tune(model, plan, captures, hard_cases, out, runtime)
     elif calibration is None:

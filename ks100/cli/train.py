@@ -30,7 +30,9 @@ def command(
 ) -> None:
     """Train a float network; an interrupted training resumes from its last checkpoint."""
     from ks100.steps.training import train_float
+    from models.training.recipe import Recipe
 
+    Recipe.load(recipe)
     with progress_bar("train") as progress:
         summary = train_float(captures, recipe, out, progress, start=start, resume=not fresh)
     click.echo(f"{out}: {summary}")

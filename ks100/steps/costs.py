@@ -26,7 +26,7 @@ def graph_of(model: Path) -> bytes:
 
     if model.is_dir():
         return read_graph(model / FLOAT_GRAPH)
-    if model.exists() or model.suffix:
+    if model.exists() or model.is_symlink() or model.suffix or len(model.parts) > 1:
         return read_graph(model)
     return untrained(str(model))
 
@@ -37,13 +37,14 @@ def untrained(name: str) -> bytes:
     Raises:
         UsageError: no network has this name.
     """
-    import keras
-
     from models.networks import NETWORKS, build
-    from models.training.export import export_float
 
     if name not in NETWORKS:
         raise UsageError(f"there is no file {name!r}, and no network of this name; networks are {', '.join(NETWORKS)}")
+    import keras
+
+    from models.training.export import export_float
+
     keras.utils.set_random_seed(1)
     return export_float(build(name, folded=True))
 

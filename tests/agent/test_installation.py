@@ -67,7 +67,7 @@ def board(tmp_path):
 
 
 def _install(board: OwnSshd, wheel: Path, more: str = "") -> int:
-    wheel.write_bytes(b"the wheel\0\n")
+    wheel.write_bytes(b"PK\x03\x04the wheel\0\n")
     files = f"identity={board.identity}&known_hosts={board.known_hosts}&config=/dev/null"
     return main(["agent", "install", f"ssh://{board.user}@127.0.0.1:{board.port}?{files}{more}", "--wheel", str(wheel)])
 
@@ -77,7 +77,7 @@ def test_install_sends_wheel_and_script_to_the_board_by_its_address(board, tmp_p
     assert (tmp_path / "commands").read_text().splitlines()[0] == "cat > /var/tmp/ks100-1-py3-none-any.whl"
     sent = (tmp_path / "sent").read_bytes()
     script = install_script(Installation("/var/tmp/ks100-1-py3-none-any.whl"))
-    assert sent == b"the wheel\0\n" + script.encode()
+    assert sent == b"PK\x03\x04the wheel\0\n" + script.encode()
     out = capsys.readouterr().out
     assert "the agent is up" in out
     assert f"'ssh://ks100@127.0.0.1:{board.port}?known_hosts=" in out
