@@ -78,6 +78,8 @@ class BoardAddress(ABC):
         Raises:
             InputError: it is none, or has a part that its kind does not know.
         """
+        if not url.isprintable() or "%00" in url:
+            raise InputError(f"{url!r} is not a board's address: it has a character that no address has")
         try:
             parts = urlsplit(url)
             port = parts.port
@@ -241,6 +243,8 @@ def _parse_ssh(url: str, parts: SplitResult, port: int | None, options: dict[str
     identity, known_hosts, config = (Path(file).expanduser() if file else None for file in files)
     user = unquote(parts.username) if parts.username else None
     host, client = _host_as_written(parts), options.pop("client", None)
+    if "%" in host or " " in host:
+        raise InputError(f"{url!r} is not a board's address: {host!r} is no host's name")
     if host.startswith("-") or (user or "").startswith("-"):
         raise InputError(f"{url!r} is not a board's address: neither user nor host begins with '-'")
     try:

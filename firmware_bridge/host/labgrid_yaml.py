@@ -16,6 +16,7 @@ import yaml
 
 __all__ = ["Placed", "UnresolvedTemplate", "load_environment"]
 
+_MAX_OPENED = 50_000  # the parser takes minutes for a megabyte of them
 _TEMPLATE = "!template"
 _MERGE, _NULL = "tag:yaml.org,2002:merge", "tag:yaml.org,2002:null"
 
@@ -70,6 +71,8 @@ def load_environment(data: bytes, base: Path) -> object:
     Raises:
         yaml.YAMLError: it is no YAML, or has a tag that is not labgrid's.
     """
+    if max(data.count(b"["), data.count(b"{")) > _MAX_OPENED:
+        raise yaml.YAMLError("it opens more brackets than a lab has boards")
     loader = _Loader(data)
     loader.base = base
     try:

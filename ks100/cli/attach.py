@@ -37,13 +37,17 @@ def command(
 ) -> None:
     """Attach a signature to UNSIGNED, from ks100 sign --digest-out. One that does not verify is not attached."""
     from firmware_bridge.files import write_atomically
+    from firmware_bridge.given_files import FileKind, read_bytes, wrong_kind
     from firmware_bridge.package.container import PackageFile
     from firmware_bridge.package.detached import attach
     from firmware_bridge.package.ecdsa import SignatureEncoding
     from ks100.steps.signers import read_public_key
 
     key, target = read_public_key(public_key), out or unsigned.with_suffix(".ksm")
-    data = attach(unsigned.read_bytes(), signature.read_bytes(), SignatureEncoding(encoding), key)
+    whole, signed = read_bytes(unsigned, FileKind.PACKAGE), read_bytes(signature, FileKind.SIGNATURE)
+    if (wrong := wrong_kind(unsigned, whole, FileKind.PACKAGE)) is not None:
+        raise wrong
+    data = attach(whole, signed, SignatureEncoding(encoding), key)
     package = PackageFile.of(data)
     write_atomically(target, data)
     if recorder is not None:

@@ -50,7 +50,7 @@ def run(
     from ks100.cli.verify import trust_beside
 
     url, store = find_board(board, inventory), trust_beside(package, trust)
-    _check(url, package, store, captures)
+    _check(url, package, store, captures, profile)
     with progress_bar("hil") as progress:
         found = run_suite(
             url, package, store, captures, results, frames=frames, profile=profile,
@@ -64,8 +64,9 @@ def run(
     return verdict_code(found.verdict)
 
 
-def _check(url: str, package: Path, trust: Path, captures: Path | None) -> None:
+def _check(url: str, package: Path, trust: Path, captures: Path | None, profile: str | None) -> None:
     """Find out what is wrong before the suite does: in one line, and with the exit code of what it is."""
+    from firmware_bridge.device.profile import BoardProfile
     from firmware_bridge.host.address import BoardAddress
     from firmware_bridge.package.container import PackageFile
     from hil.boards import open_board
@@ -74,6 +75,8 @@ def _check(url: str, package: Path, trust: Path, captures: Path | None) -> None:
 
     read_trust(trust)
     PackageFile.open(package)
+    if profile is not None:
+        BoardProfile.load(profile)
     if captures is not None:
         stored_length(captures)
     if not BoardAddress.parse(url).is_ephemeral:

@@ -208,7 +208,8 @@ def _code_of_upper_floors(error: Exception) -> ExitCode:
 
 
 def _say(text: str, code: int, as_json: bool = False) -> int:
-    line = " ".join(str(text).split())
+    # What is named may be a file or a board that was called so as to write into this terminal.
+    line = "".join(letter if letter.isprintable() else "?" for letter in " ".join(str(text).split()))
     print(f"ks100: {line}", file=sys.stderr)
     if as_json:
         print_json({"error": line, "exit_code": int(code)})

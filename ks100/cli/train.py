@@ -29,10 +29,14 @@ def command(
     captures: Path, recipe: str, out: Path, start: Path | None, fresh: bool, recorder: ProvenanceRecorder | None
 ) -> None:
     """Train a float network; an interrupted training resumes from its last checkpoint."""
-    from ks100.steps.training import train_float
+    from models.captures import stored_length
     from models.training.recipe import Recipe
 
     Recipe.load(recipe)
+    for pool in ("train", "validation"):
+        stored_length(captures / pool)
+    from ks100.steps.training import train_float  # TensorFlow takes seconds to import
+
     with progress_bar("train") as progress:
         summary = train_float(captures, recipe, out, progress, start=start, resume=not fresh)
     click.echo(f"{out}: {summary}")

@@ -18,7 +18,9 @@ def trust_beside(package: Path, given: Path | None) -> Path:
     Raises:
         InputError: the package is missing, or none is given and there is none beside it.
     """
-    if not package.is_file():
+    if package.exists() and not package.is_file() and not package.is_dir():
+        raise InputError(f"{package} is a pipe or a device; give a package that is a file, it is read more than once")
+    if not package.exists():
         raise InputError(f"there is no package {package}")
     path = given or package.resolve().parent / "trust.ksr"
     if not path.is_file():
