@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from firmware_bridge.host.discovery import is_boards_product
 from tests.udev.udev_rules import Device, apply, parse
 
+AT = "ks100/at-pci-0000_00_14_0-usb-0_2_1_0"
 RULES = Path(__file__).parents[2] / "udev" / "70-ks100.rules"
 
 
@@ -38,13 +40,13 @@ def test_the_file_comes_before_the_rules_that_grant_access():
 
 def test_a_board_is_named_by_its_serial_number(rules):
     outcome = apply(rules, _port()[2])
-    assert outcome.symlinks == ["ks100/KS100-0042"]
+    assert outcome.symlinks == ["ks100/KS100-0042", AT]
     assert outcome.owner == {"GROUP": "dialout", "MODE": "0660"}
     assert outcome.tags == {"uaccess"}
 
 
 def test_a_boards_own_gadget_port_is_named_too(rules):
-    assert apply(rules, _port("ttyACM3", driver="cdc_acm")[2]).symlinks == ["ks100/KS100-0042"]
+    assert apply(rules, _port("ttyACM3", driver="cdc_acm")[2]).symlinks == ["ks100/KS100-0042", AT]
 
 
 def test_further_ports_of_a_board_do_not_take_its_name(rules):
@@ -52,7 +54,13 @@ def test_further_ports_of_a_board_do_not_take_its_name(rules):
 
 
 def test_a_board_without_a_serial_number_is_named_by_its_socket(rules):
-    assert apply(rules, _port(serial="")[2]).symlinks == ["ks100/at-pci-0000_00_14_0-usb-0_2_1_0"]
+    assert apply(rules, _port(serial="")[2]).symlinks == [AT]
+
+
+@pytest.mark.parametrize("product", ["ks-100 module", "KS100", "Ks-100"])
+def test_a_board_is_known_in_any_case_as_the_host_knows_it(rules, product):
+    assert is_boards_product(product)
+    assert apply(rules, _port(product=product)[2]).symlinks == ["ks100/KS100-0042", AT]
 
 
 def test_ports_of_other_makers_are_left_alone(rules):
