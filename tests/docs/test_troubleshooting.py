@@ -1,4 +1,4 @@
-"""The troubleshooting page has a row for whatever can go wrong: every reason of trust, every error class, every code."""
+"""The troubleshooting page has a row for whatever can go wrong: reasons of trust, error classes, exit codes."""
 
 from __future__ import annotations
 
