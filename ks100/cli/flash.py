@@ -24,7 +24,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command(name="flash")
-@click.argument("package", type=_FILE)
+@click.argument("package", type=_FILE, required=False)
 @click.option("--board", "boards", multiple=True, metavar="BOARD",
               help="A board's URL, or its name in the inventory; repeat it to flash several in parallel.")  # fmt: skip
 @inventory_option
@@ -41,7 +41,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @json_option
 @custody_options
 def command(
-    package: Path,
+    package: Path | None,
     boards: tuple[str, ...],
     inventory: Path | None,
     everything: bool,
@@ -67,6 +67,12 @@ def command(
     from ks100.cli.flash_run import FlashRun, Wish
     from ks100.steps.packaging import read_trust, verify_file
 
+    if package is None:
+        from ks100.cli.flash_questions import ask_boards, ask_package
+
+        package = ask_package()
+        if not (boards or inventory or everything or retry_failed):
+            boards = ask_boards(package, inventory)
     if no_activate and no_confirm:
         raise UsageError("--no-activate leaves nothing to confirm: leave --no-confirm away")
     if events and as_json:
