@@ -45,10 +45,11 @@ from models.quant.plan import STANDARD_PLANS, Precision, PrecisionPlan
 from models.quant.produce import precisions, produce
 from models.quant.retype import retyped
 from models.sensitivity.groups import Group
+from models.sensitivity.pools import CapturePool
 from models.sensitivity.race import BATCH, Race, measure, race
 from models.sensitivity.screen import screen
 from models.sensitivity.shapley import shapley_shares
-from models.sensitivity.study import Study, simulator_of
+from models.sensitivity.study import Study
 from models.sensitivity.sweep import SweepSettings, rank_correlation, sweep
 from models.sensitivity.tasks import LocalExecutor, Variant
 from models.training import Recipe, TrainedNetwork, train
@@ -79,13 +80,13 @@ def _measure_small(bench: Benchmark, work: Path) -> None:
     frames = list(range(len(study.pools["validation"])))
     _shares(bench, study)
     _plan(bench, study)
-    _speed(bench, study, "small", simulator_of(study).groups, frames, batch=BATCH, screen_frames=_SCREEN_FRAMES)
+    _speed(bench, study, "small", study.groups, frames, batch=BATCH, screen_frames=_SCREEN_FRAMES)
 
 
 def _measure_full(bench: Benchmark) -> None:
     study = _full()
     _plan_full(bench, study)
-    _speed(bench, study, "full", simulator_of(study).groups, list(range(_FULL_FRAMES)), batch=1, screen_frames=2)
+    _speed(bench, study, "full", study.groups, list(range(_FULL_FRAMES)), batch=1, screen_frames=2)
 
 
 def _cost(bench: Benchmark) -> None:
@@ -179,7 +180,7 @@ def _default_map(
 
 def _shares(bench: Benchmark, study: Study) -> None:
     frames = np.linspace(0, len(study.pools["validation"]) - 1, 96).astype(int).tolist()
-    found = shapley_shares(study, simulator_of(study).groups, "validation", frames, LocalExecutor())
+    found = shapley_shares(study, study.groups, "validation", frames, LocalExecutor())
     total = sum(block.share.value for block in found.blocks)
     bench.row("shares_sum", total, "1", note=f"{len(found.blocks)} blocks, {found.permutations} orders")
     bench.row("shares_sum_error", abs(total - 1), "1", at_most=1e-6)
@@ -206,6 +207,8 @@ def _plan(bench: Benchmark, study: Study) -> None:
     peers = {"all INT8": STANDARD_PLANS["int8"], "greedy order": cheaper_greedy(program, budget).plan}
     for name, plan in peers.items():
         peer = try_plan(study, "hard-dev", plan)
+        assert peer.evaluation is not None
+        assert trial.evaluation is not None
         drop = compare(peer.evaluation, trial.evaluation)[0]
         key = "plan_gain_points" if name == "all INT8" else "plan_gain_over_greedy_points"
         note = (

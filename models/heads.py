@@ -14,7 +14,7 @@ The cell (i, j) has its centre at ((j + 0.5) s, (i + 0.5) s) pixels (anchor-free
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +29,7 @@ __all__ = [
     "DecodePolicy",
     "Detections",
     "decode",
+    "is_grid",
     "output_strides",
 ]
 
@@ -97,6 +98,14 @@ def output_strides(names: Mapping[str, object] | tuple[str, ...] | list[str]) ->
         if parts != {"cls", "box", "kin"}:
             raise ValueError(f"stride {stride} lacks {sorted({'cls', 'box', 'kin'} - parts)}")
     return tuple(sorted(found))
+
+
+def is_grid(names: Iterable[str]) -> bool:
+    """Tell whether outputs of these names are this contract's: whole sets for one stride or more."""
+    try:
+        return bool(output_strides(tuple(names)))
+    except ValueError:
+        return False
 
 
 def decode(outputs: Mapping[str, NDArray[np.float32]], policy: DecodePolicy | None = None) -> Detections:

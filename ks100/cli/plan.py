@@ -131,12 +131,16 @@ def _print_trials(choices: Sequence[PlannedChoice], trials: Sequence[Trial], pos
         ("plan", ">predicted", ">measured, worst condition", ">AP50", ""),
         [
             (choice.plan.name if choice else "all INT8", f"{1e6 * choice.loss:.0f}" if choice else "",
-             f"{1e6 * trial.worst:.0f}", f"{100 * trial.evaluation.ap50:.2f}", "chosen" if number == position else "")
+             f"{1e6 * trial.worst:.0f}", "—" if trial.evaluation is None else f"{100 * trial.evaluation.ap50:.2f}",
+             "chosen" if number == position else "")
             for number, (choice, trial) in enumerate(zip((*choices, None), trials, strict=True))
         ],
         title=f"the best {len(choices)} as real graphs on {pool}, and all INT8",
     )  # fmt: skip
-    gain = compare(trials[-1].evaluation, trials[position].evaluation)[0]
+    parent, candidate = trials[-1].evaluation, trials[position].evaluation
+    if parent is None or candidate is None:
+        return
+    gain = compare(parent, candidate)[0]
     told = "" if gain.upper_points < 0 else ", which is not more than chance gives"
     click.echo(
         f"AP50 against all INT8 on {pool}: {-gain.drop_points:+.2f} points"

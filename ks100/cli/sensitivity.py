@@ -23,15 +23,27 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
+def _blocks_of(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    found = []
+    for value in values:
+        name, sign, glob = value.partition("=")
+        if not (name and sign and glob):
+            raise click.BadParameter(f"{value!r} is not of the form NAME=GLOB, e.g. neck=pan_*")
+        found.append((name, glob))
+    return tuple(found)
+
+
 @click.command(name="sensitivity")
 @click.argument("network", type=click.Path(path_type=Path, exists=True))
 @click.option("--captures", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True,
-              help="Folder of pools.")  # fmt: skip
+              help="Folder of pools; for other graphs of samples: .npz files, an array for each input.")  # fmt: skip
 @click.option("--pool", "pools", multiple=True, default=("validation", "hard-dev"), show_default=True,
               help="Pool to measure on; may be given again.")  # fmt: skip
 @click.option(
     "--calibration", type=click.Path(path_type=Path, exists=True), help="Captures that ranges are measured on."
 )
+@click.option("--block", "blocks", metavar="NAME=GLOB", multiple=True, callback=_blocks_of,
+              help="Layers that match GLOB are the block NAME; otherwise found from the structure.")  # fmt: skip
 @click.option("--ranges", type=click.Path(path_type=Path, exists=True), help="A file of ranges instead.")
 @click.option("--leaders", type=click.IntRange(1), default=10, show_default=True, help="Groups to measure directly.")
 @click.option("--exact", is_flag=True, help="Measure every group; trust no screen.")
@@ -60,6 +72,7 @@ def command(
     captures: Path,
     pools: tuple[str, ...],
     calibration: Path | None,
+    blocks: tuple[tuple[str, str], ...],
     ranges: Path | None,
     leaders: int,
     exact: bool,
@@ -95,7 +108,7 @@ def command(
         on_board = find_board(on_board, inventory)
         if trust is not None:
             read_trust(trust)
-    files = StudyFiles(network, captures, pools, calibration, ranges, limit)
+    files = StudyFiles(network, captures, pools, calibration, ranges, limit, blocks)
     with progress_bar("sensitivity") as progress:
         study = load_study(files, progress)
         from models.sensitivity.cache import KeptExecutor

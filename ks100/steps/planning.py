@@ -107,10 +107,11 @@ def program_of(
     from models.planning.cost_table import CostTable
     from models.planning.loss_table import LossTable
     from models.planning.milp import PrecisionMilp
+    from models.quant.fitting import fit_for_quantizing
 
     if hashlib.sha256(float_tflite).hexdigest() != found.model:
         raise UsageError("the sensitivity map is of another graph than NETWORK; measure it again for this one")
-    costs = CostTable.of(Graph.parse(float_tflite), profile, runtime, allow_float=allow_float)
+    costs = CostTable.of(Graph.parse(fit_for_quantizing(float_tflite)), profile, runtime, allow_float=allow_float)
     return PrecisionMilp(costs, LossTable.of(found, pairs))
 
 

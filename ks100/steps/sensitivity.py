@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from models.progress import Progress, counted
 if TYPE_CHECKING:
     from hil.report.figures import Figure
     from models.captures import CaptureSet
+    from models.quant.feeds import Sample
     from models.quant.ranges import Ranges
     from models.sensitivity.map import SensitivityMap
     from models.sensitivity.study import Study
@@ -38,11 +40,12 @@ class StudyFiles:
 
     Attributes:
         network: a float graph, or the folder of a trained network.
-        captures: folder of pools.
-        pools: names of those to measure on.
-        calibration: what ranges are measured on; the pool ``calibration`` if None.
+        captures: folder of pools; or of samples (``.npz`` files with an array for each input) for other graphs.
+        pools: names of those to measure on; of samples, there is one pool.
+        calibration: what ranges are measured on; the pool ``calibration``, or the samples themselves, if None.
         ranges: a file of ranges instead.
         limit: captures of each pool, spread over it; all if None.
+        blocks: (block, glob of layer names): the user's own parts of the network.
     """
 
     network: Path
@@ -51,6 +54,7 @@ class StudyFiles:
     calibration: Path | None = None
     ranges: Path | None = None
     limit: int | None = None
+    blocks: tuple[tuple[str, str], ...] = ()
 
 
 def load_study(files: StudyFiles, progress: Progress) -> Study:
@@ -60,11 +64,16 @@ def load_study(files: StudyFiles, progress: Progress) -> Study:
         UsageError: a file or a pool is missing.
         DataError: a pool is wrong.
     """
+    from models.quant.sample_files import holds_samples, read_samples
     from models.sensitivity.study import Study
 
     graph = graph_of(files.network)
-    pools = {name: _limited(_pool(files, name), files.limit) for name in files.pools}
-    return Study.of(graph, _ranges(files, graph, progress), pools)
+    pools: dict[str, CaptureSet | Sequence[Sample]] = {}
+    if holds_samples(files.captures):
+        pools[files.captures.name] = _some(read_samples(files.captures), files.limit)
+    else:
+        pools = {name: _limited(_pool(files, name), files.limit) for name in files.pools}
+    return Study.of(graph, _ranges(files, graph, progress), pools, files.blocks)
 
 
 def measure_map(study: Study, executor: Executor, settings: SweepSettings, progress: Progress) -> SensitivityMap:
@@ -128,19 +137,30 @@ def _limited(captures: CaptureSet, limit: int | None) -> CaptureSet:
     return captures.subset([int(index * step) for index in range(limit)])
 
 
+def _some(samples: Sequence[Sample], limit: int | None) -> Sequence[Sample]:
+    if limit is None or limit >= len(samples):
+        return samples
+    return [samples[int(index * len(samples) / limit)] for index in range(limit)]
+
+
 def _ranges(files: StudyFiles, graph: bytes, progress: Progress) -> Ranges:
     from models.quant.calibrate import CalibrationMethod, calibrate
     from models.quant.ranges import Ranges
+    from models.quant.sample_files import holds_samples, read_samples
 
     if files.ranges is not None:
         return Ranges.load(files.ranges)
-    folder = files.calibration or files.captures / "calibration"
+    folder = files.calibration or (files.captures if holds_samples(files.captures) else files.captures / "calibration")
     if not folder.is_dir():
         raise UsageError(f"{folder} is not there; give --calibration or --ranges")
-    captures = _limited(load_captures(folder, "ranges of a sensitivity map")[0], _CALIBRATION_LIMIT)
+    data: CaptureSet | Sequence[Sample]
+    if holds_samples(folder):
+        data = _some(read_samples(folder), _CALIBRATION_LIMIT)
+    else:
+        data = _limited(load_captures(folder, "ranges of a sensitivity map")[0], _CALIBRATION_LIMIT)
     return calibrate(
         graph,
-        captures,
+        data,
         CalibrationMethod.MSE,
         counted(progress, "calibrating {done}/{total}"),
     )

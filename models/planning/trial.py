@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,13 +13,14 @@ from firmware_bridge.device.runtime import LiteRt, Session
 from models.evaluation.evaluation import Evaluation, FrameRecord
 from models.evaluation.matching import match_frame
 from models.evaluation.metrics import recalculate
-from models.evaluation.predict import dequantize_outputs, quantize_inputs
 from models.heads import decode
 from models.progress import Count
+from models.quant.feeds import dequantized, quantized
 from models.quant.plan import PrecisionPlan
 from models.quant.produce import produce
 from models.sensitivity.intervals import Interval, scene_draws, scene_interval
-from models.sensitivity.study import PoolData, Study
+from models.sensitivity.pools import CapturePool
+from models.sensitivity.study import Study
 
 __all__ = ["Trial", "chosen_of", "run_graph", "try_plan"]
 
@@ -29,12 +31,12 @@ class Trial:
 
     Attributes:
         model: the graph.
-        evaluation: its figures at IoU 0.5, by condition.
+        evaluation: its figures at IoU 0.5, by condition; None where there is no truth to judge by.
         divergence: from the float graph by condition category, ``all`` first.
     """
 
     model: bytes
-    evaluation: Evaluation
+    evaluation: Evaluation | None
     divergence: dict[str, Interval]
 
     @property
@@ -59,35 +61,39 @@ def run_graph(
     study: Study, pool: str, session: Session, model: bytes, name: str, progress: Count | None = None
 ) -> Trial:
     """Run a graph that a session has loaded, here or on a board, beside the float one, on every frame of a pool."""
-    data, plain = study.pools[pool], LiteRt().load(study.float_tflite)
+    data, plain = study.pools[pool], LiteRt().load(study.fitted)
     divergence, records = np.zeros(len(data)), []
-    for index, capture in enumerate(data.captures):
-        outputs = _outputs(session, data, index)
-        divergence[index] = _divergence(_outputs(plain, data, index), outputs)
-        match = match_frame(capture, decode(outputs))
-        records.append(FrameRecord(capture.id, capture.scene, capture.conditions.items, match))
+    for index in range(len(data)):
+        feed = {name: value[0] for name, value in data.feed([index]).items()}
+        outputs = _outputs(session, feed)
+        divergence[index] = _divergence(study, _outputs(plain, feed), outputs)
+        if study.judged and isinstance(data, CapturePool):
+            capture = data.captures[index]
+            match = match_frame(capture, decode(outputs))
+            records.append(FrameRecord(capture.id, capture.scene, capture.conditions.items, match))
         if progress is not None:
             progress(index + 1, len(data))
     draws = scene_draws(data.scenes())
+    judged = Evaluation(name, pool, data.digest, "", 0.0, (), tuple(records))
     return Trial(
         model=model,
-        evaluation=recalculate(Evaluation(name, pool, data.digest, "", 0.0, (), tuple(records))),
+        evaluation=recalculate(judged) if records else None,
         divergence={c: scene_interval(divergence, draws, mask) for c, mask in data.categories().items()},
     )
 
 
-def _outputs(session: Session, data: PoolData, index: int) -> dict[str, NDArray[np.float32]]:
-    inputs = quantize_inputs(session.graph, data.arrays.eo[index], data.arrays.lwir[index, :, :, 0])
-    return dequantize_outputs(session.graph, session.run(inputs))
+def _outputs(session: Session, feed: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
+    shaped = {t.name: np.asarray(feed[t.name], np.float32).reshape(t.shape) for t in session.graph.inputs}
+    return dequantized(session.run(quantized(shaped, session.graph)), session.graph)
 
 
-def _divergence(reference: dict[str, NDArray[np.float32]], outputs: dict[str, NDArray[np.float32]]) -> float:
+def _divergence(study: Study, reference: Mapping[str, Any], outputs: Mapping[str, Any]) -> float:
     import tensorflow as tf
 
-    from models.sensitivity.losses import Reference
+    from models.sensitivity.losses import Reference, weigher
 
     held, found = ({name: tf.constant(value) for name, value in side.items()} for side in (reference, outputs))
-    return float(Reference(held).divergence(found)[0])
+    return float(Reference(held, weigher(held, study.spans)).divergence(found)[0])
 
 
 def chosen_of(trials: Sequence[Trial]) -> int:

@@ -7,15 +7,15 @@ from models.evaluation.evaluation import Evaluation, FrameRecord
 from models.evaluation.matching import match_frame
 from models.evaluation.metrics import recalculate
 from models.sensitivity.intervals import Interval
+from models.sensitivity.pools import CapturePool
 from models.sensitivity.race import Measured
-from models.sensitivity.study import PoolData
 
 __all__ = ["ap_drop", "judged"]
 
 _RESAMPLES = 200
 
 
-def judged(pool: PoolData, measured: Measured, name: str) -> Evaluation:
+def judged(pool: CapturePool, measured: Measured, name: str) -> Evaluation:
     """Return an evaluation of detections on all frames of a pool: figures at IoU 0.5 alone."""
     frames = []
     for index, capture in enumerate(pool.captures):

@@ -1,8 +1,9 @@
 """The units in which precision is planned and blamed: chains of operations that no one would part.
 
 A group is an operation, and after it those that alone read what it gives and add no product of their own: reshapes
-and transposes, an activation, the softmax of the logits. So each group gives exactly one tensor to others. Blocks are
-the parts of the network that groups belong to. Works on any float graph; knows no precision.
+and transposes, an activation, the softmax of the logits. Blocks are the parts of the network that groups belong to: by
+name in networks of this package, by structure in any other (`models.sensitivity.blocks`), or as the user names them.
+Works on any float graph; knows no precision.
 """
 
 from __future__ import annotations
@@ -13,21 +14,22 @@ from dataclasses import dataclass
 
 from firmware_bridge.device.graph import Graph, GraphOp
 from models.quant.layer_names import operation_names
+from models.sensitivity.blocks import ATTENTION, named_blocks
 
-__all__ = ["ATTENTION", "Group", "groups_of"]
-
-ATTENTION = "fusion"
-"""Blocks whose name begins with this are cross-modal attention."""
+__all__ = ["Group", "groups_of", "is_attention"]
 
 _UNARY = frozenset(
     {
-        "AVERAGE_POOL_2D", "LOGISTIC", "MAX_POOL_2D", "MEAN", "MUL", "PAD", "RELU", "RELU6", "RESHAPE",
-        "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "SOFTMAX", "TANH", "TRANSPOSE",
+        "ABS", "AVERAGE_POOL_2D", "BROADCAST_TO", "DEPTH_TO_SPACE", "ELU", "EXP", "EXPAND_DIMS", "GATHER", "GELU",
+        "HARD_SWISH", "L2_NORMALIZATION", "LEAKY_RELU", "LOGISTIC", "MAX_POOL_2D", "MEAN", "MIRROR_PAD", "MUL", "NEG",
+        "PAD", "PADV2", "PRELU", "RELU", "RELU6", "RELU_N1_TO_1", "RESHAPE", "RESIZE_BILINEAR",
+        "RESIZE_NEAREST_NEIGHBOR", "RSQRT", "SLICE", "SOFTMAX", "SPACE_TO_DEPTH", "SQRT", "SQUARE", "SQUEEZE",
+        "STRIDED_SLICE", "SUM", "TANH", "TILE", "TRANSPOSE",
     }
 )  # fmt: skip
+_OWN_ATTENTION = "fusion"
 _PARTS = re.compile(r"(fusion_\d+|eo|lwir|neck|head)(_|$)")
 _OUTPUTS = re.compile(r"(cls|box|kin)_\d+$")
-_BLOCKS_OF_OTHERS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ class Group:
         layers: a name for each operation by which a plan can call it.
         macs: multiply-accumulates of one run.
         parameters: constant elements that it reads.
-        tensor: index of the tensor that it gives to others.
+        tensors: indices of the tensors that it gives to others; one, unless its last operation parts something.
     """
 
     name: str
@@ -50,22 +52,30 @@ class Group:
     layers: tuple[str, ...]
     macs: int
     parameters: int
-    tensor: int
-
-    @property
-    def attention(self) -> bool:
-        """Whether it is part of a cross-modal attention layer."""
-        return self.block.startswith(ATTENTION)
+    tensors: tuple[int, ...]
 
 
-def groups_of(graph: Graph) -> tuple[Group, ...]:
-    """Return the groups of a float graph in execution order; each operation is in exactly one."""
+def is_attention(block: str) -> bool:
+    """Tell whether a block is an attention layer, ours or one found by structure."""
+    return block.startswith((ATTENTION, _OWN_ATTENTION))
+
+
+def groups_of(graph: Graph, blocks: Sequence[tuple[str, str]] = ()) -> tuple[Group, ...]:
+    """Return the groups of a float graph in execution order; each operation is in exactly one.
+
+    Args:
+        graph: the float graph.
+        blocks: (block, glob of layer names) of the user's own; the first that matches counts.
+
+    Raises:
+        RecipeError: a glob matches nothing.
+    """
     names = operation_names(graph)
     chains = _chains(graph)
-    blocks = _blocks(graph, chains, names)
+    found_blocks = _blocks(graph, chains, names, blocks)
     found: list[Group] = []
     taken: set[str] = set()
-    for chain, block in zip(chains, blocks, strict=True):
+    for chain, block in zip(chains, found_blocks, strict=True):
         ops = [graph.ops[index] for index in chain]
         name = names[chain[0]][0]
         while name in taken:  # two operations of one layer: called by what follows, then by number
@@ -73,9 +83,7 @@ def groups_of(graph: Graph) -> tuple[Group, ...]:
         taken.add(name)
         layers = tuple(_telling(names, index, chain) for index in chain)
         parameters = sum(_parameters(op, graph) for op in ops)
-        found.append(
-            Group(name, block, tuple(chain), layers, sum(op.macs for op in ops), parameters, ops[-1].outputs[0])
-        )
+        found.append(Group(name, block, tuple(chain), layers, sum(op.macs for op in ops), parameters, ops[-1].outputs))
     return tuple(found)
 
 
@@ -111,16 +119,15 @@ def _chains(graph: Graph) -> list[list[int]]:
     return chains
 
 
-def _blocks(graph: Graph, chains: list[list[int]], names: dict[int, tuple[str, ...]]) -> list[str]:
-    """Return each chain's block: by name where networks of this package are concerned, else by shares of the work."""
+def _blocks(
+    graph: Graph, chains: list[list[int]], names: dict[int, tuple[str, ...]], rules: Sequence[tuple[str, str]]
+) -> list[str]:
+    """Return each chain's block: by name where all of them have one, else by structure."""
     named = [_block(names[chain[0]]) for chain in chains]
-    if all(named):
+    if all(named) and not rules:
         return named
-    total, before, found = sum(op.macs for op in graph.ops) or 1, 0, []
-    for chain in chains:
-        found.append(f"part_{min(_BLOCKS_OF_OTHERS, 1 + before * _BLOCKS_OF_OTHERS // total)}")
-        before += sum(graph.ops[index].macs for index in chain)
-    return found
+    found = named_blocks(graph, names, rules)
+    return [found[chain[0]] for chain in chains]
 
 
 def _block(names: Sequence[str]) -> str:

@@ -8,32 +8,67 @@ a cell (its best class), it is for one frame
 boxes in strides, kinematics in their own units: the weights of the training's teaching loss, squared. It is quadratic
 in the outputs, so that its curvature at the float network is known exactly (`models.sensitivity.screen`).
 
+Networks of other heads are compared output by output: the divergence is then the mean over the outputs of
+
+    mean (y' - y)^2 / span^2
+
+with span the width of the output's range, which is as quadratic.
+
 Task loss is the training's, against targets that stand still: cells answer for the objects that the float network
 gives them. It may fall where rounding happens to help.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from models.heads import output_strides
+from models.heads import is_grid, output_strides
 from models.training.assign import Assignment
 from models.training.augment import TrainingBatch
 from models.training.loss import DetectionLoss
 
-__all__ = ["Reference", "TaskLoss", "weighted_outputs"]
+__all__ = ["Reference", "TaskLoss", "Weigh", "weigh_grid", "weigher"]
+
+Weigh = Callable[["Outputs", "Outputs"], tf.Tensor]
+"""From outputs and those of the float network to float32 [B, n] whose squared distance is the divergence."""
 
 Outputs = Mapping[str, tf.Tensor]
 _WEIGHTS = {"cls": 4.0, "box": 2.0 / 4, "kin": 0.3 / 2}
 
 
-def weighted_outputs(outputs: Outputs, reference: Outputs) -> tf.Tensor:
-    """Return outputs such that the divergence is the squared distance of two of them.
+def weigher(outputs: Iterable[str], spans: Mapping[str, float]) -> Weigh:
+    """Return how a network's outputs are weighed.
+
+    Args:
+        outputs: their names.
+        spans: width of each output's range.
+    """
+    if is_grid(outputs):
+        return weigh_grid
+    factors = tuple(sorted((name, 1.0 / max(span, 1e-12)) for name, span in spans.items()))
+    return _weigh_spans(factors)
+
+
+@cache
+def _weigh_spans(factors: tuple[tuple[str, float], ...]) -> Weigh:
+    def weigh(outputs: Outputs, _: Outputs) -> tf.Tensor:
+        parts = []
+        for name, factor in factors:
+            flat = tf.reshape(outputs[name], (tf.shape(outputs[name])[0], -1))
+            size = tf.cast(tf.shape(flat)[1] * len(factors), tf.float32)
+            parts.append(flat * factor / tf.sqrt(size))
+        return tf.concat(parts, 1)
+
+    return weigh
+
+
+def weigh_grid(outputs: Outputs, reference: Outputs) -> tf.Tensor:
+    """Return outputs of our heads such that the divergence is the squared distance of two of them.
 
     Args:
         outputs: raw, float32 [B, h, w, c] by name.
@@ -57,18 +92,24 @@ def weighted_outputs(outputs: Outputs, reference: Outputs) -> tf.Tensor:
 class Reference:
     """The float network's outputs on some frames, against which variants are held."""
 
-    def __init__(self, outputs: Outputs) -> None:
-        self._outputs = outputs
-        self._weighted = weighted_outputs(outputs, outputs)
+    def __init__(self, outputs: Outputs, weigh: Weigh = weigh_grid) -> None:
+        self._outputs, self._weigh = outputs, weigh
+        self._weighted = weigh(outputs, outputs)
 
     def divergence(self, outputs: Outputs) -> NDArray[np.float64]:
         """Return the divergence of each frame, float64 [B]."""
-        return np.asarray(_squared_distance(dict(outputs), dict(self._outputs), self._weighted), np.float64)
+        distance = _squared_distance(self._weigh)
+        return np.asarray(distance(dict(outputs), dict(self._outputs), self._weighted), np.float64)
 
 
-@tf.function(reduce_retracing=True, autograph=False)
-def _squared_distance(outputs: Outputs, reference: Outputs, weighted: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_sum((weighted_outputs(outputs, reference) - weighted) ** 2, 1)
+@cache
+def _squared_distance(weigh: Weigh) -> Callable[..., tf.Tensor]:
+    """Return the distance of outputs weighed so, as one function: it runs for each variant."""
+
+    def distance(outputs: Outputs, reference: Outputs, weighted: tf.Tensor) -> tf.Tensor:
+        return tf.reduce_sum((weigh(outputs, reference) - weighted) ** 2, 1)
+
+    return tf.function(distance, reduce_retracing=True, autograph=False)
 
 
 class TaskLoss:

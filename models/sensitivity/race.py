@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from models.heads import Detections
 from models.progress import Count
 from models.sensitivity.intervals import anytime_margin
-from models.sensitivity.study import PoolData, Study
+from models.sensitivity.pools import Pool
+from models.sensitivity.study import Study
 from models.sensitivity.tasks import Executor, Piece, PieceResult, Variant
 
 __all__ = ["BATCH", "Measured", "Race", "measure", "race"]
@@ -139,7 +140,7 @@ def _put(piece: Piece, result: PieceResult, held: Mapping[Variant, Measured]) ->
             held[variant].detections.update(zip(piece.frames, result.detections[row], strict=True))
 
 
-def _lots(data: PoolData, seed: int) -> list[list[int]]:
+def _lots(data: Pool, seed: int) -> list[list[int]]:
     """Return the frames in random order of whole scenes, parted into lots."""
     scenes = data.scenes()
     order = np.random.default_rng(seed).permutation(int(scenes.max()) + 1)
@@ -152,7 +153,7 @@ def _lots(data: PoolData, seed: int) -> list[list[int]]:
 
 
 def _still_running(
-    data: PoolData, seen: Sequence[int], running: list[Variant], held: Mapping[Variant, Measured], leaders: int
+    data: Pool, seen: Sequence[int], running: list[Variant], held: Mapping[Variant, Measured], leaders: int
 ) -> list[Variant]:
     if not leaders or len(running) <= leaders:
         return running

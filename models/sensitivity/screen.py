@@ -17,10 +17,8 @@ from numpy.typing import NDArray
 
 from models.quant.plan import Precision
 from models.sensitivity.groups import Group
-from models.sensitivity.losses import weighted_outputs
-from models.sensitivity.simulator import Simulator
-from models.sensitivity.study import Study, simulator_of
-from models.sensitivity.tasks import feed_of
+from models.sensitivity.losses import weigher
+from models.sensitivity.study import Study, simulation_of
 
 __all__ = ["attention_entropy", "screen"]
 
@@ -51,65 +49,48 @@ def screen(
     Returns:
         By precision and group: float64 [frames].
     """
-    simulator = simulator_of(study)
-    chosen = [group for group in simulator.groups if groups is None or group.name in groups]
+    chosen = [group for group in study.groups if groups is None or group.name in groups]
     found: dict[Precision, dict[str, list[NDArray[np.float64]]]] = {p: {} for p in precisions}
     for first in range(0, len(frames), batch):
-        feed = feed_of(study.pools[pool], frames[first : first + batch])
+        feed = study.pools[pool].feed(frames[first : first + batch])
         random = np.random.default_rng([seed, first])
-        for precision, scores in _batch(simulator, chosen, feed, precisions, random).items():
+        for precision, scores in _batch(study, chosen, feed, precisions, random).items():
             for name, values in scores.items():
                 found[precision].setdefault(name, []).append(values)
     return {p: {name: np.concatenate(parts) for name, parts in by_group.items()} for p, by_group in found.items()}
 
 
 def _batch(
-    simulator: Simulator,
+    study: Study,
     groups: Sequence[Group],
     feed: Mapping[str, Any],
     precisions: Sequence[Precision],
     random: np.random.Generator,
 ) -> Screened:
-    values: dict[int, tf.Tensor] = {t.index: tf.convert_to_tensor(feed[t.name]) for t in simulator.graph.inputs}
-    inputs = frozenset(values)
+    simulation = simulation_of(study)
     with tf.GradientTape() as tape:
-        tape.watch([values[index] for index in inputs])
-        for kernel in simulator.kernels:
-            read = [values[index] for index in kernel.inputs]
-            values[kernel.op.outputs[0]] = simulator.apply(kernel, Precision.FP32, read)
-        outputs = {t.name: values[t.index] for t in simulator.graph.outputs}
+        values = simulation.start(feed)
+        tape.watch([value for value in values.values() if value.dtype.is_floating])
+        simulation.extend(values, range(len(simulation.nodes)))
+        outputs = simulation.named(values.__getitem__)
         reference = {name: tf.stop_gradient(value) for name, value in outputs.items()}
-        weighted = weighted_outputs(outputs, reference)
+        weighted = weigher(outputs, study.spans)(outputs, reference)
         signs = tf.constant(random.integers(0, 2, weighted.shape) * 2 - 1, tf.float32)
         probe = tf.reduce_sum(weighted * signs)
-    tensors = [values[group.tensor] for group in groups]
+    tensors = {index: values[index] for group in groups for index in group.tensors}
     slopes = tape.gradient(probe, tensors, unconnected_gradients=tf.UnconnectedGradients.ZERO)
     found: Screened = {precision: {} for precision in precisions}
-    for group, slope, value in zip(groups, slopes, tensors, strict=True):
+    for group in groups:
         for precision in precisions:
-            error = _in_precision(simulator, group, values, inputs, precision) - value
-            axes = tuple(range(1, len(error.shape)))
-            found[precision][group.name] = np.asarray(tf.reduce_sum(slope * error, axes), np.float64) ** 2
+            made = simulation.partial(group.ops, study.assignment(Precision.FP32, {group.name: precision}), values)
+            parts = [_projected(slopes[index], made[index] - values[index]) for index in group.tensors]
+            found[precision][group.name] = np.sum(parts, 0) ** 2
     return found
 
 
-def _in_precision(
-    simulator: Simulator,
-    group: Group,
-    values: Mapping[int, tf.Tensor],
-    inputs: frozenset[int],
-    precision: Precision,
-) -> tf.Tensor:
-    """Return what the group gives when it alone runs in ``precision``; frames are on every grid already."""
-    made: dict[int, tf.Tensor] = {}
-    for index in group.ops:
-        kernel = simulator.kernels[index]
-        read = [
-            made[i] if i in made else values[i] if i in inputs else simulator.rounded(i, values[i], precision)
-            for i in kernel.inputs
-        ]
-        made[kernel.op.outputs[0]] = simulator.apply(kernel, precision, read)
-    return made[group.tensor]
+def _projected(slope: tf.Tensor, error: tf.Tensor) -> NDArray[np.float64]:
+    """Return slope times error, summed for each frame."""
+    return np.asarray(tf.reduce_sum(slope * error, tuple(range(1, len(error.shape)))), np.float64)
 
 
 def attention_entropy(
@@ -121,19 +102,16 @@ def attention_entropy(
         By group: float64 [frames], the mean over heads and queries of the entropy over that of a flat softmax. An
         INT8 softmax has 256 steps to share among its keys; the flatter it is, the fewer each gets.
     """
-    simulator = simulator_of(study)
-    softmaxes = [kernel for kernel in simulator.kernels if kernel.op.op == "SOFTMAX"]
-    owner = {index: group.name for group in simulator.groups for index in group.ops}
-    found: dict[str, list[NDArray[np.float64]]] = {owner[kernel.op.index]: [] for kernel in softmaxes}
+    simulation = simulation_of(study)
+    softmaxes = [node for node in simulation.nodes if node.kind == "SOFTMAX"]
+    owner = {index: group.name for group in study.groups for index in group.ops}
+    found: dict[str, list[NDArray[np.float64]]] = {owner[node.op.index]: [] for node in softmaxes}
     for first in range(0, len(frames) if softmaxes else 0, batch):
-        feed = feed_of(study.pools[pool], frames[first : first + batch])
-        values = {t.index: tf.convert_to_tensor(feed[t.name]) for t in simulator.graph.inputs}
-        for kernel in simulator.kernels[: softmaxes[-1].op.index + 1]:
-            read = [values[index] for index in kernel.inputs]
-            values[kernel.op.outputs[0]] = simulator.apply(kernel, Precision.FP32, read)
-        for kernel in softmaxes:
-            share = values[kernel.op.outputs[0]]
+        values = simulation.start(study.pools[pool].feed(frames[first : first + batch]))
+        simulation.extend(values, range(softmaxes[-1].op.index + 1))
+        for node in softmaxes:
+            share = values[node.op.outputs[0]]
             entropy = -tf.reduce_sum(share * tf.math.log(share + 1e-12), -1) / np.log(max(2, share.shape[-1]))
             axes = tuple(range(1, len(entropy.shape)))
-            found[owner[kernel.op.index]].append(np.asarray(tf.reduce_mean(entropy, axes), np.float64))
+            found[owner[node.op.index]].append(np.asarray(tf.reduce_mean(entropy, axes), np.float64))
     return {name: np.concatenate(parts) for name, parts in found.items()}

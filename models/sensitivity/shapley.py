@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from models.errors import DataError
 from models.progress import Count
 from models.quant.plan import Precision
-from models.sensitivity.groups import ATTENTION, Group
+from models.sensitivity.groups import Group, is_attention
 from models.sensitivity.intervals import Interval, scene_draws
 from models.sensitivity.map import BlockShare, Shares
 from models.sensitivity.race import measure
@@ -95,7 +95,7 @@ def _shares(
     whole = pairs.mean(0).sum(1)
     whole /= whole.sum()
     parameters, macs = sum(g.parameters for g in groups) or 1, sum(g.macs for g in groups) or 1
-    attention = np.array([block.startswith(ATTENTION) for block in blocks])
+    attention = np.array([is_attention(block) for block in blocks])
     return Shares(
         pool=pool,
         frames=len(rows),

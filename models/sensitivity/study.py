@@ -1,6 +1,6 @@
-"""What a sensitivity map is made of: a float graph, its ranges, and the captures it is measured on. Plain values.
+"""What a sensitivity map is made of: a float graph, its ranges, and the pools it is measured on. Plain values.
 
-A study can be sent to another process; the simulator is built there, once. Its digest names everything that a
+A study can be sent to another process; the simulation is built there, once. Its digest names everything that a
 measured figure depends on, so that figures can be kept and found again.
 """
 
@@ -8,86 +8,32 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from firmware_bridge.device.graph import Graph
-from models.captures import Capture, CaptureSet
+from firmware_bridge.device.runtime import op_table
+from models.captures import CaptureSet
 from models.errors import DataError
 from models.evaluation.predict import input_size
-from models.preprocess import network_frames, network_truth
+from models.heads import is_grid
+from models.quant import quantizer
+from models.quant.feeds import Sample
+from models.quant.fitting import fit_for_quantizing
+from models.quant.plan import Precision
 from models.quant.ranges import Ranges
-from models.records import plain, structured
-from models.training.data import TrainingArrays, load_arrays
+from models.sensitivity.groups import Group, groups_of
+from models.sensitivity.pools import CapturePool, Pool, SamplePool
 
 if TYPE_CHECKING:
-    from models.sensitivity.simulator import Simulator
+    from models.quant.simulation.assignment import Assignment
+    from models.quant.simulation.engine import Simulation
 
-__all__ = ["PoolData", "Study", "simulator_of"]
+__all__ = ["Study", "simulation_of"]
 
 # Part of every digest: raise it when the meaning of a measured figure changes.
-_VERSION = 1
-
-
-@dataclass(frozen=True)
-class PoolData:
-    """One pool at the network's size.
-
-    Attributes:
-        name: e.g. ``validation``.
-        captures: descriptions; boxes in pixels of the network's input.
-        arrays: frames and padded truth.
-        digest: of the captures.
-    """
-
-    name: str
-    captures: tuple[Capture, ...]
-    arrays: TrainingArrays
-    digest: str
-
-    def __len__(self) -> int:
-        """Return the number of frames."""
-        return len(self.captures)
-
-    @classmethod
-    def load(cls, captures: CaptureSet, height: int, width: int) -> PoolData:
-        """Preprocess a set.
-
-        Raises:
-            DataError: it is empty, or a box is not finite.
-        """
-        described = []
-        for index, capture in enumerate(captures.captures):
-            *_, transform = network_frames(captures, index, height, width)
-            described.append(replace(capture, objects=network_truth(capture, transform), width=width, height=height))
-        return cls(captures.name, tuple(described), load_arrays(captures, height, width), captures.digest)
-
-    def categories(self) -> dict[str, NDArray[np.bool_]]:
-        """Return which frames belong to each condition category, ``all`` first; names are ``axis=category``."""
-        found = {"all": np.ones(len(self), bool)}
-        for axis, category in sorted({pair for capture in self.captures for pair in capture.conditions.items}):
-            found[f"{axis}={category}"] = np.array([(axis, category) in c.conditions.items for c in self.captures])
-        return found
-
-    def scenes(self) -> NDArray[np.int64]:
-        """Return the number of each frame's scene, int64 [frames]."""
-        numbers = {scene: i for i, scene in enumerate(sorted({c.scene for c in self.captures}))}
-        return np.array([numbers[c.scene] for c in self.captures], np.int64)
-
-    def subset(self, indices: Sequence[int]) -> PoolData:
-        """Return the frames at ``indices`` as a pool of their own."""
-        digest = hashlib.sha256(f"{self.digest} {list(indices)}".encode()).hexdigest()
-        return PoolData(self.name, tuple(self.captures[i] for i in indices), self.rows(indices), digest)
-
-    def rows(self, indices: Sequence[int]) -> TrainingArrays:
-        """Return the frames and truth at ``indices``."""
-        chosen = np.asarray(indices, np.int64)
-        fields = ("eo", "lwir", "boxes", "classes", "kinematics", "kinematics_known", "state")
-        return TrainingArrays(*(getattr(self.arrays, name)[chosen] for name in fields))
+_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -98,49 +44,111 @@ class Study:
         float_tflite: the float graph.
         ranges: of its activations.
         pools: by name.
+        blocks: (block, glob of layer names) of the user's own parts of the network.
     """
 
     float_tflite: bytes
     ranges: Ranges
-    pools: Mapping[str, PoolData]
+    pools: Mapping[str, Pool]
+    blocks: tuple[tuple[str, str], ...] = ()
 
     @classmethod
-    def of(cls, float_tflite: bytes, ranges: Ranges, pools: Mapping[str, CaptureSet]) -> Study:
+    def of(
+        cls,
+        float_tflite: bytes,
+        ranges: Ranges,
+        pools: Mapping[str, CaptureSet | Sequence[Sample]],
+        blocks: Sequence[tuple[str, str]] = (),
+    ) -> Study:
         """Preprocess the pools for the graph.
 
         Raises:
-            DataError: the graph is no detector, or a pool is empty or wrong.
+            DataError: captures do not fit the graph, or a pool is empty or wrong.
         """
         if not pools:
-            raise DataError("a sensitivity map needs at least one pool of captures")
-        height, width = input_size(Graph.parse(float_tflite))
-        loaded = {name: PoolData.load(captures, height, width) for name, captures in pools.items()}
-        return cls(float_tflite, ranges, loaded)
+            raise DataError("a sensitivity map needs at least one pool of captures or samples")
+        graph = Graph.parse(fit_for_quantizing(float_tflite))
+        loaded: dict[str, Pool] = {}
+        for name, given in pools.items():
+            if isinstance(given, CaptureSet):
+                loaded[name] = CapturePool.load(given, *input_size(graph))
+            else:
+                loaded[name] = SamplePool.of(name, given, graph)
+        return cls(float_tflite, ranges, loaded, tuple(blocks))
+
+    @cached_property
+    def fitted(self) -> bytes:
+        """The float graph, made fit for quantizing."""
+        return fit_for_quantizing(self.float_tflite)
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The view of the fitted graph."""
+        return Graph.parse(self.fitted)
+
+    @cached_property
+    def groups(self) -> tuple[Group, ...]:
+        """The graph's groups."""
+        return groups_of(self.graph, self.blocks)
+
+    @cached_property
+    def spans(self) -> dict[str, float]:
+        """Width of each output's range, by name: what distances of outputs are measured in."""
+        found = self.ranges.complete(self.graph).tensors
+        spans = {t.name: found.get(self.graph.tensors[t.index].name) for t in self.graph.outputs}
+        return {name: 1.0 if span is None else span.full_high - span.full_low for name, span in spans.items()}
+
+    @property
+    def judged(self) -> bool:
+        """Whether there is truth to judge the outputs by: captures, and heads that we decode."""
+        captures = all(isinstance(pool, CapturePool) for pool in self.pools.values())
+        return captures and is_grid(tensor.name for tensor in self.graph.outputs)
+
+    def assignment(self, base: Precision, changes: Mapping[str, Precision]) -> Assignment:
+        """Return ``base`` everywhere but in the groups (by name) of ``changes``; what has no such type stays float."""
+        found = [base] * len(self.graph.ops)
+        for group in self.groups:
+            for index in group.ops if group.name in changes else ():
+                found[index] = changes[group.name]
+        legal = self._legal
+        return tuple(
+            precision if not precision.integer or (op.op, precision) in legal else Precision.FP32
+            for op, precision in zip(self.graph.ops, found, strict=True)
+        )
+
+    @cached_property
+    def _legal(self) -> frozenset[tuple[str, Precision]]:
+        runs = frozenset(op_table("litert"))
+        return frozenset(
+            (kind, precision)
+            for precision in (Precision.INT8, Precision.INT16)
+            for kind in {op.op for op in self.graph.ops}
+            if kind in quantizer.supported_ops(precision) and f"{kind}:{precision.op_dtype}" in runs
+        )
 
     @cached_property
     def digest(self) -> str:
         """SHA-256 (hex) over the graph and its ranges; pools have digests of their own."""
-        digest = hashlib.sha256(f"sensitivity {_VERSION} {self.ranges.digest} ".encode())
+        digest = hashlib.sha256(f"sensitivity {_VERSION} {self.ranges.digest} {self.blocks} ".encode())
         digest.update(self.float_tflite)
         return digest.hexdigest()
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what can be computed again."""
-        return {"float_tflite": self.float_tflite, "ranges": self.ranges, "pools": self.pools}
+        return {"float_tflite": self.float_tflite, "ranges": self.ranges, "pools": self.pools, "blocks": self.blocks}
+
+
+_RANGES: dict[str, Ranges] = {}
 
 
 @lru_cache(maxsize=2)
-def _built(digest: str, float_tflite: bytes, ranges_json: str) -> Simulator:
-    import json
+def _built(digest: str, fitted: bytes) -> Simulation:
+    from models.quant.simulation.engine import Simulation
 
-    from models.sensitivity.simulator import Simulator
-
-    del digest
-    return Simulator(float_tflite, structured(Ranges, json.loads(ranges_json)))
+    return Simulation(fitted, _RANGES[digest])
 
 
-def simulator_of(study: Study) -> Simulator:
-    """Return the study's simulator; one is kept in each process."""
-    import json
-
-    return _built(study.digest, study.float_tflite, json.dumps(plain(study.ranges), sort_keys=True))
+def simulation_of(study: Study) -> Simulation:
+    """Return the study's simulation; one is kept in each process."""
+    _RANGES[study.digest] = study.ranges
+    return _built(study.digest, study.fitted)

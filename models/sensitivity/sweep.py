@@ -15,9 +15,10 @@ from models.sensitivity.accuracy import ap_drop, judged
 from models.sensitivity.groups import Group
 from models.sensitivity.intervals import Interval, scene_draws, scene_interval
 from models.sensitivity.map import Figures, GroupFigures, SensitivityMap, Shares
+from models.sensitivity.pools import CapturePool, Pool
 from models.sensitivity.race import BATCH, Measured, Race, measure, race
 from models.sensitivity.shapley import shapley_shares
-from models.sensitivity.study import PoolData, Study, simulator_of
+from models.sensitivity.study import Study
 from models.sensitivity.tasks import Executor, Variant
 
 __all__ = ["SweepSettings", "rank_correlation", "sweep"]
@@ -83,7 +84,7 @@ def sweep(
     from models.sensitivity.screen import attention_entropy, screen
 
     settings, progress = settings or SweepSettings(), progress or _silent
-    run = _Sweep(study, executor, settings, progress, simulator_of(study).groups)
+    run = _Sweep(study, executor, settings, progress, study.groups)
     entropy: dict[str, dict[str, dict[str, float]]] = {}
     for number, (name, pool) in enumerate(study.pools.items()):
         progress(number / len(study.pools), f"screening {len(run.groups)} groups on {name}")
@@ -134,7 +135,7 @@ def _leaders(run: _Sweep) -> list[str]:
 
 def _measure(run: _Sweep, leaders: Sequence[str]) -> None:
     """Measure, on each pool: float, INT8 and INT16; each leader alone quantized, and alone restored."""
-    judged_names = set(_worst(run, leaders)) if run.settings.accuracy else set()
+    judged_names = set(_worst(run, leaders)) if run.settings.accuracy and run.study.judged else set()
     for name in run.study.pools:
         plain: list[Variant] = [Variant.of(_INT16), *(_enabled(g, _INT16) for g in leaders)]
         seen: list[Variant] = [Variant.of(_INT8), *([Variant.of(_FP32)] if judged_names else [])]
@@ -166,7 +167,8 @@ def _figures_of(run: _Sweep, group: Group, leaders: Sequence[str]) -> GroupFigur
             figures[precision.value] = _estimated(run, group.name, precision, leaders)
     if measured:
         alone, restored = _enabled(group.name, _INT8), _restored(group.name)
-        figures["rise"] = _figures(run, lambda held: held[alone].rise)
+        if run.study.judged:
+            figures["rise"] = _figures(run, lambda held: held[alone].rise)
         figures["restored"] = _figures(run, lambda held: held[Variant.of(_INT8)].divergence - held[restored].divergence)
         if next(iter(run.measured.values()))[alone].detections:
             figures["ap"] = _drops(run, Variant.of(_FP32), alone)
@@ -185,7 +187,7 @@ def _figures(run: _Sweep, values: Values) -> Figures:
     return {name: _intervals(values(run.measured[name]), pool) for name, pool in run.study.pools.items()}
 
 
-def _intervals(values: NDArray[np.float64], pool: PoolData) -> dict[str, Interval]:
+def _intervals(values: NDArray[np.float64], pool: Pool) -> dict[str, Interval]:
     draws = scene_draws(pool.scenes())
     return {name: scene_interval(values, draws, mask) for name, mask in pool.categories().items()}
 
@@ -207,6 +209,8 @@ def _estimated(run: _Sweep, group: str, precision: Precision, leaders: Sequence[
 def _drops(run: _Sweep, parent: Variant, candidate: Variant) -> Figures:
     found = {}
     for name, pool in run.study.pools.items():
+        if not isinstance(pool, CapturePool):
+            continue
         held = run.measured[name]
         before, after = (judged(pool, held[variant], "variant") for variant in (parent, candidate))
         found[name] = ap_drop(before, after)
@@ -251,18 +255,18 @@ def _restored(group: str) -> Variant:
     return Variant.of(_INT8, {group: _FP32})
 
 
-def _spread(pool: PoolData, count: int) -> list[int]:
+def _spread(pool: Pool, count: int) -> list[int]:
     positions: list[int] = np.unique(np.linspace(0, len(pool) - 1, min(count, len(pool))).astype(int)).tolist()
     return positions
 
 
-def _laid_out(values: NDArray[np.float64], frames: Sequence[int], pool: PoolData) -> NDArray[np.float64]:
+def _laid_out(values: NDArray[np.float64], frames: Sequence[int], pool: Pool) -> NDArray[np.float64]:
     found = np.full(len(pool), np.nan)
     found[np.asarray(frames)] = values
     return found
 
 
-def _by_category(values: NDArray[np.float64], pool: PoolData) -> dict[str, float]:
+def _by_category(values: NDArray[np.float64], pool: Pool) -> dict[str, float]:
     return {n: _mean(values[mask]) for n, mask in pool.categories().items() if np.isfinite(values[mask]).any()}
 
 

@@ -14,14 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.heads import DecodePolicy, Detections, decode
-from models.preprocess import to_unit
 from models.quant.plan import Precision
-from models.sensitivity.study import PoolData, Study, simulator_of
+from models.sensitivity.pools import CapturePool, Pool
+from models.sensitivity.study import Study, simulation_of
 
 if TYPE_CHECKING:
     from models.training.augment import TrainingBatch
 
-__all__ = ["Executor", "LocalExecutor", "Piece", "PieceResult", "Variant", "feed_of", "run_piece", "truth_of"]
+__all__ = ["Executor", "LocalExecutor", "Piece", "PieceResult", "Variant", "run_piece", "truth_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class PieceResult:
 
     Attributes:
         divergence: float64 [variants, frames], against the float network.
-        rise: float64 [variants, frames], task loss above the float network's.
+        rise: float64 [variants, frames], task loss above the float network's; NaN where there is no truth.
         detections: for each variant a list over the frames, boxes in pixels of the network's input; or empty.
     """
 
@@ -99,30 +99,35 @@ class LocalExecutor:
 
 def run_piece(study: Study, piece: Piece) -> PieceResult:
     """Run one piece in this process."""
-    from models.sensitivity.losses import Reference, TaskLoss
+    from models.sensitivity.losses import Reference, weigher
 
-    simulator, pool = simulator_of(study), study.pools[piece.pool]
-    plain = simulator.assignment(Precision.FP32, {})
-    assignments = [simulator.assignment(variant.base, dict(variant.changes)) for variant in piece.variants]
-    reference, *found = simulator.run(feed_of(pool, piece.frames), [plain, *assignments])
-    held = Reference(reference)
-    height, width = (int(n) for n in pool.arrays.eo.shape[1:3])
-    task = TaskLoss(reference, truth_of(pool, piece.frames), height, width)
-    before = task(reference)
+    simulation, pool = simulation_of(study), study.pools[piece.pool]
+    assignments = [study.assignment(variant.base, dict(variant.changes)) for variant in piece.variants]
+    plain = study.assignment(Precision.FP32, {})
+    reference, *found = simulation.run(pool.feed(piece.frames), [plain, *assignments])
+    held = Reference(reference, weigher(reference, study.spans))
     return PieceResult(
         divergence=np.stack([held.divergence(outputs) for outputs in found]),
-        rise=np.stack([task(outputs) - before for outputs in found]),
+        rise=_rises(pool, piece.frames, reference, found),
         detections=tuple(_decoded(outputs) for outputs in found) if piece.detect else (),
     )
 
 
-def feed_of(pool: PoolData, frames: Sequence[int]) -> dict[str, Any]:
-    """Return the inputs of some frames, float32 by name."""
-    chosen = np.asarray(frames, np.int64)
-    return {"eo": to_unit(pool.arrays.eo[chosen]), "lwir": to_unit(pool.arrays.lwir[chosen])}
+def _rises(
+    pool: Pool, frames: Sequence[int], reference: Mapping[str, Any], found: Sequence[Mapping[str, Any]]
+) -> NDArray[np.float64]:
+    """Return how much the task loss rises, [variants, frames]; NaN where there is no truth."""
+    from models.sensitivity.losses import TaskLoss
+
+    if not isinstance(pool, CapturePool):
+        return np.full((len(found), len(frames)), np.nan)
+    height, width = (int(n) for n in pool.arrays.eo.shape[1:3])
+    task = TaskLoss(reference, truth_of(pool, frames), height, width)
+    before = task(reference)
+    return np.stack([task(outputs) - before for outputs in found])
 
 
-def truth_of(pool: PoolData, frames: Sequence[int]) -> TrainingBatch:
+def truth_of(pool: CapturePool, frames: Sequence[int]) -> TrainingBatch:
     """Return the truth of some frames as the training's loss takes it; the frames themselves are left out."""
     import tensorflow as tf
 

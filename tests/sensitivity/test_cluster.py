@@ -14,7 +14,6 @@ import pytest
 from models.errors import ModelsError
 from models.quant.plan import Precision
 from models.sensitivity.race import measure
-from models.sensitivity.study import simulator_of
 from models.sensitivity.tasks import LocalExecutor, Variant
 from tests.sensitivity.small_study import study
 
@@ -35,7 +34,7 @@ def _cluster() -> Iterator[tuple[str, list[int]]]:
 
 
 def test_two_workers_give_the_local_figures_also_when_one_is_killed_halfway() -> None:
-    groups = [group.name for group in simulator_of(study()).groups[::9]]
+    groups = [group.name for group in study().groups[::9]]
     variants = [Variant.of(Precision.FP32, {name: Precision.INT8}) for name in groups]
     here = measure(study(), "validation", variants, LocalExecutor(), batch=2)
     killed = []

@@ -17,7 +17,6 @@ from models.sensitivity.intervals import Interval, anytime_margin, scene_draws, 
 from models.sensitivity.map import GroupFigures, SensitivityMap
 from models.sensitivity.race import Race, measure, race
 from models.sensitivity.shapley import shapley_shares
-from models.sensitivity.study import simulator_of
 from models.sensitivity.sweep import SweepSettings, sweep
 from models.sensitivity.tasks import LocalExecutor, Piece, PieceResult, Variant
 from tests.sensitivity.small_study import study
@@ -41,21 +40,21 @@ class _Told:
 
 
 def _blocks(variant: Variant) -> set[str]:
-    inside = {group.name: group.block for group in simulator_of(study()).groups}
+    inside = {group.name: group.block for group in study().groups}
     return {inside[name] for name, _ in variant.changes}
 
 
 def test_shares_of_independent_blocks_are_their_losses() -> None:
     weights = {"eo": 3.0, "lwir": 1.0, "fusion_4": 2.0, "fusion_8": 2.0, "fusion_16": 1.0, "neck": 0.5, "head": 0.5}
     told = _Told(lambda variant: sum(weights[block] for block in _blocks(variant)))
-    found = shapley_shares(study(), simulator_of(study()).groups, "validation", range(12), told)
+    found = shapley_shares(study(), study().groups, "validation", range(12), told)
     assert {b.block: round(b.share.value, 9) for b in found.blocks} == {b: w / 10 for b, w in weights.items()}
     assert found.attention.value == pytest.approx(0.5)
 
 
 def test_shares_add_up_to_one_and_split_what_blocks_only_do_together() -> None:
     told = _Told(lambda variant: 1.0 * ({"eo", "head"} <= _blocks(variant)) + 0.1 * ("neck" in _blocks(variant)))
-    found = shapley_shares(study(), simulator_of(study()).groups, "validation", range(12), told, pairs=64)
+    found = shapley_shares(study(), study().groups, "validation", range(12), told, pairs=64)
     shares = {b.block: b.share.value for b in found.blocks}
     assert sum(shares.values()) == pytest.approx(1.0, abs=1e-9)
     assert shares["eo"] == pytest.approx(shares["head"], rel=0.2)
@@ -63,7 +62,7 @@ def test_shares_add_up_to_one_and_split_what_blocks_only_do_together() -> None:
 
 
 def test_clear_losers_stop_and_the_leaders_run_to_the_end() -> None:
-    variants = [Variant.of(FP32, {group.name: INT8}) for group in simulator_of(study()).groups[:12]]
+    variants = [Variant.of(FP32, {group.name: INT8}) for group in study().groups[:12]]
     worth = {variant: 1.0 if number < 3 else 1e-3 for number, variant in enumerate(variants)}
     many = _longer(study(), 40)
     held = race(many, "validation", variants, _Told(worth.__getitem__), Race(leaders=3))
@@ -73,7 +72,7 @@ def test_clear_losers_stop_and_the_leaders_run_to_the_end() -> None:
 
 
 def test_a_race_of_equals_stops_nobody() -> None:
-    variants = [Variant.of(FP32, {group.name: INT8}) for group in simulator_of(study()).groups[:6]]
+    variants = [Variant.of(FP32, {group.name: INT8}) for group in study().groups[:6]]
     many = _longer(study(), 20)
     held = race(many, "validation", variants, _Told(lambda _: 1.0), Race(leaders=2))
     assert {v.frames for v in held.values()} == {len(many.pools["validation"])}

@@ -7,7 +7,7 @@ differs runs as one batch for each pair of grids.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -150,10 +150,46 @@ class Simulation:
             state.forget(self._last_use.get(number, ()))
         return [self.named(lambda index, held=held: state.read(held[index], None)) for held in state.numbers]
 
+    def extend(self, values: dict[int, tf.Tensor], numbers: Iterable[int]) -> None:
+        """Add to ``values`` what the operations ``numbers`` give in float."""
+        rows = next(iter(values.values())).shape[0]
+        for number in numbers:
+            node, nothing = self.nodes[number], (None,) * len(self.nodes[number].moving)
+            kernel = self.kernel(number, Precision.FP32, OpGrids(nothing, (), None))
+            made = kernel({p: values[i] for p, i in zip(node.positions, node.moving, strict=True)})
+            if not node.moving:
+                made = tuple(tf.repeat(y[None], rows, 0) for y in made)
+            values.update(zip(node.op.outputs, made, strict=True))
+
+    def partial(
+        self, numbers: Iterable[int], assignment: Assignment, values: Mapping[int, tf.Tensor]
+    ) -> dict[int, tf.Tensor]:
+        """Return what some operations give under an assignment when they read the float graph's own values.
+
+        Args:
+            numbers: of the operations, ascending.
+            assignment: of the graph.
+            values: of the float graph, by tensor.
+
+        Returns:
+            Their outputs in real values, by tensor.
+        """
+        made: dict[int, _Value] = {}
+        resolved = self.resolved(assignment)
+        for number in numbers:
+            node, grids = self.nodes[number], resolved.ops[number]
+            inputs = {}
+            for position, index, grid in zip(node.positions, node.moving, grids.reads, strict=True):
+                value = made.get(index) or _Value(values[index], None)
+                inputs[position] = converted(value.tensor, value.grid, grid)
+            outputs = self.kernel(number, assignment[number], grids)(inputs)
+            made.update((i, _Value(y, grids.out)) for i, y in zip(node.op.outputs, outputs, strict=True))
+        return {index: converted(value.tensor, value.grid, None) for index, value in made.items()}
+
     def start(self, feed: Mapping[str, Any]) -> dict[int, tf.Tensor]:
         """Return a feed by tensor, with the batch in front of the graph's own shape."""
         return {
-            tensor.index: tf.reshape(tf.convert_to_tensor(feed[tensor.name]), (-1, *tensor.shape))
+            tensor.index: tf.reshape(tf.cast(feed[tensor.name], tensor.dtype), (-1, *tensor.shape))
             for tensor in self.graph.inputs
         }
 
