@@ -35,6 +35,7 @@ ACTIVATIONS: Mapping[int, Callable[[tf.Tensor], tf.Tensor]] = {
 """Fused activations by the schema's number."""
 
 _PADDING = ("SAME", "VALID")
+_MUCH = 1 << 18
 
 
 def known_operations() -> frozenset[str]:
@@ -114,8 +115,8 @@ class _Traced:
         self._by_count: dict[int, Callable[..., tf.Tensor]] = {}
 
     def __call__(self, *arguments: tf.Tensor) -> tf.Tensor:
-        if not tf.executing_eagerly():
-            return self._run(*arguments)
+        if not tf.executing_eagerly() or arguments[0].shape.num_elements() < _MUCH:
+            return self._run(*arguments)  # a call costs more than it saves
         count = len(arguments)
         if count not in self._by_count:
             ranks: list[int | None] = [self._rank, self._rank, 1, *[None] * (count - 3)]

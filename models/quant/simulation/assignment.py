@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from firmware_bridge.device.graph import Graph
 from models.quant.grid import weight_bounds
@@ -96,6 +97,7 @@ class Grids:
         self._fitter = ScaleFitter(float_tflite, graph)
         self._spans: dict[int, _Span] = {}
         self._scales = Scales({}, {})
+        self._own_bounds: dict[int, NDArray[np.float64]] = {}
         self._grids: dict[tuple[_Span, Precision], Grid] = {}
         self._leaving = {tensor.index for tensor in graph.outputs}
 
@@ -160,8 +162,11 @@ class Grids:
         if place is None or place.weights not in node.constants:
             return None
         wanted = self._scales.weights[self._graph.tensors[node.op.inputs[place.weights]].name]
-        own = weight_bounds(node.constants[place.weights], place.channel_axis)
-        return None if np.allclose(wanted, own, rtol=1e-6, atol=0) else tuple(wanted.ravel().tolist())
+        own = self._own_bounds.get(node.op.index)
+        if own is None:
+            own = weight_bounds(node.constants[place.weights], place.channel_axis) * (1 + 1e-6)
+            self._own_bounds[node.op.index] = own
+        return tuple(wanted.ravel().tolist()) if (wanted > own).any() else None
 
     def _output(self, node: Node, precision: Precision, reads: Sequence[Grid | None]) -> Grid:
         fixed = _FIXED.get((node.kind, precision.bits))

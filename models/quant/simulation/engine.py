@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import tensorflow as tf
@@ -22,7 +23,7 @@ from models.quant.simulation.arithmetic import Arithmetic, arithmetic
 from models.quant.simulation.assignment import Assignment, Grids, OpGrids, Resolved
 from models.quant.simulation.kernels import integer_kernel
 from models.quant.simulation.node import Node, nodes_of
-from models.quant.simulation.rounding import Grid, away, doubly
+from models.quant.simulation.rounding import Grid, Rounding, away, doubly
 
 __all__ = ["Simulation", "converted"]
 
@@ -40,12 +41,22 @@ def converted(tensor: tf.Tensor, source: Grid | None, target: Grid | None) -> tf
     """
     if source == target:
         return tensor
-    if source is None:
-        return tensor if target is None else away(target)(tensor / target.scale)
     if target is None:
-        return tensor * source.scale
+        return tensor if source is None else tensor * source.scale
+    fixed = isinstance(target.scale, float) and (source is None or isinstance(source.scale, float))
+    factor, rounding = (_conversion if fixed else _converting)(source, target)
+    return rounding(tensor * factor)
+
+
+def _converting(source: Grid | None, target: Grid) -> tuple[Any, Rounding]:
+    """Return what values are multiplied by on their way to a grid, and how they are rounded there."""
+    if source is None:
+        return 1.0 / target.scale, away(target)
     factor = source.scale / target.scale
-    return doubly(factor, target)(tensor * factor)
+    return factor, doubly(factor, target)
+
+
+_conversion = lru_cache(maxsize=4096)(_converting)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from itertools import product
 from typing import Any, cast
 
@@ -27,6 +27,7 @@ __all__ = ["Grid", "Rounding", "away", "doubly", "half_up", "power_below", "slac
 # Ties of whole numbers come out of float arithmetic a little off; this is more than that and less than any true gap.
 _TIES = {8: 1e-4, 16: 1 / 128}
 _TIE = 1e-4
+_MUCH = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +109,9 @@ class Rounding:
 
     def __call__(self, steps: tf.Tensor) -> tf.Tensor:
         """Round ``steps``."""
-        run = _compiled(self.function) if tf.executing_eagerly() else self.function
-        return run(steps, *self.arguments)
+        # A function of TensorFlow works in place, which pays for its call where there is much to round.
+        large = tf.executing_eagerly() and steps.shape.num_elements() > _MUCH
+        return (_compiled(self.function) if large else self.function)(steps, *self.arguments)
 
 
 def half_up(grid: Grid, lowest: Any = None, highest: Any = None) -> Rounding:
@@ -152,7 +154,13 @@ def _ends(grid: Grid, lowest: Any, highest: Any) -> tuple[tuple[tf.Tensor, ...],
 
 
 def _float(value: Any) -> tf.Tensor:
-    return tf.cast(value, tf.float32)
+    return _constant(float(value)) if isinstance(value, int | float) else tf.cast(value, tf.float32)
+
+
+@lru_cache(maxsize=4096)
+def _constant(value: float) -> tf.Tensor:
+    with tf.init_scope():
+        return tf.constant(value)
 
 
 def _made(kind: str, bits: int, clipped: bool) -> Callable[..., tf.Tensor]:
