@@ -45,7 +45,6 @@ from models.quant.plan import STANDARD_PLANS, Precision, PrecisionPlan
 from models.quant.produce import precisions, produce
 from models.quant.retype import retyped
 from models.sensitivity.groups import Group
-from models.sensitivity.pools import CapturePool
 from models.sensitivity.race import BATCH, Race, measure, race
 from models.sensitivity.screen import screen
 from models.sensitivity.shapley import shapley_shares
