@@ -115,9 +115,9 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "setup udev": ("sudo ks100 setup udev", "ks100 setup udev --print"),
     "setup completion": ("ks100 setup completion", "ks100 setup completion --shell zsh"),
     "setup man": ("ks100 setup man build/man",),
-    "agent": ("ks100 agent install root@board17 --wheel dist/ks100-0.1.0-py3-none-any.whl",),
+    "agent": ("ks100 agent install root@board17 --wheel dist/ks100.whl",),
     "agent install": (
-        "ks100 agent install root@board17 --wheel dist/ks100-0.1.0-py3-none-any.whl",
+        "ks100 agent install root@board17 --wheel dist/ks100.whl",
         "ks100 agent install root@board17 --wheel ks100.whl --dry-run",
     ),
     "flash": (
