@@ -22,6 +22,9 @@ __all__ = ["FIXED", "Ranges", "TensorRange"]
 
 # Beyond this a scale's reciprocal, or the product of two scales, leaves 32-bit floats.
 _LARGEST = 1e18
+_ALWAYS_ZERO = 1e-20
+# The quantizer widens what is narrower than 1e-9, on one side of zero or both.
+_NARROWEST = 2e-9
 
 FIXED: Mapping[str, tuple[float, float]] = {"SOFTMAX": (0.0, 1.0), "LOGISTIC": (0.0, 1.0), "TANH": (-1.0, 1.0)}
 """Output ranges that integer kernels hard-code; a measured one would make silent garbage, so none is ever used."""
@@ -74,9 +77,17 @@ class TensorRange:
 
 
 def _with_zero(low: float, high: float) -> tuple[float, float]:
-    """Extend a range to hold zero (padding needs it); an activation that is always zero gets a unit range."""
+    """Extend a range to hold zero (padding needs it) and to a width that the quantizer takes.
+
+    An activation that is always zero gets a unit range. One that faded, as in networks that were never trained, keeps
+    its proportions.
+    """
     low, high = min(low, 0.0), max(high, 0.0)
-    return (low, high) if high - low > 1e-9 else (-1.0, 1.0)
+    width = high - low
+    if width < _ALWAYS_ZERO:
+        return -1.0, 1.0
+    factor = max(1.0, _NARROWEST / width)
+    return low * factor, high * factor
 
 
 @dataclass(frozen=True)
