@@ -30,7 +30,7 @@ from firmware_bridge.session.simulated import HungError, SimulatedCable, Simulat
 __all__ = ["End", "Transfer", "faulty_rows", "transfer"]
 
 _CHUNK_BYTES = 1024
-_MOST_CHUNKS = 8
+_MAX_CHUNKS = 8
 _SITTINGS = 12  # how often a broken transfer is begun again on a mended cable
 _LIMIT_S = 3600.0
 _RATES = (11_520.0, 92_160.0, 300_000.0)
@@ -77,7 +77,7 @@ def _faults(source: random.Random) -> Faults:
 def transfer(seed: int) -> Transfer:
     """Push a small payload over a failing cable until the board has it or the host has given up."""
     source = random.Random(seed)  # noqa: S311  # repeatable, not secret
-    payload = source.randbytes(source.randrange(1, _MOST_CHUNKS * _CHUNK_BYTES))
+    payload = source.randbytes(source.randrange(1, _MAX_CHUNKS * _CHUNK_BYTES))
     package, service = PlainPackage(payload, _CHUNK_BYTES), KeepingService()
     faults, rate = _faults(source), source.choice(_RATES)
     bauds, carries_baud = source.choice(_BAUDS), source.choice(_CARRIES)

@@ -60,7 +60,7 @@ class KeepingService:
         runtime = RuntimeInfo("litert", "0", ())
         return m.BoardInfo("ks100", "BENCH", True, "0", "", 0, 0, 1 << 30, runtime, (), (), "")
 
-    def offer(self, head: bytes) -> m.Wanted:
+    def offer(self, head: bytes) -> m.ChunksNeeded:
         """Take the digests; want what is not there yet."""
         self._offered = [head[at : at + 32] for at in range(0, len(head), 32)]
         missing = bytearray(-(-len(self._offered) // 8))
@@ -68,7 +68,7 @@ class KeepingService:
             if digest not in self.stored:
                 missing[index // 8] |= 1 << index % 8
         self._digest, self._digested = hashlib.sha256(), 0
-        return m.Wanted("b", bytes(missing))
+        return m.ChunksNeeded("b", bytes(missing))
 
     def chunk(self, index: int, data: bytes) -> None:
         """Check and keep a chunk."""

@@ -3,7 +3,7 @@
     BridgeError
     ├── InputError             the user's: a file, an address or an argument is wrong
     ├── RejectedError          the package's: a rule of trust or compatibility refuses it
-    ├── BoardError             the board's: it answered, and cannot do what was asked
+    ├── BoardError             the board's: it answered, and cannot do it
     │   └── BoardBusyError     another host holds it
     ├── BenchError             the bench's: no board, no port, no host, no tool
     └── TransferError          the link's: it broke, or stayed silent, in the middle of a session
@@ -56,7 +56,7 @@ class RejectedError(BridgeError):
 
 
 class FaultKind(Enum):
-    """Why a board cannot do what was asked, as it crosses the link."""
+    """Why a board cannot carry out a request, as it crosses the link."""
 
     STATE = "state"
     """The request does not fit what the board holds or does now."""
@@ -79,7 +79,7 @@ class FaultKind(Enum):
 
 
 class BoardError(BridgeError):
-    """The board answered, and cannot do what was asked.
+    """The board answered, and cannot carry out the request.
 
     Attributes:
         kind: why not.
@@ -103,7 +103,7 @@ class BoardBusyError(BoardError):
     def __init__(self, holder: str, since_s: float) -> None:
         self.holder = holder
         self.since_s = since_s
-        super().__init__(f"the board is held by {holder} since {since_s:.0f} s; wait for it, or end that session")
+        super().__init__(f"the board has been in use by {holder} for {since_s:.0f} s; wait, or end that session")
 
 
 class BenchError(BridgeError):

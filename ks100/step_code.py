@@ -24,6 +24,8 @@ from pathlib import Path
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
 
+from models.reproducible import THREADS, threads
+
 if TYPE_CHECKING:
     import grimp
 
@@ -42,7 +44,7 @@ class StepCode:
 
     Attributes:
         files: SHA-256 (hex) by file, relative to the folder of the packages, and of the function's own text.
-        libraries: version by distribution, and that of Python.
+        libraries: version by distribution, that of Python, and the threads of TensorFlow where it computes.
     """
 
     files: Mapping[str, str]
@@ -66,6 +68,8 @@ def code_of(function: Callable[..., Any]) -> StepCode:
     files = {file: digest for module in modules for file, digest in _files(module).items()}
     files[f"{function.__module__}:{function.__qualname__}"] = _sha256(source.encode())
     versions = {name: metadata.version(name) for name in sorted(libraries)}
+    if "tensorflow_cpu" in versions:
+        versions[THREADS] = str(threads())
     return StepCode(dict(sorted(files.items())), {"python": platform.python_version(), **versions})
 
 

@@ -34,7 +34,7 @@ MISSING_VALUE = 128
 
 # The camera's gain limit: a scene flatter than this many counts (2.5 K at 100 counts/K) is not stretched further,
 # or thermal crossover would show nothing but amplified noise.
-_LEAST_SPAN_COUNTS = 250.0
+_MIN_SPAN_COUNTS = 250.0
 _LOW_PERCENT, _HIGH_PERCENT = 0.5, 99.5
 
 
@@ -82,9 +82,9 @@ def agc(counts: NDArray[np.uint16]) -> NDArray[np.uint8]:
     high_at = int(_HIGH_PERCENT / 100 * (flat.size - 1))
     ordered = np.partition(flat, (low_at, high_at))
     low, high = float(ordered[low_at]), float(ordered[high_at])
-    if high - low < _LEAST_SPAN_COUNTS:
+    if high - low < _MIN_SPAN_COUNTS:
         middle = (low + high) / 2
-        low, high = middle - _LEAST_SPAN_COUNTS / 2, middle + _LEAST_SPAN_COUNTS / 2
+        low, high = middle - _MIN_SPAN_COUNTS / 2, middle + _MIN_SPAN_COUNTS / 2
     view = (counts.astype(np.float32) - np.float32(low)) * np.float32(255.0 / (high - low))
     stretched: NDArray[np.uint8] = np.clip(np.rint(view), 0, 255).astype(np.uint8)
     return stretched

@@ -24,7 +24,7 @@ class Supervisor:
         self._send("READY=1")
 
     def stopping(self) -> None:
-        """Report that the service goes down."""
+        """Report that the service is stopping."""
         self._send("STOPPING=1")
 
     def keep_alive(self, stop: threading.Event) -> None:
@@ -44,4 +44,4 @@ class Supervisor:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as connected:
                 connected.sendto(text.encode(), address)
         except OSError:
-            return  # nobody to tell is no reason to stop
+            return  # a missing service manager is no reason to stop

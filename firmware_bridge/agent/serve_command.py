@@ -56,7 +56,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str]) -> int:
-    """Serve until a signal or a reboot asked for by a host; systemd then starts it anew."""
+    """Serve until a signal or a host's reboot request; systemd then restarts it."""
     options = parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     try:
@@ -106,7 +106,7 @@ def serve_until_stopped(
 ) -> None:
     """Boot the board, and serve it until SIGTERM, SIGINT, ``stop`` or a reboot that a host asks for.
 
-    ``ready`` is called once hosts can connect, after the service manager was told.
+    ``ready`` is called once hosts can connect, after the service manager was notified.
 
     Raises:
         OSError: its state or socket cannot be used.

@@ -29,7 +29,7 @@ __all__ = ["BoardOperations", "Server", "SessionEnd", "SessionLock", "serve"]
 _log = logging.getLogger(__name__)
 
 _POLL_S = 0.25  # how late a lost session gives the lock back
-_GREETING_S = 30.0  # a pipe on which nobody opens a session
+_GREETING_S = 30.0  # how long a pipe may stay without a session
 _REBOOT_DRAIN_S = 2.0  # how long the answer to Reboot may take to leave
 
 
@@ -53,8 +53,8 @@ class BoardOperations(Protocol):
         """Install a signed trust store."""
         ...
 
-    def offer(self, head: bytes) -> m.Wanted:
-        """Judge a package by its head, and say which chunks are missing."""
+    def offer(self, head: bytes) -> m.ChunksNeeded:
+        """Judge a package by its head; return which chunks are missing."""
         ...
 
     def chunk(self, index: int, data: bytes) -> None:
@@ -164,7 +164,7 @@ class Server:
     def __init__(
         self, session: Session, service: BoardOperations, lock: SessionLock, clock: Callable[[], float]
     ) -> None:
-        """Serve ``service`` to whoever opens a session on ``session``; nothing happens before `run` or `take`."""
+        """Serve ``service`` over ``session``; nothing happens before `run` or `take`."""
         self._session = session
         self._service = service
         self._lock = lock

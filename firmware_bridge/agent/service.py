@@ -174,8 +174,8 @@ class BoardService:
         self._run_active()
         return m.Done()
 
-    def offer(self, head: bytes) -> m.Wanted:
-        """Judge a package by its head; the answer says which chunks are missing.
+    def offer(self, head: bytes) -> m.ChunksNeeded:
+        """Judge a package by its head; the answer has the missing chunks.
 
         Raises:
             RejectedError: a rule refuses it.
@@ -184,8 +184,8 @@ class BoardService:
         subject = hashlib.sha256(head).hexdigest()[:16]
         accepted = self._decided("offer", subject, lambda: self._judge_head(head))
         missing = self._decided("offer", subject, lambda: self._staging.begin(head, accepted))
-        self._audit.add("offer", _named(accepted), f"ok: {sum(missing)} of {len(missing)} chunks wanted")
-        return m.Wanted(lifecycle.spare_slot(self._slot_table.record), _bitmap(missing))
+        self._audit.add("offer", _named(accepted), f"ok: {sum(missing)} of {len(missing)} chunks needed")
+        return m.ChunksNeeded(lifecycle.spare_slot(self._slot_table.record), _bitmap(missing))
 
     def chunk(self, index: int, data: bytes) -> None:
         """Check one chunk of the offered package, and keep it.
@@ -201,7 +201,7 @@ class BoardService:
 
         Raises:
             StateError: nothing is offered, or chunks are missing.
-            RejectedError: the payload is not what the head says.
+            RejectedError: the payload does not match the head.
         """
         slot, model = lifecycle.spare_slot(self._slot_table.record), _named(self._staging.accepted)
         package = self._decided("install", model, lambda: self._staging.assemble(slot))
@@ -217,7 +217,7 @@ class BoardService:
         return m.Installed(slot, package.manifest.payload_sha256.hex())
 
     def activate(self, slot: str) -> m.Activated:
-        """Verify a slot, make it active, and run its trial; if that fails, the board runs what it ran before.
+        """Verify a slot, make it active, and run its trial; if that fails, the board runs the same model as before.
 
         Raises:
             StateError: there is no such slot, or it is empty.
@@ -238,7 +238,7 @@ class BoardService:
             self._give_up(slot, error)
             raise RejectedError(RejectReason.TRIAL, str(error)) from error
         except OSError:
-            self._run_active()  # what the record says, not what could not be recorded
+            self._run_active()  # as recorded, not as could not be recorded
             raise
         self._audit.add("activate", slot, "ok")
         return m.Activated(slot)
@@ -264,7 +264,7 @@ class BoardService:
         return m.Confirmed(record.active, self.info().floor)
 
     def reboot(self) -> m.Done:
-        """Write down that a restart was asked for; the server's owner restarts the agent."""
+        """Log the restart request; the server's owner restarts the agent."""
         self._audit.add("reboot", self._parts.identity.serial)
         return m.Done()
 
@@ -335,7 +335,7 @@ def _named(accepted: AcceptedPackage) -> str:
 
 
 def _bitmap(flags: list[bool]) -> bytes:
-    """Return a bitmap, LSB first, as `firmware_bridge.protocol.messages.Wanted` has it."""
+    """Return a bitmap, LSB first, as `firmware_bridge.protocol.messages.ChunksNeeded` has it."""
     bits = bytearray(-(-len(flags) // 8))
     for index, flag in enumerate(flags):
         bits[index // 8] |= flag << index % 8

@@ -1,7 +1,7 @@
 """What one inference of a graph costs on a board, by a model: latency and energy of each operation.
 
 The model is a roofline with fixed costs. For an operation with M multiply-accumulates and E output elements in a
-type, on an engine that keeps a share u of its units busy, and B bytes to and from DRAM:
+type, on an engine that keeps a fraction u of its units busy, and B bytes to and from DRAM:
 
     time   = fixed + max(M / (rate u), E / element rate, B / DRAM bandwidth)     with M > 0
              fixed + max(E / (element rate u), B / DRAM bandwidth)              without

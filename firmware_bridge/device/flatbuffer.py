@@ -17,7 +17,7 @@ __all__ = ["FlatBuffer", "FlatTable"]
 
 # A well-formed file is read about once; tables and strings shared by a compressing writer are read a few times.
 _READS_PER_BYTE = 8
-_READS_AT_LEAST = 1 << 16
+_READS_MIN = 1 << 16
 
 _FORMATS = {"b": 1, "B": 1, "?": 1, "h": 2, "H": 2, "i": 4, "I": 4, "f": 4, "q": 8, "Q": 8, "d": 8}
 
@@ -30,7 +30,7 @@ class FlatBuffer:
     def __init__(self, data: bytes) -> None:
         """Wrap ``data``; nothing is read yet."""
         self.data = data
-        self._budget_bytes = _READS_PER_BYTE * len(data) + _READS_AT_LEAST
+        self._budget_bytes = _READS_PER_BYTE * len(data) + _READS_MIN
 
     def root(self, identifier: bytes) -> FlatTable:
         """Return the root table.

@@ -92,8 +92,8 @@ class GraphTensor:
 
         limits = np.iinfo(self.dtype)
         steps = np.rint(values / np.float32(self.scale)) + self.zero_point
-        held: NDArray[Any] = np.clip(steps, limits.min, limits.max).astype(self.dtype)
-        return held
+        stored: NDArray[Any] = np.clip(steps, limits.min, limits.max).astype(self.dtype)
+        return stored
 
     def dequantize(self, values: NDArray[Any]) -> NDArray[np.float32]:
         """Return the real values float32 that this tensor's ``values`` stand for."""

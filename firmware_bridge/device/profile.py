@@ -162,7 +162,7 @@ class BoardProfile:
         dram_bytes_per_s: bandwidth.
         dram_pj_per_byte: energy.
         npu: the NPU's cost by type of the operation (``INT8``), also for weights of an unusual type (``INT8:INT4``).
-        npu_utilisation: share of its units that an operation keeps busy, by TFLite name; 1 when not listed.
+        npu_utilisation: fraction of its units that an operation keeps busy, by TFLite name; 1 when not listed.
         npu_op_s: fixed time of an operation on the NPU, seconds.
         npu_ops: the (op, dtype) pairs that it runs, as ``CONV_2D:INT8``.
         cpu: the CPU's cost, for everything else.
@@ -253,7 +253,7 @@ def _shipped(name: str) -> Path:
 
 
 class _Reader:
-    """Reads one parsed profile; collects each number with its source as it goes."""
+    """Reads one parsed profile, and collects each number with its source."""
 
     def __init__(self, data: Mapping[str, Any], where: str) -> None:
         self._data = data

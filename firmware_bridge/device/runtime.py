@@ -247,8 +247,8 @@ class _TfliteSession:
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         if inputs.keys() != {tensor.name for tensor in self._graph.inputs}:
-            wanted = ", ".join(tensor.name for tensor in self._graph.inputs)
-            raise InputError(f"the graph takes the inputs {wanted}; given were {', '.join(sorted(inputs)) or 'none'}")
+            expected = ", ".join(tensor.name for tensor in self._graph.inputs)
+            raise InputError(f"the graph takes the inputs {expected}; given: {', '.join(sorted(inputs)) or 'none'}")
         for tensor in self._graph.inputs:
             _check_input(tensor, inputs[tensor.name])
         try:

@@ -223,11 +223,11 @@ class RegisteredAddress(BoardAddress):
 
 def _parse_virtual(url: str, parts: SplitResult, options: dict[str, str]) -> BoardAddress:
     path = Path(unquote(parts.netloc + parts.path)) if parts.netloc or parts.path else None
-    wanted = options.pop("link", LinkKind.SSH.value)
+    name = options.pop("link", LinkKind.SSH.value)
     try:
-        link = LinkKind(wanted)
+        link = LinkKind(name)
     except ValueError:
-        raise InputError(f"{url!r}: link is 'ssh' or 'serial', not {wanted!r}") from None
+        raise InputError(f"{url!r}: link is 'ssh' or 'serial', not {name!r}") from None
     board = options.pop("board", None)
     if board == "":
         raise InputError(f"{url!r}: board is a profile's name or a TOML file")

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firmware_bridge.errors import BoardBusyError, BoardError, ProtocolError, RejectedError, TransferError
-from firmware_bridge.host.transfer import ChunkSource, Compression, TransferProgress, send_chunks, wanted_chunks
+from firmware_bridge.host.transfer import ChunkSource, Compression, TransferProgress, needed_chunks, send_chunks
 from firmware_bridge.links.link import Link, bauds_of
 from firmware_bridge.package.reasons import RejectReason
 from firmware_bridge.protocol import messages as m
@@ -46,7 +46,7 @@ class Board:
     """A board at the other end of a link; a context manager that closes the session and the link.
 
     Attributes:
-        welcome: what the board said first: its kind and serial number.
+        welcome: the board's greeting: its kind and serial number.
     """
 
     def __init__(
@@ -62,13 +62,13 @@ class Board:
 
         Args:
             link: the pipe to the board; closed with this object, also when opening fails.
-            host_name: shown to others while this host holds the board.
+            host_name: shown to others while this host has the board's lock.
             clock: seconds, monotonic.
             silence_s: how long the board may be silent; by default 10 s on serial lines and 20 s elsewhere.
             open_session: drives the session over the link; in virtual time, in tests.
 
         Raises:
-            TransferError: nobody answers as a board does.
+            TransferError: no board answers.
             BoardError: the board speaks no version of the messages that this host does.
         """
         self._clock = clock
@@ -141,16 +141,16 @@ class Board:
             compress: deflate chunks where that helps.
 
         Raises:
-            RejectedError: a rule refuses the package; the board runs what it ran before.
+            RejectedError: a rule refuses the package; the board runs the same model as before.
             BoardError: the board cannot take it.
             TransferError: the link broke; a new push sends only what is missing.
         """
-        answer = self._ask(m.Offer(package.head), m.Wanted)
-        wanted = list(wanted_chunks(answer.missing, package.chunk_count))
+        answer = self._ask(m.Offer(package.head), m.ChunksNeeded)
+        needed = list(needed_chunks(answer.missing, package.chunk_count))
         send_chunks(
             self._session,
             package,
-            wanted,
+            needed,
             compression=Compression(reliable=self._reliable, allowed=compress),
             refused=_unexpected,
             progress=progress,
@@ -165,8 +165,8 @@ class Board:
         Raises:
             RejectedError, BoardError, TransferError: as for `push`.
         """
-        answer = self._ask(m.Offer(package.head), m.Wanted, timeout_s)
-        return len(list(wanted_chunks(answer.missing, package.chunk_count)))
+        answer = self._ask(m.Offer(package.head), m.ChunksNeeded, timeout_s)
+        return len(list(needed_chunks(answer.missing, package.chunk_count)))
 
     def activate(self, slot: str) -> m.Activated:
         """Switch to ``slot`` and run the trial; `confirm` keeps it.
@@ -253,7 +253,7 @@ def _agreed(welcome: m.Welcome) -> int:
 
 
 def _unexpected(answer: m.Message) -> NoReturn:
-    """Raise what an answer means that is not the one asked for."""
+    """Raise the error that an unexpected answer means."""
     match answer:
         case m.Refusal():
             try:
@@ -266,7 +266,7 @@ def _unexpected(answer: m.Message) -> NoReturn:
         case m.Fault():
             raise BoardError(f"the board cannot do it ({answer.kind.value}): {answer.detail}", answer.kind)
         case _:
-            raise ProtocolError(f"the board answers with {type(answer).__name__}, which was not asked for")
+            raise ProtocolError(f"the board sent an unexpected {type(answer).__name__}")
 
 
 def _tensors(arrays: Mapping[str, NDArray[np.generic]]) -> dict[str, m.Tensor]:

@@ -1,4 +1,4 @@
-"""Which serial ports of this machine look like a KS-100: those that udev named, and USB ports whose product says so.
+"""Which serial ports of this machine look like a KS-100: those that udev named, and USB ports with its product name.
 
 Also what is known of a port without opening it: its stable name, and the USB socket that it is in. Opens nothing;
 whether a board answers is for `Board` to find out.

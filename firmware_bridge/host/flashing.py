@@ -154,7 +154,7 @@ class FlashResult:
 
     @property
     def passed(self) -> bool:
-        """Whether what was asked for is done on this board."""
+        """Whether everything requested is done on this board."""
         return self.error is None
 
     @property
@@ -254,7 +254,7 @@ class _Flashing:
             if self._clock() > self._port_until_s:
                 raise TransferError(
                     f"{self._target.port} was unplugged and did not come back within {_REPLUG_S:.0f} s; plug it in and "
-                    "run the same command again: what has arrived is kept"
+                    "run the same command again: it sends only what is missing"
                 ) from broken
             self._pause()
 
@@ -295,12 +295,12 @@ class _Flashing:
 
     def _runs_it_already(self, board: Board) -> bool:
         """Return whether the board runs the package already, in which case nothing is sent."""
-        wanted = self._options.unless_active
-        if wanted is None:
+        target = self._options.unless_active
+        if target is None:
             return False
         info = board.info()
         slot = next((slot for slot in info.slots if slot.name == info.active), None)
-        if slot is None or not wanted.is_in(slot) or slot.state not in ("trial", "confirmed"):
+        if slot is None or not target.is_in(slot) or slot.state not in ("trial", "confirmed"):
             return False
         self._slot, self._digest = slot.name, slot.digest
         self._reached = FlashOutcome.UNCHANGED
@@ -344,14 +344,14 @@ class _Flashing:
             self._pause()
 
     def _what_is_kept(self, board: Board) -> str:
-        """Return what an interrupted push has left on the board, as the board itself says."""
+        """Return what an interrupted push has left on the board, by the board's own account."""
         try:
             missing = board.missing(self._package)
         except BridgeError:
-            return "cancelled; the board runs what it ran before, and keeps the chunks that it has acknowledged"
+            return "cancelled; the board runs the same model as before, and keeps the chunks that it has acknowledged"
         count = self._package.chunk_count
-        kept = f"{count - missing} of {count} chunks"
-        return f"cancelled; the board runs what it ran before, and keeps {kept} for the next push"
+        stored = f"{count - missing} of {count} chunks"
+        return f"cancelled; the board runs the same model as before, and keeps {stored} for the next push"
 
     def _pause(self) -> None:
         time.sleep(_POLL_S)
@@ -360,7 +360,7 @@ class _Flashing:
     def _stop_if_cancelled(self) -> None:
         if self._cancel():
             done = "nothing was sent" if self._reached is None else "the package is in the spare slot"
-            raise CancelledError(f"cancelled; {done}, and the board runs what it ran before")
+            raise CancelledError(f"cancelled; {done}, and the board runs the same model as before")
 
     def _tell(
         self, step: FlashStep, *, progress: TransferProgress | None = None, error: Exception | None = None

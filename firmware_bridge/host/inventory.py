@@ -129,8 +129,8 @@ class _Target:
         if len(found) == 1:
             return found[0]
         bindings = self.ssh_driver.arguments.get("bindings")
-        wanted = bindings.get("networkservice") if isinstance(bindings, dict) else None
-        bound = [item for item in found if item.name and item.name == wanted]
+        name = bindings.get("networkservice") if isinstance(bindings, dict) else None
+        bound = [item for item in found if item.name and item.name == name]
         if len(bound) == 1:
             return bound[0]
         names = ", ".join(item.name or "one without a name" for item in found)

@@ -1,4 +1,4 @@
-"""Why a serial port can or cannot be used, and who has it: what the system says, without opening it.
+"""Why a serial port can or cannot be used, and who has it, by the system's records, without opening it.
 
 Reads ``/dev``, ``/proc``, ``/sys`` and the user database; changes nothing.
 """
@@ -60,7 +60,7 @@ def inspect_port(
         found.append(
             PortFinding(
                 False,
-                f"its USB bridge calls itself {product!r}, not KS-100: nobody has programmed it, so udev gives it no "
+                f"its USB bridge calls itself {product!r}, not KS-100: it was never programmed, so udev gives it no "
                 "stable name (docs/troubleshooting.md names the makers' tools)",
             )
         )

@@ -45,7 +45,7 @@ class RollEntry:
         self._answered.set()
 
     def end(self) -> None:
-        """Let nobody wait any longer: the target has ended."""
+        """Release all who wait: the target has ended."""
         self._answered.set()
 
     def is_board_of(self, log: tuple[AuditEntry, ...], waiting: Callable[[], None]) -> bool | None:

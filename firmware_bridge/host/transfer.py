@@ -13,7 +13,7 @@ from firmware_bridge.protocol.deflate import chunk_message
 from firmware_bridge.protocol.messages import Message
 from firmware_bridge.session.base import Session
 
-__all__ = ["CancelledError", "ChunkSource", "Compression", "TransferProgress", "send_chunks", "wanted_chunks"]
+__all__ = ["CancelledError", "ChunkSource", "Compression", "TransferProgress", "needed_chunks", "send_chunks"]
 
 _AHEAD_BYTES = 64 * 1024  # how much may be unsent, a frame: enough to keep the line busy, little to cancel at once
 _REPORT_S = 0.1
@@ -21,7 +21,7 @@ _SETTLE_S = 0.25
 
 
 class CancelledError(TransferError):
-    """The user cancelled; the board runs what it ran before, and keeps the chunks that it has for the next push."""
+    """The user cancelled; the board runs the same model as before, and keeps the chunks that it has for the next push."""
 
 
 class ChunkSource(Protocol):
@@ -68,7 +68,7 @@ class Compression:
     """Decides chunk by chunk whether to deflate: on slow lines, and not while the payload does not shrink."""
 
     _SLOW_BYTES_S = 4e6  # half of what a busy core deflates: a faster line gains nothing from it
-    _MOST_SKIPPED = 16
+    _MAX_SKIPPED = 16
 
     def __init__(self, *, reliable: bool, allowed: bool = True) -> None:
         """Create the decision for one push; ``allowed=False`` never deflates."""
@@ -77,7 +77,7 @@ class Compression:
         self._skip = 0
         self._next_skip = 1
 
-    def wanted(self, rate_bytes_s: float) -> bool:
+    def worthwhile(self, rate_bytes_s: float) -> bool:
         """Return whether to deflate the next chunk, at the rate seen so far (0: unknown)."""
         if not self._allowed or (self._reliable and not 0 < rate_bytes_s < self._SLOW_BYTES_S):
             return False
@@ -88,11 +88,11 @@ class Compression:
 
     def report(self, *, shrunk: bool) -> None:
         """Take the outcome of a chunk that was to be deflated; after each vain one, the next are left as they are."""
-        self._next_skip = 1 if shrunk else min(2 * self._next_skip, self._MOST_SKIPPED)
+        self._next_skip = 1 if shrunk else min(2 * self._next_skip, self._MAX_SKIPPED)
         self._skip = 0 if shrunk else self._next_skip
 
 
-def wanted_chunks(missing: bytes, chunk_count: int) -> Iterator[int]:
+def needed_chunks(missing: bytes, chunk_count: int) -> Iterator[int]:
     """Return the indexes whose bit (LSB first) is set in ``missing``, ascending."""
     return (i for i in range(min(chunk_count, 8 * len(missing))) if missing[i // 8] >> (i % 8) & 1)
 
@@ -100,7 +100,7 @@ def wanted_chunks(missing: bytes, chunk_count: int) -> Iterator[int]:
 def send_chunks(
     session: Session,
     package: ChunkSource,
-    wanted: list[int],
+    needed: list[int],
     *,
     compression: Compression,
     refused: Callable[[Message], None],
@@ -108,12 +108,12 @@ def send_chunks(
     cancel: Callable[[], bool] | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Send the wanted chunks and wait until the board has them all.
+    """Send the needed chunks and wait until the board has them all.
 
     Args:
         session: with the board.
         package: where the chunks come from.
-        wanted: indexes of the chunks, ascending.
+        needed: indexes of the chunks, ascending.
         compression: whether to deflate.
         refused: called with a message that the board sends meanwhile (a refusal); it raises.
         progress: called about ten times a second, and once at the end.
@@ -121,18 +121,18 @@ def send_chunks(
         clock: seconds.
 
     Raises:
-        CancelledError: ``cancel`` said so.
+        CancelledError: ``cancel`` returned True.
         TransferError: the link broke.
     """
-    meter = _Meter(session, package, len(wanted), clock)
+    meter = _Meter(session, package, len(needed), clock)
     report = progress or (lambda _: None)
-    for index in wanted:
+    for index in needed:
         data = package.chunk(index)
-        compress = compression.wanted(meter.settled_rate_bytes_s)
+        compress = compression.worthwhile(meter.settled_rate_bytes_s)
         message = chunk_message(index, data, compress=compress)
         if compress:
             compression.report(shrunk=message.deflated)
-        meter.sent(len(data), session.send(message, more=index != wanted[-1]))
+        meter.sent(len(data), session.send(message, more=index != needed[-1]))
         has_room = False
         while not has_room:
             _look(session, refused, cancel)
@@ -148,7 +148,9 @@ def send_chunks(
 
 def _look(session: Session, refused: Callable[[Message], None], cancel: Callable[[], bool] | None) -> None:
     if cancel is not None and cancel():
-        raise CancelledError("the push was cancelled; the board runs what it ran before, and the next push resumes")
+        raise CancelledError(
+            "the push was cancelled; the board runs the same model as before, and the next push resumes"
+        )
     message = session.receive(0.0)
     if message is not None:
         refused(message)
@@ -157,21 +159,21 @@ def _look(session: Session, refused: Callable[[Message], None], cancel: Callable
 class _Meter:
     """Counts what has arrived."""
 
-    def __init__(self, session: Session, package: ChunkSource, wanted: int, clock: Callable[[], float]) -> None:
+    def __init__(self, session: Session, package: ChunkSource, needed: int, clock: Callable[[], float]) -> None:
         self._session = session
         self._clock = clock
         last = package.chunk_count - 1
         self._total = last * len(package.chunk(0)) + len(package.chunk(last)) if package.chunk_count else 0
         self._on_way: deque[tuple[int, int]] = deque()  # (end in the stream, payload bytes)
-        self._left = wanted
+        self._left = needed
         self._arrived = 0
         self._unsent = 0
         self._begin_s = self._reported_s = clock()
         statistics = session.statistics
         self._wire_before, self._retries_before = statistics.wire_bytes_sent, statistics.retransmissions
         # Chunks that the board has already count as done; the last one may be shorter, which settles at the end.
-        share = (package.chunk_count - wanted) / package.chunk_count if package.chunk_count else 0
-        self._before = round(self._total * share)
+        fraction = (package.chunk_count - needed) / package.chunk_count if package.chunk_count else 0
+        self._before = round(self._total * fraction)
 
     @property
     def rate_bytes_s(self) -> float:

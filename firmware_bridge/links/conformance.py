@@ -35,7 +35,7 @@ class LinkConformance:
     """The tests; ``ends`` is (host's end, board's end).
 
     Attributes:
-        closes_the_other_end: whether the other end is told that one was closed; a serial line does not tell.
+        closes_the_other_end: whether closing one end shows at the other; on a serial line it does not.
         large_bytes: how much a large write is.
     """
 

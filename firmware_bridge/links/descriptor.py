@@ -35,7 +35,7 @@ class DescriptorLink:
         self._name = name
         self._reliable = reliable
         self._closed = threading.Event()
-        self._in_read = threading.Lock()  # a descriptor is given back when nobody uses it: its number may be reused
+        self._in_read = threading.Lock()  # a descriptor is closed only when unused: its number may be reused
         self._in_write = threading.Lock()
         self._wake_read, self._wake_write = os.pipe()
         for descriptor in {reading, writing}:

@@ -3,7 +3,7 @@
     [project.entry-points."ks100.links"]
     tcp = "my_lab.tcp:open_tcp"     # def open_tcp(url: str) -> Link
 
-What opens a link raises `InputError` when the URL is wrong, and `BenchError` (or OSError) when there is nobody.
+What opens a link raises `InputError` when the URL is wrong, and `BenchError` (or OSError) when nothing answers.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def open_registered(scheme: str, url: str) -> Link:
 
     Raises:
         InputError: the URL is wrong, or what is registered cannot be loaded or is no link.
-        BenchError: nobody is there.
+        BenchError: nothing answers.
     """
     entry = registered_links()[scheme]
     where = f"links of {scheme}: come from {entry.dist.name if entry.dist else 'an unknown distribution'}"

@@ -66,7 +66,7 @@ def open_serial(
     lock = _lock_file(device, lock_folders)
     if lock is not None:
         raise BenchError(
-            f"{path} is in use by process {lock.process} ({lock.command}), as the lock file {lock.path} says; end that "
+            f"{path} is in use by process {lock.process} ({lock.command}), by the lock file {lock.path}; end that "
             "program first"
         )
     try:

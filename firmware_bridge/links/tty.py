@@ -22,7 +22,7 @@ FASTEST_BAUD = 3_000_000
 
 _LADDER = (115200, 230400, 460800, 921600, 1_500_000, 2_000_000, 3_000_000, 4_000_000)
 _LEAVING_BITS = 160  # of a frame that a UART still holds
-_LEAVING_S = 0.03  # a USB adapter says that all has left when its own buffer still holds some
+_LEAVING_S = 0.03  # a USB adapter reports that all has left while its own buffer still has some
 
 _IFLAG, _OFLAG, _CFLAG, _LFLAG, _ISPEED, _OSPEED, _CC = range(7)  # order of termios.tcgetattr
 

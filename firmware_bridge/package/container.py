@@ -143,7 +143,7 @@ class PackageFile:
 
     @property
     def manifest_unverified(self) -> Manifest:
-        """The manifest, for showing; nobody vouches for it.
+        """The manifest, for display; it is not verified.
 
         Raises:
             RejectedError: CBOR, ENVELOPE, ALGORITHM or SCHEMA.

@@ -1,4 +1,4 @@
-"""The facts of a board that the rules ask for, as a value: the rules themselves ask nobody."""
+"""The facts of a board that the rules ask for, as a value: the rules themselves look nothing up."""
 
 from __future__ import annotations
 

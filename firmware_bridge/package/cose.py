@@ -5,7 +5,7 @@ business of `firmware_bridge.package.trust`.
 
 The profile: tagged; protected header exactly {1: alg, 3: content type, 4: kid} (COSE_Sign: {3} in the body, {1, 4} in
 each signature); unprotected maps empty; payload embedded; strict CBOR throughout. The bytes as received are verified,
-never a re-encoding. ``alg`` is a claim: it must equal what the trust store says of the key.
+never a re-encoding. ``alg`` is a claim: it must equal the algorithm that the trust store names for the key.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ def schema_error(what: str) -> RejectedError:
 
 
 class Fields:
-    """One map of a document; each accessor takes one field, `finish` refuses what nobody took.
+    """One map of a document; each accessor takes one field, `finish` refuses what is left.
 
     Every accessor raises `RejectedError` (SCHEMA) and names the field.
     """
@@ -67,9 +67,9 @@ class Fields:
             raise schema_error(f"{self._where} lacks {key!r}")
         return self._left.pop(key)
 
-    def uint(self, key: str, most: int = U64_MAX, least: int = 0) -> int:
-        """Return an integer from ``least`` to ``most``."""
-        return self._uint(key, self.take(key), most, least)
+    def uint(self, key: str, maximum: int = U64_MAX, minimum: int = 0) -> int:
+        """Return an integer from ``minimum`` to ``maximum``."""
+        return self._uint(key, self.take(key), maximum, minimum)
 
     def optional_uint(self, key: str) -> int | None:
         """Return an integer, or None for null."""
@@ -83,11 +83,11 @@ class Fields:
             raise self._wrong(key, f"{size} bytes")
         return value
 
-    def some_octets(self, key: str, most: int) -> bytes:
-        """Return a byte string of 1 to ``most`` bytes."""
+    def some_octets(self, key: str, maximum: int) -> bytes:
+        """Return a byte string of 1 to ``maximum`` bytes."""
         value = self.take(key)
-        if not isinstance(value, bytes) or not 1 <= len(value) <= most:
-            raise self._wrong(key, f"1 to {most} bytes")
+        if not isinstance(value, bytes) or not 1 <= len(value) <= maximum:
+            raise self._wrong(key, f"1 to {maximum} bytes")
         return value
 
     def text(self, key: str, pattern: re.Pattern[str]) -> str:
@@ -101,11 +101,11 @@ class Fields:
             raise self._wrong(key, "one of " + ", ".join(sorted(allowed)))
         return value
 
-    def texts(self, key: str, pattern: re.Pattern[str], least: int = 0) -> tuple[str, ...]:
+    def texts(self, key: str, pattern: re.Pattern[str], minimum: int = 0) -> tuple[str, ...]:
         """Return an array of texts in strictly ascending order."""
         found = self.array(key, lambda value: self._text(key, value, pattern))
-        if len(found) < least:
-            raise self._wrong(key, f"at least {least} entries")
+        if len(found) < minimum:
+            raise self._wrong(key, f"at least {minimum} entries")
         if any(a >= b for a, b in pairwise(found)):
             raise self._wrong(key, "sorted, each entry once")
         return found
@@ -136,14 +136,14 @@ class Fields:
         return value
 
     def finish(self) -> None:
-        """Refuse fields that nobody took: each is critical by definition."""
+        """Refuse the fields that are left: each is critical by definition."""
         if self._left:
             raise schema_error(f"{self._where} has the unknown field {next(iter(self._left))!r:.60}")
 
-    def _uint(self, key: str, value: Value, most: int, least: int) -> int:
+    def _uint(self, key: str, value: Value, maximum: int, minimum: int) -> int:
         # bool is an int in Python, and is not one in CBOR.
-        if type(value) is not int or not least <= value <= most:
-            raise self._wrong(key, f"an integer from {least} to {most}")
+        if type(value) is not int or not minimum <= value <= maximum:
+            raise self._wrong(key, f"an integer from {minimum} to {maximum}")
         return value
 
     def _text(self, key: str, value: Value, pattern: re.Pattern[str]) -> str:

@@ -1,7 +1,7 @@
-"""The manifest: what a package says of its payload, as a value and as strict CBOR.
+"""The manifest: what a package declares of its payload, as a value and as strict CBOR.
 
-Owns: the schema. Knows no signature and no board: that a manifest is well-formed says nothing about whether it is
-true or welcome. Law: ``decode(encode(m)) == m``, and ``encode(decode(data)) == data``.
+Owns: the schema. Knows no signature and no board: a well-formed manifest need be neither
+true nor acceptable. Law: ``decode(encode(m)) == m``, and ``encode(decode(data)) == data``.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """What a package says of itself.
+    """What a package declares of itself.
 
     The four fields of the payload are filled in by `firmware_bridge.package.container.build`.
 
@@ -210,24 +210,24 @@ def decode(data: bytes) -> Manifest:
         RejectedError: CBOR, or SCHEMA with the field's name.
     """
     read = Fields(cbor.decode(data), "manifest")
-    read.uint("schema", most=SCHEMA, least=SCHEMA)
+    read.uint("schema", maximum=SCHEMA, minimum=SCHEMA)
     manifest = Manifest(
         package_id=read.octets("id", 16),
         program=read.text("program", NAME),
         model=read.text("model", NAME),
         version=read.text("version", NAME),
-        boards=read.texts("boards", NAME, least=1),
+        boards=read.texts("boards", NAME, minimum=1),
         runtimes=read.array("runtimes", _runtime),
         format=_format(read.array("format", _part)),
-        ops=read.texts("ops", OP, least=1),
+        ops=read.texts("ops", OP, minimum=1),
         security_version=read.uint("security"),
-        payload_bytes=read.uint("bytes", most=PAYLOAD_LIMIT_BYTES, least=1),
+        payload_bytes=read.uint("bytes", maximum=PAYLOAD_LIMIT_BYTES, minimum=1),
         payload_sha256=read.octets("sha256", _DIGEST_BYTES),
-        chunk_bytes=read.uint("chunk", most=CHUNK_BYTES, least=CHUNK_BYTES),
+        chunk_bytes=read.uint("chunk", maximum=CHUNK_BYTES, minimum=CHUNK_BYTES),
         table_sha256=read.octets("table", _DIGEST_BYTES),
         inputs=read.array("inputs", _tensor),
         outputs=read.array("outputs", _tensor),
-        npu_ops=read.uint("npu", most=(1 << 32) - 1),
+        npu_ops=read.uint("npu", maximum=(1 << 32) - 1),
         evidence=_evidence(read.map("evidence")),
         custody=read.text("custody", TEXT),
         created_s=read.uint("created"),

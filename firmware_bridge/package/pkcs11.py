@@ -229,5 +229,5 @@ def public_key_of(algorithm: Algorithm, value: bytes, named: str) -> PublicKey:
 
 
 def _why(error: BaseException) -> str:
-    """Return what a PKCS#11 error says; many have no text, and their name is the reason."""
+    """Return the text of a PKCS#11 error; many have none, and their name is the reason."""
     return str(error) or type(error).__name__

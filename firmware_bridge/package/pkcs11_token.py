@@ -42,7 +42,7 @@ def find_token(library: Any, wanted: Mapping[str, str]) -> Any:
         wanted: attributes, see `pkcs11_uri.TOKEN_ATTRIBUTES`.
 
     Raises:
-        InputError: none matches, or more than one; the text says what is there.
+        InputError: none matches, or more than one; the text lists what is there.
     """
     there = list(_initialised(library))
     found = [

@@ -128,7 +128,7 @@ def _read_private(path: Path) -> bytes:
         pem = file.read() or b""
         if kind_of(pem) is not FileKind.OTHER and (wrong := wrong_kind(path, pem, FileKind.PRIVATE_KEY)) is not None:
             raise wrong
-        # The open file is asked, not the path: the path may be another file a moment later.
+        # The open file is examined, not the path: the path may be another file a moment later.
         if os.fstat(descriptor).st_mode & 0o077:
             raise InputError(f"{path} may be read by others; restrict it with: chmod 600 {path}")
         return pem

@@ -148,7 +148,7 @@ def verify_envelope(data: bytes, store: TrustStore | None, context: BoardContext
     manifest = manifests.decode(envelope.payload)
     if manifest.payload_bytes != header.payload_bytes:
         raise RejectedError(
-            RejectReason.LENGTH, f"header says {header.payload_bytes} payload bytes, manifest {manifest.payload_bytes}"
+            RejectReason.LENGTH, f"header: {header.payload_bytes} payload bytes, manifest: {manifest.payload_bytes}"
         )
     floor = max(context.floor, store.floor(manifest.program) if store is not None else 0)
     _check_program(manifest, key, context)
@@ -303,7 +303,7 @@ def _check_evidence(manifest: Manifest) -> None:
 
 
 def _check_digests(accepted: AcceptedPackage, payload: bytes) -> None:
-    """Check the digest of the whole: one pass. Only when it fails are the chunks asked which of them is wrong."""
+    """Check the digest of the whole: one pass. Only when it fails are the chunks checked one by one."""
     if hashlib.sha256(payload).digest() == accepted.manifest.payload_sha256:
         return
     view, size = memoryview(payload), accepted.manifest.chunk_bytes

@@ -24,7 +24,7 @@ STORE_LIMIT_BYTES = 64 * 1024
 """Largest trust store that is looked at: some hundred keys."""
 
 SCHEMA = 1
-_ROOTS_LEAST = 2
+_ROOTS_MIN = 2
 _SPKI_LIMIT_BYTES = 256
 
 
@@ -109,7 +109,7 @@ class TrustStore:
     def decode(cls, data: bytes) -> TrustStore:
         """Read a store and check that enough of its own roots have signed it.
 
-        This proves that it is whole, not that it is the right one: anybody can sign a store of their own. A board
+        This proves that it is intact, not that it is the right one: anyone can sign a store of their own. A board
         takes a new one only through `firmware_bridge.package.trust.accept_store`.
 
         Raises:
@@ -202,11 +202,11 @@ def _key_document(key: ProgramKey) -> cbor.Value:
 
 def _decode_payload(payload: bytes, raw: bytes, signatures: tuple[cose.Signature, ...]) -> TrustStore:
     read = Fields(cbor.decode(payload), "trust store")
-    read.uint("schema", most=SCHEMA, least=SCHEMA)
+    read.uint("schema", maximum=SCHEMA, minimum=SCHEMA)
     store = TrustStore(
         program=read.text("program", NAME),
-        version=read.uint("version", least=1),
-        threshold=read.uint("threshold", least=2),
+        version=read.uint("version", minimum=1),
+        threshold=read.uint("threshold", minimum=2),
         roots=read.array("roots", _root),
         keys=read.array("keys", _program_key),
         floors=read.array("floors", _floor),
@@ -218,7 +218,7 @@ def _decode_payload(payload: bytes, raw: bytes, signatures: tuple[cose.Signature
     _require_ascending([root.key_id for root in store.roots], "roots")
     _require_ascending([key.key_id for key in store.keys], "keys")
     _require_ascending([program.encode() for program, _ in store.floors], "floors")
-    if len(store.roots) < max(_ROOTS_LEAST, store.threshold):
+    if len(store.roots) < max(_ROOTS_MIN, store.threshold):
         raise schema_error(f"trust store has {len(store.roots)} roots for a threshold of {store.threshold}")
     # A key that signs both stores and packages would let one stolen key do both.
     if {root.key_id for root in store.roots} & {key.key_id for key in store.keys}:

@@ -38,7 +38,7 @@ class VectorResult:
 
     @property
     def agrees(self) -> bool:
-        """Whether we say what the set says."""
+        """Whether the verdict is the expected one."""
         return self.expected == "acceptable" or self.valid == (self.expected == "valid")
 
 

@@ -41,7 +41,7 @@ NUMBERS: dict[type[Message], int] = {
     messages.Hello: 1, messages.GetInfo: 2, messages.GetTrust: 3, messages.Provision: 4, messages.Offer: 5,
     messages.Chunk: 6, messages.Finish: 7, messages.Activate: 8, messages.Confirm: 9, messages.Infer: 10,
     messages.Measure: 11, messages.GetAudit: 12, messages.Reboot: 13,
-    messages.Welcome: 65, messages.BoardInfo: 66, messages.TrustState: 67, messages.Wanted: 68,
+    messages.Welcome: 65, messages.BoardInfo: 66, messages.TrustState: 67, messages.ChunksNeeded: 68,
     messages.Installed: 69, messages.Activated: 70, messages.Confirmed: 71, messages.Inferred: 72,
     messages.Measured: 73, messages.Audit: 74, messages.Done: 75, messages.Refusal: 76, messages.Fault: 77,
     messages.Busy: 78,
@@ -57,7 +57,7 @@ class _MismatchError(Exception):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Form:
-    """How one type goes onto the wire, for a peer of a version, and comes back."""
+    """How one type is encoded for a peer of a version, and decoded."""
 
     wire: Callable[[object, int], object]
     value: Callable[[object], object]

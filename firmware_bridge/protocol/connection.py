@@ -306,8 +306,10 @@ class Connection:
             or frame.segment_bytes not in SEGMENT_RANGE
             or frame.segment_bytes > min(frame.frame_bytes, self._sizes.frame_bytes)
         ):
-            most = self._sizes.frame_bytes
-            refusal = f"this board speaks version {FRAMING_VERSION}, with segments of 16 to {most} bytes on this line"
+            maximum = self._sizes.frame_bytes
+            refusal = (
+                f"this board speaks version {FRAMING_VERSION}, with segments of 16 to {maximum} bytes on this line"
+            )
             self._control.append(pack(Close(refusal), frame.session, from_board=True))
             return
         self._move(Event.OPEN)

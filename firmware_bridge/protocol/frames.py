@@ -52,7 +52,7 @@ _ACK = struct.Struct("<BHII")
 _PING = struct.Struct("<BH")
 _RATE = struct.Struct("<BI")
 _BAUD = struct.Struct("<I")
-_BAUDS_MOST = 16
+_BAUDS_MAX = 16
 _CLOSE_TEXT_BYTES = 200  # a reason is one line
 
 
@@ -150,7 +150,7 @@ class RateRequest:
 
 @dataclass(frozen=True, slots=True)
 class RateAnswer:
-    """The board's answer: the rate that its line has from now on; 0 when it can do none of those asked for."""
+    """The board's answer: the rate that its line has from now on; 0 when it can do none of those requested."""
 
     baud: int
 
@@ -195,7 +195,7 @@ def pack(frame: Frame, key: int, *, from_board: bool, prefixed: bool = False) ->
             text = frame.reason.encode()[:_CLOSE_TEXT_BYTES].decode(errors="ignore")  # no half of a character
             body = bytes([Kind.CLOSE | flag]) + text.encode()
         case RateRequest():
-            body = bytes([Kind.RATE_REQUEST | flag]) + b"".join(map(_BAUD.pack, frame.bauds[:_BAUDS_MOST]))
+            body = bytes([Kind.RATE_REQUEST | flag]) + b"".join(map(_BAUD.pack, frame.bauds[:_BAUDS_MAX]))
         case RateAnswer():
             body = _RATE.pack(Kind.RATE_ANSWER | flag, frame.baud)
         case PrefixRequest():

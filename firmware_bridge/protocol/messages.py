@@ -22,6 +22,7 @@ __all__ = [
     "BoardInfo",
     "Busy",
     "Chunk",
+    "ChunksNeeded",
     "Confirm",
     "Confirmed",
     "Done",
@@ -46,7 +47,6 @@ __all__ = [
     "SlotInfo",
     "Tensor",
     "TrustState",
-    "Wanted",
     "Welcome",
 ]
 
@@ -125,7 +125,7 @@ class AuditEntry:
 
 @dataclass(frozen=True, slots=True)
 class Hello(Message):
-    """First message of a host: its newest version of the messages, and its name (seen by others who find it busy)."""
+    """First message of a host: its newest version of the messages, and its name, which others see when it is busy."""
 
     version: int
     host: str
@@ -150,7 +150,7 @@ class Provision(Message):
 
 @dataclass(frozen=True, slots=True)
 class Offer(Message):
-    """Offer a package: the container's first bytes, header through chunk table. Answer: `Wanted`."""
+    """Offer a package: the container's first bytes, header through chunk table. Answer: `ChunksNeeded`."""
 
     head: bytes
 
@@ -280,12 +280,12 @@ class TrustState(Message):
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted(Message):
+class ChunksNeeded(Message):
     """The package is acceptable so far; these chunks are needed.
 
     Attributes:
         slot: the spare slot that receives it.
-        missing: bitmap, bit ``i`` (LSB first) is set when chunk ``i`` is wanted.
+        missing: bitmap, bit ``i`` (LSB first) is set when chunk ``i`` is needed.
     """
 
     slot: str
@@ -309,7 +309,7 @@ class Activated(Message):
 
 @dataclass(frozen=True, slots=True)
 class Confirmed(Message):
-    """The active slot is kept; the floor is now ``floor``."""
+    """The active slot is confirmed; the floor is now ``floor``."""
 
     slot: str
     floor: int
@@ -389,6 +389,6 @@ REQUESTS: tuple[type[Message], ...] = (
     Reboot,
 )  # fmt: skip
 ANSWERS: tuple[type[Message], ...] = (
-    Welcome, BoardInfo, TrustState, Wanted, Installed, Activated, Confirmed, Inferred, Measured, Audit, Done,
+    Welcome, BoardInfo, TrustState, ChunksNeeded, Installed, Activated, Confirmed, Inferred, Measured, Audit, Done,
     Refusal, Fault, Busy,
 )  # fmt: skip

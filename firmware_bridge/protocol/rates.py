@@ -2,7 +2,7 @@
 
 A session begins at the rate that both ends were opened at. When much is to be sent, the host names other rates; the
 board takes the first that it can do, and changes once its answer has left; the host changes when it has the answer.
-Nobody trusts a rate before something was heard at it, and whoever hears nothing any more goes back, by itself, to the
+Neither end trusts a rate before it has heard something at it, and an end that hears nothing returns by itself to the
 rate at which the session began. So both meet there, whatever was lost. A rate with so many errors that a lower one
 would carry more is left by the same request.
 
@@ -86,7 +86,7 @@ class LineRate:
         """Take the board's answer."""
 
     def on_load(self, unsent_bytes: int, carried_share: float, now_s: float) -> None:
-        """Take what waits to be sent, and which share of the line carries payload at its error rate."""
+        """Take what waits to be sent, and the fraction of the line that carries payload at its error rate."""
 
     def on_set(self, now_s: float) -> None:
         """Note that the line has been set to `baud`."""
@@ -116,7 +116,7 @@ class HostRate(LineRate):
     """The host's end: it asks, tries, and decides."""
 
     def __init__(self, bauds: Sequence[int] = ()) -> None:
-        """Begin at ``bauds[0]``; of the others, faster ones may be asked for."""
+        """Begin at ``bauds[0]``; of the others, faster ones may be requested."""
         super().__init__(bauds)
         self._phase = _Phase.STEADY
         self._asked: tuple[int, ...] = ()
@@ -220,7 +220,7 @@ class _Stage(Enum):
 
 
 class BoardRate(LineRate):
-    """The board's end: it answers, changes, and goes back when the host is not heard any more."""
+    """The board's end: it answers, changes, and returns when the host is no longer heard."""
 
     def __init__(self, bauds: Sequence[int] = ()) -> None:
         """Begin at ``bauds[0]``; the others are what the line can be set to as well."""
@@ -244,7 +244,7 @@ class BoardRate(LineRate):
         self.on_open()
 
     def on_open(self) -> None:
-        """Forget the agreement of another session; a new one begins at the rate at which it was asked for."""
+        """Forget the agreement of another session; a new one begins at the rate of its request."""
         self._stage, self._answer = _Stage.STEADY, None
 
     def on_bytes(self, count: int) -> None:

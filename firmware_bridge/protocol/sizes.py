@@ -1,4 +1,4 @@
-"""How much goes where on the two kinds of link: segments, frames, windows."""
+"""Sizes on the two kinds of link: segments, frames, windows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SEGMENT_RANGE = range(16, 65537)
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """How much goes where, in bytes.
+    """Sizes in bytes.
 
     Attributes:
         segment_bytes: unit of acknowledgement; the host's choice holds for both ends.

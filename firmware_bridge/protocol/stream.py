@@ -49,7 +49,7 @@ class MessageReader:
         while len(buffer) - at >= _LENGTH.size:
             length = _LENGTH.unpack_from(buffer, at)[0]
             if length > codec.MAX_MESSAGE_BYTES:
-                raise ProtocolError(f"a message of {length} bytes is announced, the most is {codec.MAX_MESSAGE_BYTES}")
+                raise ProtocolError(f"a message of {length} bytes is announced, the limit is {codec.MAX_MESSAGE_BYTES}")
             end = at + _LENGTH.size + length
             if len(buffer) < end:
                 break

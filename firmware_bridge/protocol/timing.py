@@ -59,7 +59,7 @@ class RoundTrip:
 
 
 class FrameSizer:
-    """Payload of the next frame: the size that wastes least at the byte error rate seen lately.
+    """Payload of the next frame: the size that wastes the fewest bytes at the byte error rate seen lately.
 
     A frame of ``n`` bytes with ``h`` bytes of overhead gets through with probability ``(1 - p)**(n + h)``; the share of
     the line that carries payload, ``n / (n + h) * (1 - p)**(n + h)``, is largest near ``n = sqrt(h / p)`` for small p.
@@ -106,6 +106,6 @@ class FrameSizer:
 
     def report(self, frame_bytes: int, *, lost: bool) -> None:
         """Take the fate of one frame of ``frame_bytes``."""
-        kept = math.exp(-frame_bytes / self._MEMORY_BYTES)
-        self._bytes = self._bytes * kept + frame_bytes
-        self._losses = self._losses * kept + lost
+        weight = math.exp(-frame_bytes / self._MEMORY_BYTES)
+        self._bytes = self._bytes * weight + frame_bytes
+        self._losses = self._losses * weight + lost

@@ -1,4 +1,4 @@
-"""Versions of the messages: which ones this end speaks, and what it says instead to a peer of an older one.
+"""Versions of the messages: which ones this end speaks, and what it sends instead to a peer of an older one.
 
 Between two versions only three things may differ, so that both ends stay compatible (`docs/protocol.md` has the rules):
 a field is added at the end with a default (the codec then sends it to peers of that version on, and accepts arrays

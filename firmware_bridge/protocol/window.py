@@ -165,7 +165,7 @@ class Outgoing:
         return Data(self._launch(sequences, len(payload) + DATA_OVERHEAD_BYTES, now_s), sequences.start, payload)
 
     def next_ping(self, now_s: float) -> int | None:
-        """Return the number of a ping to send, or None when none is asked for."""
+        """Return the number of a ping to send, or None when none is due."""
         if not self._ping:
             return None
         self._ping = False
@@ -271,7 +271,7 @@ class Outgoing:
             self._lost = deque(sorted({*self._lost, *lost}))
 
     def on_new_rate(self) -> None:
-        """The line has another rate: what was on its way counts as lost, and says nothing of the line to come."""
+        """The line has another rate: what was on its way counts as lost, and is no evidence about the new rate."""
         lost = [sequence for sent in self._flight for sequence in sent.sequences if sequence in self._held]
         self._flight.clear()
         self._requeue(lost)
@@ -346,7 +346,7 @@ class Incoming:
 
     @property
     def told_limit(self) -> int:
-        """The limit that the sender was last told."""
+        """The limit that the sender last received."""
         return self._told_limit
 
     def on_number(self, number: int) -> None:

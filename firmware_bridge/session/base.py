@@ -103,7 +103,7 @@ class Session(ABC):
         """Wait until fewer than ``ahead_bytes`` are unsent, so that a long transfer does not pile up.
 
         Returns:
-            Whether they are; a session that is broken makes no room, and `receive` says why.
+            Whether they are; a broken session makes no room, and `receive` raises why.
         """
         deadline_s = self._clock() + timeout_s
         with self._guard:

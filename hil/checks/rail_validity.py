@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from firmware_bridge.protocol.messages import RailTrace
 
-__all__ = ["FEWEST_SAMPLES", "MOST_MISSING", "Coverage", "Window", "coverage", "defects"]
+__all__ = ["FEWEST_SAMPLES", "MAX_MISSING", "Coverage", "Window", "coverage", "defects"]
 
 FEWEST_SAMPLES = 20
 """In each window: fewer leave the mean to the two at the window's ends, which stand for time outside it."""
 
-MOST_MISSING = 0.05
+MAX_MISSING = 0.05
 """Fraction of a window's samples: what a gap drew is a guess."""
 
 _GAP = 1.5
@@ -91,10 +91,10 @@ def _window_defects(found: Coverage, window: Window) -> Iterable[str]:
             f"{found.received} samples in the {window.name} of {length_s:.3g} s{slow}, {FEWEST_SAMPLES} are needed; "
             "run it longer, or let the sensor update faster"
         )
-    elif found.missing > MOST_MISSING:
+    elif found.missing > MAX_MISSING:
         yield (
             f"{found.received} of {found.expected} samples came in the {window.name}, with {found.gaps} gaps; "
-            f"at most {MOST_MISSING:.0%} may be missing"
+            f"at most {MAX_MISSING:.0%} may be missing"
         )
 
 

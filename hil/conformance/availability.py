@@ -45,7 +45,7 @@ def _senseless(shop: SigningKit) -> Iterator[Case]:
         "infer-nothing": m.Infer({}),
         "infer-other-input": m.Infer({"nobody": m.Tensor("int8", (1, 4), bytes(4))}),
         "infer-other-kernels": m.Infer({}, "fastest"),
-        "an-answer": m.Wanted("a", b"\xff"),
+        "an-answer": m.ChunksNeeded("a", b"\xff"),
         "a-second-welcome": m.Welcome(1, "ks100", "me"),
     }
     for label, request in requests.items():

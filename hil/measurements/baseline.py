@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from hil.errors import EvidenceError
 from hil.measurements.comparable import Difference, check_comparable, check_consistent, lost_evidence
 from hil.measurements.measurement import Better, Margin, Measurement, Subject
-from hil.measurements.quantiles import LEAST_SAMPLES
+from hil.measurements.quantiles import MIN_SAMPLES
 from hil.measurements.results import HilResults, SuiteVerdict
 
 __all__ = ["Change", "Comparison", "RunComparison", "compare"]
@@ -182,7 +182,7 @@ def _change(low: float, high: float, margin: float) -> Change:
 
 def _interval(before: Sequence[float], after: Sequence[float], share: float) -> tuple[float, float]:
     """Return the 95 % bootstrap interval of the difference of a quantile; NaN with too few samples."""
-    if min(len(before), len(after)) < LEAST_SAMPLES:
+    if min(len(before), len(after)) < MIN_SAMPLES:
         return float("nan"), float("nan")
     random = np.random.default_rng(_SEED)
     one, other = (_resampled(np.asarray(samples, np.float64), share, random) for samples in (before, after))

@@ -7,9 +7,9 @@ from math import ceil, floor, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["LEAST_SAMPLES", "interval", "quantile"]
+__all__ = ["MIN_SAMPLES", "interval", "quantile"]
 
-LEAST_SAMPLES = 64
+MIN_SAMPLES = 64
 """Fewer give no verdict on a tail: the least that MLPerf's single-stream scenario stops at (early stopping, p90)."""
 
 _Z95 = 1.96

@@ -13,7 +13,7 @@ from firmware_bridge.device.profile import BoardProfile
 from firmware_bridge.package.container import PackageFile
 from firmware_bridge.protocol.messages import Measured
 from hil.measurements.measurement import Better, Limit, Margin, Measurement
-from hil.measurements.quantiles import LEAST_SAMPLES, interval, quantile
+from hil.measurements.quantiles import MIN_SAMPLES, interval, quantile
 from hil.measurements.recorder import Recorder
 from hil.measurements.results import LATENCY
 
@@ -55,10 +55,10 @@ def test_npu_takes_the_operations_that_the_package_counts_on(
 
 
 def _latency(record: Recorder, samples: NDArray[np.float64], share: float, window: Limit) -> Measurement:
-    enough = len(samples) >= LEAST_SAMPLES
+    enough = len(samples) >= MIN_SAMPLES
     value = quantile(samples, share) if enough else math.nan
     low, high = interval(samples, share) if enough else (math.nan, math.nan)
-    note = f"95 % interval {low:.3g} to {high:.3g} ms" if enough else f"at least {LEAST_SAMPLES} frames are needed"
+    note = f"95 % interval {low:.3g} to {high:.3g} ms" if enough else f"at least {MIN_SAMPLES} frames are needed"
     return record.figure(
         f"latency_p{share * 100:.0f}", value, "ms", limit=window, basis=record.time_basis, n=len(samples), note=note,
         better=Better.LOWER, quantile=share, series=LATENCY,

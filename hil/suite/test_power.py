@@ -11,11 +11,11 @@ import pytest
 from firmware_bridge.device.profile import BoardProfile
 from firmware_bridge.protocol.messages import Measured
 from hil.checks.power import PowerFigures, power_figures
-from hil.checks.rail_validity import MOST_MISSING
+from hil.checks.rail_validity import MAX_MISSING
 from hil.measurements.measurement import Better, Limit, Measurement
 from hil.measurements.recorder import Recorder
 
-_MISSING = Limit(high=MOST_MISSING, why="what a gap drew is a guess")
+_MISSING = Limit(high=MAX_MISSING, why="what a gap drew is a guess")
 
 
 @pytest.fixture(scope="module")

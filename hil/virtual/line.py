@@ -28,7 +28,7 @@ __all__ = ["PacedLine"]
 
 _BITS_PER_BYTE = 10  # start, eight data, stop
 _PIECE_S = 0.002  # bytes travel in pieces of this length, as out of the FIFO of a UART
-_PIECE_LEAST_BYTES = 8
+_PIECE_MIN_BYTES = 8
 _PIECES = 8  # taken ahead: the wire must not rest because this host was busy for some milliseconds
 _RECEIVER_BYTES = 64 * 1024  # the kernel's own limit for a terminal that nobody reads
 _IDLE_POLL_S = 0.1
@@ -174,7 +174,7 @@ class _Wire:
         """Take a piece from the sender's terminal."""
         baud = _baud(self.source)
         try:
-            data = os.read(self.source, max(_PIECE_LEAST_BYTES, int(_PIECE_S * baud / _BITS_PER_BYTE)))
+            data = os.read(self.source, max(_PIECE_MIN_BYTES, int(_PIECE_S * baud / _BITS_PER_BYTE)))
         except OSError:
             return
         self.last_s = now_s

@@ -16,8 +16,11 @@ from ks100.layout import CAPTURES
 from ks100.pipeline import DemoOptions
 from ks100.run_folder import Outcome, Run, Step
 from ks100.walk import Walk
+from models.reproducible import settle_threads
 
 __all__ = ["command"]
+
+_THREADS = 2  # of TensorFlow, whatever the machine: the same seed gives the same figures
 
 
 @click.command(name="demo")
@@ -44,6 +47,7 @@ def command(
         seed=seed, recipe=recipe, board=board, frames=tuple(sorted(sizes.items())), policy=policy, waiver=waive
     )
     _check(options)
+    settle_threads(_THREADS)
     begin_s = time.monotonic()
     with Run(folder.resolve()) as run:
         display = _Display(run)

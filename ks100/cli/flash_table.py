@@ -27,7 +27,7 @@ __all__ = ["FlashTable"]
 _STYLES = {FlashStep.DONE: "green", FlashStep.FAILED: "bold red", FlashStep.RETRY: "yellow"}
 _ENDED = (FlashStep.DONE, FlashStep.FAILED)
 _STEP_WIDTH, _FIGURES_WIDTH, _GAP = 8, 33, "  "
-_NAME_MOST, _BAR_LEAST, _BAR_MOST = 32, 5, 24
+_NAME_MAX, _BAR_MIN, _BAR_MAX = 32, 5, 24
 _ERROR_LINES = 4
 
 
@@ -75,8 +75,8 @@ class FlashTable:
         serial_width = max((len(row.serial) for _, row in shown), default=0) or 1
         longest = max((len(board) for board, _ in shown), default=5)
         fixed = serial_width + _STEP_WIDTH + _FIGURES_WIDTH + 3 * len(_GAP)
-        name_width = min(longest, max(12, min(_NAME_MOST, width - fixed)))
-        bar = min(_BAR_MOST, width - fixed - name_width)
+        name_width = min(longest, max(12, min(_NAME_MAX, width - fixed)))
+        bar = min(_BAR_MAX, width - fixed - name_width)
         lines = [_line(board, row, name_width, serial_width, bar, ascii_only, width) for board, row in shown]
         lines += [Text(shortened(f"{board}: {row.error}", width), style="red") for board, row in errors]
         lines.append(Text(shortened(self._summary(len(shown)), width), style="dim"))
@@ -107,7 +107,7 @@ def _line(board: str, row: _Row, name_width: int, serial_width: int, bar: int, a
     line.append(step.ljust(_STEP_WIDTH), style=style)
     if row.progress is not None and not row.error:
         fraction = row.progress.bytes_done / row.progress.bytes_total if row.progress.bytes_total else 1.0
-        if bar >= _BAR_LEAST:
+        if bar >= _BAR_MIN:
             full, empty = ("#", ".") if ascii_only else ("━", "─")
             done = round(bar * fraction)
             line.append(_GAP + full * done + empty * (bar - done))

@@ -19,7 +19,7 @@ from models.progress import Count, shifted
 __all__ = ["ActivationReport", "SoleSetter", "TensorReport", "compare_activations"]
 
 _QUANTILES = np.linspace(0.0, 1.0, 513)
-_LEAST_DISTANCE = 0.1
+_MIN_DISTANCE = 0.1
 _TIMES_CHANCE = 3.0
 # Over these shares of its range a tensor is reported. A fifth: two thirds of an INT8 grid's bit.
 _SOLE_SHARE = 0.2
@@ -70,7 +70,7 @@ class TensorReport:
     @property
     def drifted(self) -> bool:
         """Whether the evaluation set's values differ by more than the calibration set's own halves explain."""
-        return self.distance > max(_LEAST_DISTANCE, _TIMES_CHANCE * self.chance)
+        return self.distance > max(_MIN_DISTANCE, _TIMES_CHANCE * self.chance)
 
     @property
     def clips(self) -> bool:

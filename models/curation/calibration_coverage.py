@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from models.captures import CaptureSet
 from models.curation.strata import strata
 
-__all__ = ["LEAST_FRAMES", "CategoryCoverage", "Coverage", "coverage"]
+__all__ = ["MIN_FRAMES", "CategoryCoverage", "Coverage", "coverage"]
 
-LEAST_FRAMES = 8
+MIN_FRAMES = 8
 """With fewer frames of a category its extremes are those of single frames: the largest of n draws has passed the 90 %
 quantile with probability 1 - 0.9^n, 57 % for 8."""
 
@@ -38,7 +38,7 @@ class CategoryCoverage:
     @property
     def thin(self) -> bool:
         """Whether there are too few captures to trust the extremes."""
-        return self.calibration < LEAST_FRAMES
+        return self.calibration < MIN_FRAMES
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,9 @@ import numpy as np
 from models.errors import DataError
 from models.evaluation.evaluation import Evaluation, FrameRecord
 
-__all__ = ["LEAST_MODELS", "FrameFailures", "failures"]
+__all__ = ["MIN_MODELS", "FrameFailures", "failures"]
 
-LEAST_MODELS = 2
+MIN_MODELS = 2
 """Mining takes the failures of at least so many versions; so many must agree on an object for it to count most."""
 
 
@@ -26,7 +26,7 @@ class FrameFailures:
     """How the models failed on one frame.
 
     Attributes:
-        agreed: objects that at least `LEAST_MODELS` models missed.
+        agreed: objects that at least `MIN_MODELS` models missed.
         by_all: of these, the objects that every model missed: hard, or wrongly annotated.
         missed: objects missed, mean over the models.
         false_alarms: false alarms over the operating point, mean over the models.
@@ -66,9 +66,9 @@ def _check(evaluations: Sequence[Evaluation]) -> None:
     if unknown is not None:
         raise DataError(f"the evaluation of {unknown.model} does not say which model it was; evaluate again")
     distinct = len({e.model_digest for e in evaluations})
-    if distinct < LEAST_MODELS or distinct < len(evaluations):
+    if distinct < MIN_MODELS or distinct < len(evaluations):
         raise DataError(
-            f"hard cases are mined with at least {LEAST_MODELS} different earlier versions; there are {distinct} among "
+            f"hard cases are mined with at least {MIN_MODELS} different earlier versions; there are {distinct} among "
             f"{len(evaluations)} given"
         )
     first = evaluations[0]
@@ -84,7 +84,7 @@ def _of_frame(records: Sequence[FrameRecord], evaluations: Sequence[Evaluation])
         for record, evaluation in zip(records, evaluations, strict=True)
     ]
     return FrameFailures(
-        agreed=sum(count >= LEAST_MODELS for count in times.values()),
+        agreed=sum(count >= MIN_MODELS for count in times.values()),
         by_all=sum(count == len(records) for count in times.values()),
         missed=times.total() / len(records),
         false_alarms=sum(alarms) / len(records),

@@ -29,7 +29,7 @@ NEAR = 0.22
 _SIDE = 16
 _BITS = _SIDE * _SIDE
 # A thumbnail without structure hashes to its noise: such a band says nothing.
-_LEAST_DEVIATION = 1.0
+_MIN_DEVIATION = 1.0
 _ROWS = 2048
 
 
@@ -82,7 +82,7 @@ def fingerprint(grey: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
     """Return the difference hash of a frame uint8 [H, W], bool [256]; None when it shows nothing."""
     small = Image.fromarray(grey).resize((_SIDE + 1, _SIDE), Image.Resampling.BOX)
     pixels = np.asarray(small, np.int16)
-    if float(pixels.std()) < _LEAST_DEVIATION:
+    if float(pixels.std()) < _MIN_DEVIATION:
         return None
     return np.asarray(pixels[:, 1:] > pixels[:, :-1]).ravel()
 

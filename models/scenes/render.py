@@ -22,7 +22,7 @@ __all__ = ["Frame", "render"]
 # Johnson (1958): detection at 50 % takes one line pair, two pixels, across the critical (smaller) dimension.
 _DETECTION_PX = 2.0
 # An object hardly above the noise in both bands cannot be asked for.
-_LEAST_SNR = 1.0
+_MIN_SNR = 1.0
 _HIDDEN_SHARE = 0.8
 
 
@@ -168,7 +168,7 @@ def _truth(
     box = (float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1))
     occlusion = min(1.0, max(0.0, 1 - seen / whole))
     small = min(box[2] - box[0], box[3] - box[1]) < _DETECTION_PX
-    faint = _signal_to_noise(stage, visible, box, sensor) < _LEAST_SNR
+    faint = _signal_to_noise(stage, visible, box, sensor) < _MIN_SNR
     return TruthObject(
         actor.kind, box, round(actor.range_m, 2), round(actor.velocity_mps, 3), round(occlusion, 3),
         round(float(np.degrees(actor.aspect_rad)), 1), round(actor.contrast, 3),

@@ -25,7 +25,7 @@ BATCH = 32
 """Frames in one piece."""
 _LOT_FRAMES = 64
 # The test is asymptotic: with fewer scenes it errs too often on figures as skewed as these.
-_LEAST_SCENES = 16
+_MIN_SCENES = 16
 _ALPHA = 0.05
 # Variants in one piece: enough to share prefixes, few enough that an interruption loses seconds.
 _VARIANTS = 24
@@ -159,13 +159,13 @@ def _still_running(
         return running
     scenes = data.scenes()[list(seen)]
     numbers, of_frame, sizes = np.unique(scenes, return_inverse=True, return_counts=True)
-    if len(numbers) < _LEAST_SCENES:
+    if len(numbers) < _MIN_SCENES:
         return running
     values = np.stack([held[variant].divergence[list(seen)] for variant in running])
     means = np.zeros((len(running), len(numbers)))
     np.add.at(means.T, of_frame, values.T)
     means /= sizes
-    planned = max(_LEAST_SCENES, int(data.scenes().max() + 1) // 4)
+    planned = max(_MIN_SCENES, int(data.scenes().max() + 1) // 4)
     margin = anytime_margin(means.std(1, ddof=1), len(numbers), _ALPHA / len(held), planned)
     bar = np.sort(means.mean(1) - margin)[-leaders]
     return [v for v, mean, width in zip(running, means.mean(1), margin, strict=True) if mean + width >= bar]

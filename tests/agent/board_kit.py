@@ -181,7 +181,7 @@ def push(service: BoardService, package: PackageFile) -> m.Installed:
     return service.finish()
 
 
-def wanted(answer: m.Wanted, package: PackageFile) -> list[int]:
+def wanted(answer: m.ChunksNeeded, package: PackageFile) -> list[int]:
     return [i for i in range(package.chunk_count) if answer.missing[i // 8] >> i % 8 & 1]
 
 

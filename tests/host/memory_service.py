@@ -70,7 +70,7 @@ class MemoryService:
         self.store = store
         return m.Done()
 
-    def offer(self, head: bytes) -> m.Wanted:
+    def offer(self, head: bytes) -> m.ChunksNeeded:
         if head.startswith(b"forged"):
             raise RejectedError(RejectReason.SIGNATURE, "P-256, key ab12")
         self.offered = [head[at : at + 32] for at in range(0, len(head), 32)]
@@ -78,7 +78,7 @@ class MemoryService:
         for index, digest in enumerate(self.offered):
             if digest not in self.stored:
                 missing[index // 8] |= 1 << index % 8
-        return m.Wanted("b", bytes(missing))
+        return m.ChunksNeeded("b", bytes(missing))
 
     def chunk(self, index: int, data: bytes) -> None:
         if self.stall is not None:

@@ -10,7 +10,7 @@ import pytest
 
 from firmware_bridge.errors import TransferError
 from firmware_bridge.host.board import Board
-from firmware_bridge.host.transfer import CancelledError, Compression, TransferProgress, wanted_chunks
+from firmware_bridge.host.transfer import CancelledError, Compression, TransferProgress, needed_chunks
 from firmware_bridge.links.faults import Faults
 from firmware_bridge.links.memory import memory_pair
 from tests.host.memory_service import CHUNK_BYTES, MemoryPackage, MemoryService
@@ -72,19 +72,19 @@ def test_compression_can_be_switched_off():
 
 def test_deflating_is_left_alone_on_fast_pipes_and_while_it_does_not_help():
     serial, ssh = Compression(reliable=False), Compression(reliable=True)
-    assert serial.wanted(0.0)
-    assert not ssh.wanted(0.0)
-    assert not ssh.wanted(20e6)
-    assert ssh.wanted(1e6)
+    assert serial.worthwhile(0.0)
+    assert not ssh.worthwhile(0.0)
+    assert not ssh.worthwhile(20e6)
+    assert ssh.worthwhile(1e6)
     tried = 0
     for _ in range(200):
-        if serial.wanted(90e3):
+        if serial.worthwhile(90e3):
             tried += 1
             serial.report(shrunk=False)
     assert tried <= 17
     serial = Compression(reliable=False)
     for _ in range(10):
-        assert serial.wanted(90e3)
+        assert serial.worthwhile(90e3)
         serial.report(shrunk=True)
 
 
@@ -189,5 +189,5 @@ def test_a_faulty_line_installs_the_right_bytes_or_fails_clearly(seed):
 
 
 def test_the_wanted_bitmap_is_read_from_its_lowest_bit_and_stops_at_the_last_chunk():
-    assert list(wanted_chunks(bytes([0b00000101, 0b11111110]), 11)) == [0, 2, 9, 10]
-    assert list(wanted_chunks(b"", 4)) == []
+    assert list(needed_chunks(bytes([0b00000101, 0b11111110]), 11)) == [0, 2, 9, 10]
+    assert list(needed_chunks(b"", 4)) == []

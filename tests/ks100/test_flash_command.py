@@ -135,7 +135,7 @@ def test_an_interruption_leaves_the_board_as_it_was_and_the_record_says_so(bench
     rest, errors = process.communicate(timeout=60)
     assert process.returncode == 128 + number, errors
     [end] = [record for line in rest.splitlines() if (record := json.loads(line))["event"] == "end"]
-    assert "runs what it ran before" in end["error"]
+    assert "runs the same model as before" in end["error"]
     [record] = (bench.folder / "state").rglob("*.json")
     [entry] = json.loads(record.read_text())["boards"]
     assert (entry["outcome"], entry["passed"]) == ("FAILED", False)

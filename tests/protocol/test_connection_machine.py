@@ -17,7 +17,7 @@ from firmware_bridge.protocol.states import TRANSITIONS, Role, State
 SMALL = Sizes(segment_bytes=16, frame_bytes=128, window_bytes=1024)
 HOST, BOARD = 0, 1
 SILENCE_S = 1e6  # silence has tests of its own; here a long wait must not end a session
-MOST_WRITES = 40
+MAX_WRITES = 40
 HEALING_STEPS = 4000
 AGREE_S = 8.0  # on a line that works, the two ends never have different rates for longer
 
@@ -77,7 +77,7 @@ class TwoEnds(RuleBasedStateMachine):
         for _ in range(most):
             self.bauds[end] = self.ends[end].baud
             data = self.ends[end].data_to_send(self.now_s)
-            if len(self.on_way[end]) > MOST_WRITES or (not data and self.ends[end].baud == self.bauds[end]):
+            if len(self.on_way[end]) > MAX_WRITES or (not data and self.ends[end].baud == self.bauds[end]):
                 return
             if data:
                 self.on_way[end].append((self.bauds[end], data))

@@ -17,7 +17,7 @@ from models.quant.quantizer import supported_ops
 
 # Least SQNR of one operation after inputs and output are rounded: INT8 has about 40 dB, INT16 70 to 90
 # (weights stay INT8, which bounds convolutions at about 42).
-_LEAST_DB = {Precision.INT8: 34.0, Precision.INT16: 40.0}
+_MIN_DB = {Precision.INT8: 34.0, Precision.INT16: 40.0}
 _SHAPES = {"x": (1, 4, 6, 8), "m": (1, 2, 6, 5), "f": (24, 8)}
 
 
@@ -95,7 +95,7 @@ def test_each_pair_of_the_table_runs_and_gives_the_numbers_of_the_float_operatio
     floats = {f"{name.split(':')[0]}:{precision.op_dtype}" for name in kinds if name.endswith(":FLOAT32")}
     assert floats == (set() if runtime == "litert" else {p for p in _LITERT_ONLY if p.endswith(precision.op_dtype)})
     found = _sqnr(operations, model, noise, runtime, kernels)
-    assert {name: db for name, db in found.items() if db < _LEAST_DB[precision]} == {}
+    assert {name: db for name, db in found.items() if db < _MIN_DB[precision]} == {}
 
 
 def _sqnr(operations: bytes, model: bytes, noise: list[Sample], runtime: str, kernels: Kernels) -> dict[str, float]:

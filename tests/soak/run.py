@@ -31,7 +31,7 @@ from tests.agent.board_kit import Office, graph_bytes
 _SIZES_BYTES = {"serial": (20_000, 300_000, 2_000_000), "ssh": (300_000, 10_000_000, 30_000_000)}
 _BEGIN_S = {"serial": (0.3, 6.0), "ssh": (0.3, 2.0)}  # of a misfortune, after the command's begin
 _BYTE_ERROR_RATES = (0.0, 1e-5, 1e-4)
-_MISFORTUNES_MOST = 4  # of one package; after these it is left alone
+_MISFORTUNES_MAX = 4  # of one package; after these it is left alone
 _FREEZES_S = (0.5, 3.0, 9.0, 15.0, 35.0)  # below and above what a host waits
 _LIMIT_S = 180.0  # of one command: two attempts, each with its connecting and its silence
 _BOOT_S = 60.0
@@ -103,7 +103,7 @@ class _Soak:
         misfortunes: list[Callable[[EmulatedBoard, subprocess.Popen[str]], None]] = [
             self._kill_agent, self._kill_agent_twice, self._freeze_agent, self._interrupt_host, self._kill_host
         ]  # fmt: skip
-        for _ in range(_MISFORTUNES_MOST):
+        for _ in range(_MISFORTUNES_MAX):
             if self._flash(board, path, self._chance.choice(misfortunes)) or self.trouble:
                 break
         else:

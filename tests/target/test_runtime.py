@@ -70,7 +70,7 @@ def test_outputs_belong_to_the_caller_and_do_not_change_with_the_next_run(small_
 @pytest.mark.parametrize(
     ("inputs", "told"),
     [
-        ({}, "takes the inputs eo; given were none"),
+        ({}, "takes the inputs eo; given: none"),
         ({"eo": np.zeros((1, 4, 6, 2), np.uint8)}, "int8.*uint8"),
         ({"eo": np.zeros((1, 4, 6, 3), np.int8)}, r"\[1, 4, 6, 2\]"),
         ({"eo": np.zeros((1, 4, 6, 2), np.int8), "more": np.zeros(1)}, "more"),

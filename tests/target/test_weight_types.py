@@ -14,7 +14,7 @@ from firmware_bridge.errors import BridgeError
 from tests.target.conftest import Builder
 from tests.target.one_operation import CHANNELS, FILTERS, one_operation
 
-_LEAST_DB = {"FLOAT32": 36.0, "INT8": 34.0, "INT16": 40.0}  # a hybrid kernel rounds its activations to 8 bits
+_MIN_DB = {"FLOAT32": 36.0, "INT8": 34.0, "INT16": 40.0}  # a hybrid kernel rounds its activations to 8 bits
 
 
 def sqnr_db(op: str, activations: str, weights: str, runtime: str, kernels: Kernels) -> float:
@@ -55,7 +55,7 @@ def test_weights_of_an_unusual_type_are_listed_exactly_where_both_kinds_of_kerne
     right = {
         op
         for op in OPS
-        if all(sqnr_db(op, activations, weights, runtime, kernels) >= _LEAST_DB[activations] for kernels in Kernels)
+        if all(sqnr_db(op, activations, weights, runtime, kernels) >= _MIN_DB[activations] for kernels in Kernels)
     }
     assert right == listed
 

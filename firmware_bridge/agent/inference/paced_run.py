@@ -51,16 +51,16 @@ class Pace:
         Raises:
             UsageError: a value is out of its range.
         """
-        for name, value, least, most in (
+        for name, value, minimum, maximum in (
             ("frames", self.frames, 1, _FRAMES_LIMIT),
             ("warmup", self.warmup, 0, _FRAMES_LIMIT),
             ("rate_hz", self.rate_hz, 0, _RATE_LIMIT_HZ),
             ("idle_s", self.idle_s, 0, _IDLE_LIMIT_S),
         ):
-            if not least <= value <= most:
-                raise UsageError(f"{name} must be from {least:g} to {most:g}; given was {value:g}")
+            if not minimum <= value <= maximum:
+                raise UsageError(f"{name} must be from {minimum:g} to {maximum:g}, not {value:g}")
         if self.rate_hz and self.duration_s > _DURATION_LIMIT_S:
-            raise UsageError(f"this loop takes {self.duration_s:.0f} s; at most {_DURATION_LIMIT_S:.0f} are possible")
+            raise UsageError(f"this loop would take {self.duration_s:.0f} s; the limit is {_DURATION_LIMIT_S:.0f} s")
 
     @property
     def duration_s(self) -> float:

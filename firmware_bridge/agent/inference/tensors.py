@@ -24,11 +24,11 @@ def arrays(graph: Graph, given: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]
     Raises:
         UsageError: an input is missing, unknown, or of another dtype, shape or length.
     """
-    wanted = {tensor.name: tensor for tensor in graph.inputs}
-    if given.keys() != wanted.keys():
+    expected = {tensor.name: tensor for tensor in graph.inputs}
+    if given.keys() != expected.keys():
         names = ", ".join(sorted(given)) or "none"
-        raise UsageError(f"the model takes the inputs {', '.join(wanted)}; given were {names}")
-    return {name: _array(spec, given[name]) for name, spec in wanted.items()}
+        raise UsageError(f"the model takes the inputs {', '.join(expected)}; given: {names}")
+    return {name: _array(spec, given[name]) for name, spec in expected.items()}
 
 
 def zero_inputs(graph: Graph) -> dict[str, NDArray[Any]]:

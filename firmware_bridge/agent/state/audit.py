@@ -46,14 +46,14 @@ class AuditLog:
         self._older = _parse(self._read(_OLDER))
         raw = self._read(_NEWER)
         self._newer = _parse(raw)
-        kept = b"".join(line.raw for line in self._newer)
-        if kept != raw:  # the power went in the middle of a line
+        intact = b"".join(line.raw for line in self._newer)
+        if intact != raw:  # the power went in the middle of a line
             with contextlib.suppress(OSError):
-                replace_file(storage, _NEWER, kept)
-        self._bytes = len(kept)
+                replace_file(storage, _NEWER, intact)
+        self._bytes = len(intact)
 
     def add(self, action: str, subject: str, result: str = "ok") -> None:
-        """Append one entry; durable on return. When the disk fails, the board goes on, and its journal says so."""
+        """Append one entry; durable on return. When the disk fails, the board continues and logs it to its journal."""
         with self._guard:
             if self._bytes >= _FILE_BYTES:
                 self._turn()
@@ -67,7 +67,7 @@ class AuditLog:
             self._bytes += len(raw)
 
     def entries(self, since: int = 0) -> tuple[AuditEntry, ...]:
-        """Return the entries from number ``since`` on, as far as they are still held."""
+        """Return the entries from number ``since`` on, as far as they are still stored."""
         with self._guard:
             return tuple(line.entry for line in (*self._older, *self._newer) if line.entry.index >= since)
 

@@ -52,11 +52,11 @@ class ChunkStore:
 
     def keep_only(self, digests: Collection[bytes]) -> None:
         """Drop every chunk that is not among ``digests``."""
-        wanted = {_name(digest) for digest in digests}
+        needed = {_name(digest) for digest in digests}
         for name in self._storage.names(_FOLDER):
-            if name not in wanted:
+            if name not in needed:
                 self._storage.unlink(name)
-        self._unsynced = [name for name in self._unsynced if name in wanted]
+        self._unsynced = [name for name in self._unsynced if name in needed]
 
 
 def _name(digest: bytes) -> str:

@@ -7,7 +7,7 @@ Every function takes a record and returns the next one, to be committed as a who
                             └──not confirmed──────┘ └──fails──> failed <┘ does not verify any more
 
 A trial that was not confirmed does not survive a restart: the board then runs the fallback again, as it does when the
-trial fails or the agent dies in it. A new package never goes into the slot that the board would boot from.
+trial fails or the agent dies in it. A new package is never written to the slot that the board would boot from.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _OVERWRITE_ORDER = (SlotState.EMPTY, SlotState.FAILED, SlotState.INSTALLED, Slot
 
 
 def spare_slot(record: BoardRecord) -> str:
-    """Return the slot that a new package goes into; never the one that the next boot needs."""
+    """Return the slot for a new package; never the one that the next boot needs."""
     needed = record.fallback or record.active
     return min(
         (name for name in SLOT_NAMES if name != needed),
@@ -79,7 +79,7 @@ def failed(record: BoardRecord, slot: str) -> BoardRecord:
 
 
 def confirmed(record: BoardRecord) -> BoardRecord:
-    """Return the record in which the active slot is kept, and the floor is raised.
+    """Return the record in which the active slot is confirmed and the floor is raised.
 
     The floor becomes the largest value that lets every confirmed slot boot, as Android Verified Boot has it; it never
     sinks.
@@ -91,9 +91,9 @@ def confirmed(record: BoardRecord) -> BoardRecord:
         raise StateError("no slot is active; activate one first")
     if not record.trial_passed:
         raise StateError(f"the trial of slot {record.active} has not passed; activate it again")
-    kept = replace(record.with_state(record.active, SlotState.CONFIRMED), fallback="")
-    bootable = [slot.security_version for slot in kept.slots if slot.state is SlotState.CONFIRMED]
-    return replace(kept, floor=max(record.floor, min(bootable)))
+    confirmed_record = replace(record.with_state(record.active, SlotState.CONFIRMED), fallback="")
+    bootable = [slot.security_version for slot in confirmed_record.slots if slot.state is SlotState.CONFIRMED]
+    return replace(confirmed_record, floor=max(record.floor, min(bootable)))
 
 
 def after_restart(record: BoardRecord) -> tuple[BoardRecord, str]:

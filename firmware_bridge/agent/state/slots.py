@@ -44,8 +44,8 @@ class Slots:
 
     def missing(self, accepted: AcceptedPackage) -> list[bool]:
         """Return for each chunk of a package whether it must be sent; what a slot holds already need not be."""
-        held = self._index()
-        return [self._find(digest, held) is None for digest in accepted.chunk_digests]
+        stored = self._index()
+        return [self._find(digest, stored) is None for digest in accepted.chunk_digests]
 
     def assemble(self, slot: str, accepted: AcceptedPackage) -> VerifiedPackage:
         """Write a package's payload beside the slot's own, and verify it as it stands on the disk.
@@ -54,14 +54,14 @@ class Slots:
 
         Raises:
             StateError: chunks are missing.
-            RejectedError: the payload is not what the head says.
+            RejectedError: the payload does not match the head.
             OSError: the disk failed.
         """
-        held, temporary = self._index(), temporary_name(_payload(slot))
+        stored, temporary = self._index(), temporary_name(_payload(slot))
         self._storage.write(temporary, b"")
         try:
             for index, digest in enumerate(accepted.chunk_digests):
-                data = self._find(digest, held)
+                data = self._find(digest, stored)
                 if data is None:
                     raise StateError(f"chunk {index} of {len(accepted.chunk_digests)} is missing; offer it again")
                 self._storage.append(temporary, data)
@@ -122,11 +122,11 @@ class Slots:
             if name not in {file(slot) for slot in SLOT_NAMES for file in (_head, _payload)}:
                 self._storage.unlink(name)
 
-    def _find(self, digest: bytes, held: dict[bytes, tuple[str, int]]) -> bytes | None:
+    def _find(self, digest: bytes, stored: dict[bytes, tuple[str, int]]) -> bytes | None:
         data = self._chunks.get(digest)
-        if data is not None or digest not in held:
+        if data is not None or digest not in stored:
             return data
-        slot, index = held[digest]
+        slot, index = stored[digest]
         try:
             data = self._storage.read_part(_payload(slot), index * CHUNK_BYTES, CHUNK_BYTES)
         except OSError:

@@ -101,7 +101,7 @@ class LocalStorage:
         """
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-        # Folders are held open: replacing one of them later by a link does not lead the agent elsewhere.
+        # Folders stay open: replacing one of them later by a link does not lead the agent elsewhere.
         self._folders = {"": os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)}
         for folder in folders:
             with contextlib.suppress(FileExistsError):

@@ -13,18 +13,18 @@ DTYPE_CLASSES = {"INT8": "f1", "INT16": "f2", "FLOAT16": "f4", "FLOAT32": "f5"}
 """Class of each type; conversions and others are quiet."""
 
 _WIDTH, _HEIGHT = 980.0, 74.0
-_LEAST = 1.6  # pixels: an operation without multiplications is still there
+_MIN_WIDTH = 1.6  # pixels: an operation without multiplications is still there
 _TOP, _BOTTOM = 8.0, 44.0
 
 
 def precision_strip(rows: Sequence[PrecisionRow]) -> str:
     """Return the strip of at least one operation, in execution order."""
     work = sum(row.macs for row in rows) or 1
-    free = _WIDTH - _LEAST * len(rows)
+    free = _WIDTH - _MIN_WIDTH * len(rows)
     parts, at = [], 0.0
     spans: list[tuple[str, float, float]] = []
     for row in rows:
-        width = _LEAST + free * row.macs / work
+        width = _MIN_WIDTH + free * row.macs / work
         kind = DTYPE_CLASSES.get(row.dtype, "quiet") + ("" if row.npu else " cpu")
         title = f"{row.op} {row.dtype}, {row.macs / 1e6:.2f} M MAC, {'NPU' if row.npu else 'CPU'}: {row.name}"
         parts.append(svg.rect(at, _TOP, max(0.8, width - 0.5), _BOTTOM - _TOP, kind, title=title))

@@ -13,7 +13,7 @@ __all__ = ["RooflineOp", "roofline_chart"]
 
 _WIDTH, _HEIGHT = 860.0, 420.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64.0, 120.0, 20.0, 372.0
-_MOST_RADIUS, _LEAST_RADIUS = 15.0, 2.2
+_MAX_RADIUS, _MIN_RADIUS = 15.0, 2.2
 
 Axis = Callable[[float], float]
 
@@ -57,12 +57,12 @@ def roofline_chart(ops: Sequence[RooflineOp], roofs: dict[str, float], dram_byte
         parts.append(svg.path(corners, f"roof r{DTYPE_CLASSES.get(dtype, 'f6')[1:]}"))
         parts.append(svg.text(at_x(x[1]) + 8, at_y(peak) + 4, f"{dtype} {_rate(peak)}"))
     for op in sorted(shown, key=lambda op: -op.share):
-        radius = max(_LEAST_RADIUS, _MOST_RADIUS * math.sqrt(op.share * 8))
+        radius = max(_MIN_RADIUS, _MAX_RADIUS * math.sqrt(op.share * 8))
         title = (
             f"{op.name}: {op.dtype}, {_rate(op.macs_per_s)}, {op.macs_per_byte:.1f} MAC/byte, {op.share:.1%} of time"
         )
         kind = f"{DTYPE_CLASSES.get(op.dtype, 'f6')} dot bubble"
-        parts.append(svg.circle(at_x(op.macs_per_byte), at_y(op.macs_per_s), min(radius, _MOST_RADIUS), kind, title))
+        parts.append(svg.circle(at_x(op.macs_per_byte), at_y(op.macs_per_s), min(radius, _MAX_RADIUS), kind, title))
     label = f"Roofline of {len(shown)} operations: MAC a second against MAC a byte"
     return svg.document(_WIDTH, _HEIGHT, parts, label)
 
