@@ -58,8 +58,8 @@ def flash(
         options: what is done with each.
         events: called in this thread with everything that happens.
         ended: called in this thread with the end of each board as soon as it is known, before its last event.
-        cancel: polled; ends all pushes. A board that has not begun to activate runs the same model as before; one that has
-            is finished first.
+        cancel: polled; ends all pushes. A board that has not begun to activate keeps its model; one that has is
+            finished first.
         clock: seconds, monotonic.
 
     Returns:

@@ -21,7 +21,7 @@ _SETTLE_S = 0.25
 
 
 class CancelledError(TransferError):
-    """The user cancelled; the board runs the same model as before, and keeps the chunks that it has for the next push."""
+    """The user cancelled; the board runs the same model as before, and keeps its chunks for the next push."""
 
 
 class ChunkSource(Protocol):
@@ -148,9 +148,7 @@ def send_chunks(
 
 def _look(session: Session, refused: Callable[[Message], None], cancel: Callable[[], bool] | None) -> None:
     if cancel is not None and cancel():
-        raise CancelledError(
-            "the push was cancelled; the board runs the same model as before, and the next push resumes"
-        )
+        raise CancelledError("push cancelled; the board runs the same model as before, and the next push resumes")
     message = session.receive(0.0)
     if message is not None:
         refused(message)
