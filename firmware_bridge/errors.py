@@ -1,4 +1,4 @@
-"""The ground floor's errors, split by whose fault it is.
+"""The lowest layer's errors, split by whose fault it is.
 
     BridgeError
     ├── InputError             the user's: a file, an address or an argument is wrong
@@ -34,7 +34,7 @@ __all__ = [
 
 
 class BridgeError(Exception):
-    """Base of every error that this floor raises; its text is one line that names what, where and what to do."""
+    """Base of every error that this layer raises; its text is one line that names what, where and what to do."""
 
 
 class InputError(BridgeError):

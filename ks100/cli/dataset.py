@@ -74,7 +74,7 @@ def _bands(captures: CaptureSet) -> str:
 @command.command()
 @click.argument("path", type=_SET)
 @click.option("--part", "parts", multiple=True, required=True, metavar="NAME=SHARE",
-              help="A part and its share of the frames, e.g. --part train=0.8 --part validation=0.2.")  # fmt: skip
+              help="A part and its fraction of the frames, e.g. --part train=0.8 --part validation=0.2.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Deals out the scenes.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True,
               help="Folder; each part is stored in a folder of its name below it.")  # fmt: skip

@@ -34,7 +34,7 @@ __all__ = ["command"]
 @click.option("--limit", type=click.IntRange(4), help="As given to `ks100 sensitivity`.")
 @click.option("--batch", type=click.IntRange(1), default=16, show_default=True, help="Frames at a time.")
 @click.option("--work", type=click.Path(path_type=Path, file_okay=False), default=Path("runs/sensitivity"),
-              show_default=True, help="What is measured is kept here.")  # fmt: skip
+              show_default=True, help="Folder for measurements, to be reused.")  # fmt: skip
 @click.option("--profile", "board", default="ks100", show_default=True, metavar="NAME|FILE.toml",
               help="The board's profile.")  # fmt: skip
 @click.option("--runtime", type=click.Choice(["litert", "tflite-runtime"]), help="The board's otherwise.")

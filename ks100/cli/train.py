@@ -23,7 +23,7 @@ __all__ = ["command"]
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder of the network.")
 @click.option("--start", type=click.Path(path_type=Path, exists=True, file_okay=False),
               help="Folder of the trained network that the recipe starts from.")  # fmt: skip
-@click.option("--fresh", is_flag=True, help="Start anew instead of resuming from the folder's checkpoint.")
+@click.option("--fresh", is_flag=True, help="Start over instead of resuming from the folder's checkpoint.")
 @custody_options
 def command(
     captures: Path, recipe: str, out: Path, start: Path | None, fresh: bool, recorder: ProvenanceRecorder | None
