@@ -14,7 +14,7 @@ from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from models.errors import TrainingError
+from models.errors import RecipeError, TrainingError
 from models.records import RecordFile
 
 if TYPE_CHECKING:
@@ -119,12 +119,13 @@ def card(name: str, folder: Path | None = None) -> ModelCard:
         folder: where to look instead of among the shipped ones.
 
     Raises:
-        TrainingError: there is none of this name, or it is damaged.
+        RecipeError: there is none of this name.
+        TrainingError: it is damaged.
     """
     path = (folder or _folder()) / f"{name}.json"
     if not path.is_file():
         known = ", ".join(known_networks()) or "none"
-        raise TrainingError(f"no network {name!r} ships with the project; shipped are: {known}")
+        raise RecipeError(f"no network {name!r} ships with the project; shipped are: {known}")
     return CARD.load(path)
 
 

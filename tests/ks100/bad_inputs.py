@@ -161,6 +161,7 @@ WORDS = (
     ("sensitivity {graph} --captures {new} --on-board emu:", 2), ("sensitivity {graph} --captures {new} --batch 0", 2),
     ("sensitivity {graph} --captures {new} --on-board nowhere --key {key}", 2),
     ("plan {graph} --map {new}/none --watts -1", 2), ("plan {graph} --map {new}/none --watts nan", 2),
+    ("zoo list extra", 2), ("zoo export nosuch --out {new}/n", 2), ("zoo add {new}/none --pool {new}/none --commit x --out {new}", 2),
     ("cost nosuch-network", 2), ("cost {graph} --profile nosuch", 2), ("cost {graph} --plan nosuch", 2),
     ("cost {graph} --top 0", 2), ("cost {graph} --export {graph}", 2), ("cost {graph} --picture /proc/x/y.html", 2),
     ("keys new {key} --passphrase-file {passphrase}", 2), ("keys new {new}/k --algorithm ES1", 2), ("keys new", 2),

@@ -11,7 +11,7 @@ from firmware_bridge.device.cost import cost
 from firmware_bridge.device.graph import Graph
 from firmware_bridge.device.profile import BoardProfile
 from firmware_bridge.device.runtime import Kernels, default_runtime
-from firmware_bridge.errors import BoardError, TransferError
+from firmware_bridge.errors import BenchError, BoardError, TransferError
 from firmware_bridge.host.address import BoardAddress
 from hil.boards import connect
 from hil.virtual.qemu.board import QemuBoard
@@ -57,7 +57,7 @@ def _after_power_cut(machine):
             if len(board.audit()) > before:  # it has noted that it started
                 return board
             board.close()
-        except (BoardError, TransferError):
+        except (BenchError, BoardError, TransferError):
             continue
     pytest.fail("the board did not come back")
 

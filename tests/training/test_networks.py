@@ -131,7 +131,7 @@ def test_a_frame_costs_tens_of_millions_of_macs(graph):
 
 def test_each_operation_of_the_graph_can_be_called_by_the_name_of_its_layer(graph):
     from models.networks import build
-    from models.quant.layers import operation_names
+    from models.quant.layer_names import operation_names
 
     layers = {layer.name for layer in build("fusion-small", folded=True).layers}
     unnamed = [names for names in operation_names(graph).values() if not layers & set(names)]
@@ -250,7 +250,7 @@ def test_every_operation_of_a_transformer_comes_out_in_the_type_asked_for_and_ru
     from models.evaluation.predict import dequantize_outputs, quantize_inputs
     from models.preprocess import network_frames, to_unit
     from models.quant.calibrate import CalibrationMethod, calibrate
-    from models.quant.layers import operation_names
+    from models.quant.layer_names import operation_names
     from models.quant.plan import STANDARD_PLANS
     from models.quant.produce import produce
 

@@ -237,7 +237,7 @@ def test_another_size_of_frame_starts_from_trained_weights_with_objects_farther_
 ):
     from models.training import batches, train
 
-    monkeypatch.setattr(batches, "PIECE_STEPS", 2)  # and ends within an epoch
+    monkeypatch.setattr(batches, "PIECE_STEPS", 2)  # an epoch of two pieces
 
     network, _, _ = trained
     options = {**recipe.network.options, "height": 128, "width": 160, "attention": [[8, 2, 8], [8, 2, 4]]}
@@ -251,7 +251,7 @@ def test_another_size_of_frame_starts_from_trained_weights_with_objects_farther_
         train(larger, sets["train"], None, tmp_path)
     events = []
     found = values(train(larger, sets["train"], None, tmp_path, events.append, start=network))
-    assert [e.done for e in events if e.stage is Stage.TRAINING] == [1, 2]
+    assert [e.done for e in events if e.stage is Stage.TRAINING] == [1, 2, 3, 4]
     taken = dataclasses.replace(larger, fit=dataclasses.replace(fit, epochs=0))
     same = values(train(taken, sets["train"], None, tmp_path / "taken", start=network))
     for name, value in values(network).items():

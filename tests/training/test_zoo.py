@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from models import zoo
-from models.errors import TrainingError
+from models.errors import RecipeError, TrainingError
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def test_weights_that_are_not_the_cards_are_refused(shelf, tmp_path):
     (tmp_path / "fusion-small-smoke.json").write_text("{}")
     with pytest.raises(TrainingError, match="not a model card"):
         zoo.card("fusion-small-smoke", tmp_path)
-    with pytest.raises(TrainingError, match="no network 'nothing' ships"):
+    with pytest.raises(RecipeError, match="no network 'nothing' ships"):
         zoo.load("nothing")
 
 
