@@ -91,6 +91,7 @@ def _followed(names: Iterable[str]) -> tuple[set[str], set[str]]:
     """Return the modules of ours that ``names`` reach, and the distributions that they use."""
     graph, waiting = _graph(), [*names]
     seen: set[str] = set()
+    packages: set[str] = set()
     libraries: set[str] = set()
     while waiting:
         name = waiting.pop()
@@ -101,8 +102,8 @@ def _followed(names: Iterable[str]) -> tuple[set[str], set[str]]:
             seen.add(name)
             waiting += [*graph.find_modules_directly_imported_by(name), *_mentioned(name)]
             # Importing a module runs the packages that it is in; what those offer to others is not followed.
-            seen.update(_packages_of(name))
-    return seen, libraries
+            packages.update(_packages_of(name))
+    return seen | packages, libraries
 
 
 def _packages_of(module: str) -> Iterator[str]:
