@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from typing import IO
 
 import pytest
 from hypothesis import settings
+
+from firmware_bridge.links.processes import command_of
 
 # A busy machine is no broken promise: no example is timed. A verdict on the code does not depend on chance: the
 # examples of the default tests are always the same, and `make properties` looks for new ones.
@@ -32,3 +37,21 @@ def said(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
         return code, shown.out, shown.err
 
     return run
+
+
+@pytest.fixture
+def sleeper() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """Start `sleep`, and return it once the system calls it so: for an instant it still has its parent's name."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(stdin: IO[bytes] | None = None) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(["sleep", "60"], stdin=stdin)
+        started.append(process)
+        while command_of(process.pid) != "sleep":
+            time.sleep(0.001)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()

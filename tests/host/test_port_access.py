@@ -37,16 +37,12 @@ def test_a_port_that_is_not_there_blocks(tmp_path):
     assert "plugged in" in finding.text
 
 
-def test_whoever_has_a_port_open_is_named(line):
+def test_whoever_has_a_port_open_is_named(line, sleeper):
     with line.open("rb", buffering=0) as port:
-        holder = subprocess.Popen(["sleep", "60"], stdin=port)
-    try:
-        assert (holder.pid, "sleep") in holders_of(line)
-        texts = [finding.text for finding in inspect_port(line, commands=nothing_runs) if finding.blocks]
-        assert f"sleep (process {holder.pid}) has it open; end that program first" in texts
-    finally:
-        holder.kill()
-        holder.wait()
+        holder = sleeper(stdin=port)
+    assert (holder.pid, "sleep") in holders_of(line)
+    texts = [finding.text for finding in inspect_port(line, commands=nothing_runs) if finding.blocks]
+    assert f"sleep (process {holder.pid}) has it open; end that program first" in texts
 
 
 def test_a_bridge_that_nobody_programmed_is_named_and_can_be_used(line):

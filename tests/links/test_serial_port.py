@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -28,21 +27,20 @@ def test_a_port_is_opened_by_one_program_only(line):
     open_serial(line.host_tty, 115200).close()
 
 
-def test_a_living_lock_file_is_honoured_and_a_stale_one_is_not(line, tmp_path):
-    sleeper = subprocess.Popen(["sleep", "60"])
+def test_a_living_lock_file_is_honoured_and_a_stale_one_is_not(line, tmp_path, sleeper):
+    owner = sleeper()
     lock = tmp_path / f"LCK..{Path(line.host_tty).name}"
-    lock.write_text(f"{sleeper.pid:10d}\n")
-    try:
-        with pytest.raises(BenchError, match=rf"process {sleeper.pid} \(sleep\), as the lock file {lock}"):
-            open_serial(line.host_tty, 115200, lock_folders=(tmp_path,))
-        lock.write_text(f"{sleeper.pid:10d} minicom root\n")  # the number belongs to another program by now
-        open_serial(line.host_tty, 115200, lock_folders=(tmp_path,)).close()
-        lock.write_text(f"{sleeper.pid:10d}\n")
-        os.utime(lock, (0, 0))  # older than the process
-        open_serial(line.host_tty, 115200, lock_folders=(tmp_path,)).close()
-    finally:
-        sleeper.kill()
-        sleeper.wait()
+    lock.write_text(f"{owner.pid:10d}\n")
+    with pytest.raises(BenchError, match=rf"process {owner.pid} \(sleep\), by the lock file {lock}"):
+        open_serial(line.host_tty, 115200, lock_folders=(tmp_path,))
+    lock.write_text(f"{owner.pid:10d} minicom root\n")  # the number belongs to another program by now
+    open_serial(line.host_tty, 115200, lock_folders=(tmp_path,)).close()
+    lock.write_text(f"{owner.pid:10d}\n")
+    os.utime(lock, (0, 0))  # older than the process
+    open_serial(line.host_tty, 115200, lock_folders=(tmp_path,)).close()
+    lock.write_text(f"{owner.pid:10d}\n")
+    owner.kill()
+    owner.wait()
     open_serial(line.host_tty, 115200, lock_folders=(tmp_path,)).close()
 
 
