@@ -2,8 +2,6 @@
 
 A stored set is a folder: ``captures.json`` (what is in the frames), ``eo.npy`` uint8 [N, H, W, 3] and
 ``lwir.npy`` uint16 [N, H, W] (the frames, memory-mapped when read; a band that the set lacks has no file). A set read
-from firmware_bridge.errors import InputError
-from firmware_bridge.given_files import read_json
 from a dataset in place has the same type and another frame source. A stored set may be sealed: opening it is then
 checked and logged (`models.seal`).
 """
@@ -13,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import IntEnum
 from functools import cached_property
 from pathlib import Path
@@ -28,7 +26,8 @@ from models import seal
 from models.errors import DataError
 
 __all__ = [
-    "AXES", "Capture", "CaptureSet", "Conditions", "FrameSource", "ObjectClass", "TruthObject", "stored_length",
+    "AXES", "CLASSES", "Capture", "CaptureSet", "Conditions", "FrameSource", "ObjectClass", "TruthObject",
+    "stored_length",
 ]  # fmt: skip
 
 SCHEMA = 1
@@ -37,7 +36,7 @@ AXES = ("background", "atmosphere", "thermal")
 
 
 class ObjectClass(IntEnum):
-    """The six classes; the value is the index in a network's class output."""
+    """The six classes of the project's own networks and scenes; the value is the index in a network's class output."""
 
     PERSON = 0
     BICYCLE = 1
@@ -45,6 +44,10 @@ class ObjectClass(IntEnum):
     CAR = 3
     TRUCK = 4
     BUS = 5
+
+
+CLASSES = tuple(label.name.lower() for label in ObjectClass)
+"""The classes of a set that names none of its own, by index."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,7 @@ class TruthObject:
     """One true object.
 
     Attributes:
-        object_class: its class.
+        object_class: its class: the index in the class names of its set (`CaptureSet.classes`).
         box: x0, y0, x1, y1 in pixels of the frame.
         range_m: distance in metres, None if unknown.
         velocity_mps: radial velocity, positive away from the sensor, None if unknown.
@@ -74,7 +77,7 @@ class TruthObject:
         pixels_on_target: area of the frame that shows it, in pixels, what hides it taken off; None if unknown.
     """
 
-    object_class: ObjectClass
+    object_class: int
     box: tuple[float, float, float, float]
     range_m: float | None = None
     velocity_mps: float | None = None
@@ -122,11 +125,19 @@ class FrameSource(Protocol):
 
 @dataclass(frozen=True)
 class CaptureSet:
-    """A named set of captures and the source of their frames."""
+    """A named set of captures and the source of their frames.
+
+    Attributes:
+        name: for people.
+        captures: what is in the frames.
+        frames: where the pixels come from.
+        classes: the class names; an object's class is an index of them.
+    """
 
     name: str
     captures: tuple[Capture, ...]
     frames: FrameSource
+    classes: tuple[str, ...] = CLASSES
 
     def __len__(self) -> int:
         """Return the number of captures."""
@@ -135,7 +146,9 @@ class CaptureSet:
     @cached_property
     def digest(self) -> str:
         """SHA-256 (hex) over descriptions and pixels: equal digests mean equal data."""
-        digest = hashlib.sha256(json.dumps([_to_json(c) for c in self.captures], sort_keys=True).encode())
+        digest = hashlib.sha256(json.dumps(self._descriptions(), sort_keys=True).encode())
+        if self.classes != CLASSES:
+            digest.update(json.dumps(self.classes).encode())
         for index in range(len(self.captures)):
             for frame in (self.frames.eo(index), self.frames.lwir(index)):
                 digest.update(b"-" if frame is None else np.ascontiguousarray(frame).tobytes())
@@ -153,12 +166,33 @@ class CaptureSet:
             raise DataError(f"{self.name}: none of its {len(self)} frames is labelled")
         return self if len(indices) == len(self) else self.subset(indices)
 
+    def with_classes(self, classes: Sequence[str]) -> CaptureSet:
+        """Return the set with these class names, each object's class found by name; this set if they are its own.
+
+        An object of a class that is not among them is one to ignore.
+        """
+        if tuple(classes) == self.classes:
+            return self
+        place = {name: index for index, name in enumerate(classes)}
+        index = [place.get(name) for name in self.classes]
+
+        def renamed(item: TruthObject) -> TruthObject:
+            found = index[item.object_class]
+            return replace(item, object_class=found or 0, ignore=item.ignore or found is None)
+
+        captures = (replace(c, objects=tuple(map(renamed, c.objects))) for c in self.captures)
+        return replace(self, captures=tuple(captures), classes=tuple(classes))
+
+    def _descriptions(self) -> list[dict[str, Any]]:
+        return [_to_json(capture, self.classes) for capture in self.captures]
+
     def subset(self, indices: Sequence[int], name: str | None = None) -> CaptureSet:
         """Return the captures at ``indices``, in that order, without copying frames."""
         return CaptureSet(
             name or self.name,
             tuple(self.captures[i] for i in indices),
             _Subset(self.frames, tuple(int(i) for i in indices)),
+            self.classes,
         )
 
     def save(self, folder: Path) -> None:
@@ -179,7 +213,8 @@ class CaptureSet:
             "schema": SCHEMA,
             "name": self.name,
             "digest": self.digest,
-            "captures": [_to_json(c) for c in self.captures],
+            **({} if self.classes == CLASSES else {"classes": list(self.classes)}),
+            "captures": self._descriptions(),
         }
         (folder / "captures.json").write_text(json.dumps(index, indent=1) + "\n")
 
@@ -199,13 +234,14 @@ class CaptureSet:
             source = _Stored(_read_band(folder / "eo.npy"), _read_band(folder / "lwir.npy"))
             if index["schema"] != SCHEMA:
                 raise DataError(f"{folder}: schema {index['schema']} is not {SCHEMA}; generate the set again")
-            captures = tuple(_from_json(item) for item in index["captures"])
+            classes = tuple(str(label) for label in index.get("classes", CLASSES))
+            captures = tuple(_from_json(item, classes) for item in index["captures"])
             name = str(index["name"])
         except (InputError, OSError, EOFError, ValueError, KeyError, TypeError) as error:
             raise DataError(f"{folder} is not a stored capture set: {error}") from error
         if source.lengths != {len(captures)}:
             raise DataError(f"{folder}: captures.json, eo.npy and lwir.npy differ in length, or are not there")
-        loaded = cls(name, captures, source)
+        loaded = cls(name, captures, source, classes)
         if seal.is_sealed(folder):
             seal.record_access(folder, loaded.digest, purpose)
         return loaded
@@ -277,19 +313,20 @@ class _Subset:
         return self.source.lwir(self.indices[index])
 
 
-def _to_json(capture: Capture) -> dict[str, Any]:
+def _to_json(capture: Capture, classes: Sequence[str]) -> dict[str, Any]:
     record = asdict(capture)
     if capture.labelled:
         del record["labelled"]  # the rule; sets that were stored before have no such key
     record["conditions"] = dict(capture.conditions.items)
     for item, source in zip(record["objects"], capture.objects, strict=True):
-        item["object_class"] = source.object_class.name.lower()
+        item["object_class"] = classes[source.object_class]
     return record
 
 
-def _from_json(item: dict[str, Any]) -> Capture:
+def _from_json(item: dict[str, Any], classes: tuple[str, ...]) -> Capture:
+    labels: Sequence[int] = tuple(ObjectClass) if classes == CLASSES else range(len(classes))
     objects = tuple(
-        TruthObject(**{**o, "object_class": ObjectClass[o["object_class"].upper()], "box": tuple(o["box"])})
+        TruthObject(**{**o, "object_class": labels[classes.index(o["object_class"])], "box": tuple(o["box"])})
         for o in item["objects"]
     )
     return Capture(

@@ -31,6 +31,7 @@ __all__ = [
     "decode",
     "is_grid",
     "output_strides",
+    "suppress",
 ]
 
 INPUT_EO = "eo"
@@ -51,9 +52,9 @@ class Detections:
     Attributes:
         boxes: float32 [n, 4], x0 y0 x1 y1 in pixels of the network's input.
         scores: float32 [n], in [0, 1].
-        classes: int64 [n], values of `models.captures.ObjectClass`.
-        range_m: float32 [n], metres.
-        velocity_mps: float32 [n], radial, positive away from the sensor.
+        classes: int64 [n], indices of the class names of the captures or the card.
+        range_m: float32 [n], metres; NaN where the detector does not tell.
+        velocity_mps: float32 [n], radial, positive away from the sensor; NaN where the detector does not tell.
     """
 
     boxes: NDArray[np.float32]
@@ -140,23 +141,34 @@ def decode(outputs: Mapping[str, NDArray[np.float32]], policy: DecodePolicy | No
         scores.append(probability[row, column, label])
         classes.append(label)
         kinematics.append(outputs[f"kin_{stride}"].reshape((*cls.shape[:2], 2))[row, column])
-    return _suppress(
-        np.concatenate(boxes).astype(np.float32),
-        np.concatenate(scores).astype(np.float32),
-        np.concatenate(classes).astype(np.int64),
-        np.concatenate(kinematics).astype(np.float32),
-        policy,
+    placed = np.concatenate(boxes).astype(np.float32)
+    score = np.concatenate(scores).astype(np.float32)
+    label = np.concatenate(classes).astype(np.int64)
+    index = suppress(placed, score, label, policy)
+    kinematic = np.concatenate(kinematics).astype(np.float32)[index]
+    log2_range = kinematic[:, 0] * RANGE_LOG2_SCALE + RANGE_LOG2_MEAN
+    return Detections(
+        boxes=placed[index],
+        scores=score[index],
+        classes=label[index],
+        range_m=np.exp2(np.clip(log2_range, 0, 14)).astype(np.float32),
+        velocity_mps=(kinematic[:, 1] * VELOCITY_SCALE_MPS).astype(np.float32),
     )
 
 
-def _suppress(
-    boxes: NDArray[np.float32],
-    scores: NDArray[np.float32],
-    classes: NDArray[np.int64],
-    kinematics: NDArray[np.float32],
-    policy: DecodePolicy,
-) -> Detections:
-    """Keep the best boxes, greedily, class by class; ties break by position, so the result is deterministic."""
+def suppress(
+    boxes: NDArray[np.float32], scores: NDArray[np.float32], classes: NDArray[np.int64], policy: DecodePolicy
+) -> NDArray[np.int64]:
+    """Return the positions of the best boxes, greedily, class by class, by falling score.
+
+    Ties break by position, so the result is deterministic.
+
+    Args:
+        boxes: float32 [n, 4], x0 y0 x1 y1; those without an area are left out.
+        scores: float32 [n].
+        classes: int64 [n].
+        policy: overlap and most boxes.
+    """
     sized = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
     order = np.nonzero(sized)[0]
     order = order[np.argsort(-scores[order], kind="stable")][: policy.limit * 10]
@@ -170,12 +182,4 @@ def _suppress(
         overlap = np.prod(np.maximum(high - low, 0), axis=1)
         iou = overlap / (area[best] + area[rest] - overlap)
         order = rest[~((iou > policy.iou) & (classes[rest] == classes[best]))]
-    index = np.asarray(keep, dtype=np.int64)
-    log2_range = kinematics[index, 0] * RANGE_LOG2_SCALE + RANGE_LOG2_MEAN
-    return Detections(
-        boxes=boxes[index],
-        scores=scores[index],
-        classes=classes[index],
-        range_m=np.exp2(np.clip(log2_range, 0, 14)).astype(np.float32),
-        velocity_mps=(kinematics[index, 1] * VELOCITY_SCALE_MPS).astype(np.float32),
-    )
+    return np.asarray(keep, dtype=np.int64)

@@ -40,22 +40,27 @@ _LOW_PERCENT, _HIGH_PERCENT = 0.5, 99.5
 
 @dataclass(frozen=True, slots=True)
 class FrameTransform:
-    """Where a frame went in the network's input: ``x' = x * scale + offset_x`` (y alike), in pixels."""
+    """Where a frame went in the network's input: ``x' = x * scale + offset_x``, in pixels.
+
+    ``y`` alike, its scale ``scale * aspect``: 1 unless the frame was stretched.
+    """
 
     scale: float
     offset_x: float
     offset_y: float
+    aspect: float = 1.0
 
     def to_network(self, box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
         """Map a box (x0, y0, x1, y1) from the frame into the network's input."""
         x0, y0, x1, y1 = box
-        s, dx, dy = self.scale, self.offset_x, self.offset_y
-        return (x0 * s + dx, y0 * s + dy, x1 * s + dx, y1 * s + dy)
+        s, t, dx, dy = self.scale, self.scale * self.aspect, self.offset_x, self.offset_y
+        return (x0 * s + dx, y0 * t + dy, x1 * s + dx, y1 * t + dy)
 
     def to_frame(self, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
         """Map boxes float32 [n, 4] from the network's input back into the frame."""
         offset = np.array([self.offset_x, self.offset_y] * 2, np.float32)
-        return ((boxes - offset) / np.float32(self.scale)).astype(np.float32)
+        scale = np.array([self.scale, self.scale * self.aspect] * 2, np.float32)
+        return ((boxes - offset) / scale).astype(np.float32)
 
 
 class Batch(NamedTuple):
@@ -91,18 +96,27 @@ def agc(counts: NDArray[np.uint16]) -> NDArray[np.uint8]:
 
 
 def network_frames(
-    capture_set: CaptureSet, index: int, height: int, width: int
+    capture_set: CaptureSet, index: int, height: int, width: int, *, stretch: bool = False, gain_control: bool = True
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], FrameTransform]:
     """Return ``(eo uint8 [height, width, 3], lwir uint8 [height, width], transform)`` of one capture.
 
     Frames of another size are scaled to fit, aspect kept, and centred; the margin and a missing band hold
     `MISSING_VALUE`.
+
+    Args:
+        capture_set: the set.
+        index: of the capture.
+        height: of the input, pixels.
+        width: of the input, pixels.
+        stretch: fill the whole input instead, whatever that does to the aspect.
+        gain_control: stretch thermal counts by `agc`; otherwise their upper byte is the view.
     """
     capture = capture_set.captures[index]
-    transform = _fit(capture, height, width)
+    transform = _fit(capture, height, width, stretch)
     eo, counts = capture_set.frames.eo(index), capture_set.frames.lwir(index)
     eo_view = _place(eo, transform, (height, width, 3))
-    lwir_view = _place(None if counts is None else agc(np.asarray(counts)), transform, (height, width))
+    view = None if counts is None else agc(np.asarray(counts)) if gain_control else (counts >> 8).astype(np.uint8)
+    lwir_view = _place(view, transform, (height, width))
     return eo_view, lwir_view, transform
 
 
@@ -136,7 +150,10 @@ def to_int8(values: NDArray[np.uint8]) -> NDArray[np.int8]:
     return (values ^ np.uint8(0x80)).view(np.int8)
 
 
-def _fit(capture: Capture, height: int, width: int) -> FrameTransform:
+def _fit(capture: Capture, height: int, width: int, stretch: bool) -> FrameTransform:
+    if stretch:
+        scale = width / capture.width
+        return FrameTransform(scale, 0.0, 0.0, height / capture.height / scale)
     scale = min(width / capture.width, height / capture.height)
     size_x, size_y = max(1, round(capture.width * scale)), max(1, round(capture.height * scale))
     return FrameTransform(scale, float((width - size_x) // 2), float((height - size_y) // 2))
@@ -151,7 +168,8 @@ def _place(frame: NDArray[np.uint8] | None, transform: FrameTransform, shape: tu
     # PIL's bilinear filter widens with the reduction, so small hot objects are averaged and not skipped.
     from PIL import Image
 
-    size = max(1, round(frame.shape[1] * transform.scale)), max(1, round(frame.shape[0] * transform.scale))
+    scale_y = transform.scale * transform.aspect
+    size = max(1, round(frame.shape[1] * transform.scale)), max(1, round(frame.shape[0] * scale_y))
     scaled = np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.BILINEAR))
     x, y = int(transform.offset_x), int(transform.offset_y)
     canvas[y : y + size[1], x : x + size[0]] = scaled

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
-from typing import Any, Generic, TypeVar, get_args, get_origin
+from typing import Any, Generic, Literal, TypeVar, get_args, get_origin
 
 import cattrs
 import numpy as np
@@ -35,6 +35,7 @@ def converter() -> JsonConverter:
     for kind in (str, int, bool):
         found.register_structure_hook(kind, _exactly(kind))
     found.register_structure_hook(float, _float)
+    found.register_structure_hook_func(_is_choice, _one_of)
     found.register_unstructure_hook(float, lambda value: value if math.isfinite(value) else None)
     found.register_structure_hook_func(_is_array, _array)
     found.register_unstructure_hook_func(_is_array, _list)
@@ -148,6 +149,16 @@ def _exactly(kind: type) -> Callable[[Any, Any], Any]:
         return value
 
     return structure
+
+
+def _is_choice(kind: Any) -> bool:
+    return get_origin(kind) is Literal
+
+
+def _one_of(value: Any, kind: Any) -> Any:
+    if value not in get_args(kind):
+        raise _WrongTypeError(f"{value!r:.40} is not one of {', '.join(map(str, get_args(kind)))}")
+    return value
 
 
 def _float(value: Any, _: Any) -> float:

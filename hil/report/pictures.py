@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hil.report.model import DetectionBox, DetectionPicture, Panel
-from models.captures import CaptureSet, ObjectClass
+from models.captures import CaptureSet
 from models.heads import Detections
 from models.preprocess import agc
 
@@ -37,7 +37,9 @@ def detection_picture(
     """
     capture, frames = captures.captures[index], captures.frames
     eo, counts = frames.eo(index), frames.lwir(index)
-    truth = tuple(DetectionBox(item.box, item.object_class.name.lower()) for item in capture.objects if not item.ignore)
+    truth = tuple(
+        DetectionBox(item.box, captures.classes[item.object_class]) for item in capture.objects if not item.ignore
+    )
     return DetectionPicture(
         capture=capture.id,
         conditions=", ".join(f"{axis} {category}" for axis, category in capture.conditions.items),
@@ -46,7 +48,7 @@ def detection_picture(
         eo_png=None if eo is None else _png(np.asarray(eo)),
         lwir_png=None if counts is None else _png(agc(np.asarray(counts))),
         truth=truth,
-        panels=tuple(Panel(name, _boxes(item, least_score)) for name, item in found.items()),
+        panels=tuple(Panel(name, _boxes(item, captures.classes, least_score)) for name, item in found.items()),
     )
 
 
@@ -64,10 +66,10 @@ def varied(captures: CaptureSet, among: Sequence[int], count: int) -> list[int]:
     return chosen
 
 
-def _boxes(detections: Detections, least_score: float) -> tuple[DetectionBox, ...]:
+def _boxes(detections: Detections, classes: Sequence[str], least_score: float) -> tuple[DetectionBox, ...]:
     rows = zip(detections.boxes.tolist(), detections.classes.tolist(), detections.scores.tolist(), strict=True)
     return tuple(
-        DetectionBox((box[0], box[1], box[2], box[3]), ObjectClass(label).name.lower(), score)
+        DetectionBox((box[0], box[1], box[2], box[3]), classes[label], score)
         for box, label, score in rows
         if score >= least_score
     )

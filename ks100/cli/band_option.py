@@ -19,12 +19,12 @@ band_option = click.option(
 )  # fmt: skip
 
 
-def reader_options(band: str | None, progress: Progress | None = None) -> Options:
-    """Return how to read a dataset."""
+def reader_options(band: str | None, progress: Progress | None = None, classes: tuple[str, ...] = ()) -> Options:
+    """Return how to read a dataset; ``classes`` are the names that a model has."""
     from models.readers import Band, Options
 
     def on_frame(done: int, total: int) -> None:
         if progress is not None:
             progress(done / total, f"{done}/{total} frames checked")
 
-    return Options(band=None if band is None else Band(band), progress=on_frame)
+    return Options(band=None if band is None else Band(band), progress=on_frame, wanted=classes)

@@ -46,7 +46,7 @@ def inspect(path: Path, band: str | None) -> None:
     click.echo(f"{path}: {len(captures)} frames, {boxes} boxes")
     click.echo(f"  scenes: {scenes}; bands: {_bands(captures)}")
     classes = Counter(
-        "ignore" if o.ignore else o.object_class.name.lower() for c in captures.captures for o in c.objects
+        "ignore" if o.ignore else captures.classes[o.object_class] for c in captures.captures for o in c.objects
     )
     click.echo("  classes: " + (", ".join(f"{name} {count}" for name, count in classes.most_common()) or "no boxes"))
     axes: dict[str, Counter[str]] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from models.captures import CaptureSet
+    from models.card import ModelCard
     from models.evaluation.cells import CriticalCell
     from models.evaluation.metrics import Evaluation
 
@@ -22,11 +24,13 @@ __all__ = ["command", "print_cells", "print_worst"]
 
 
 @click.command(name="evaluate")
-@click.argument("graph", type=click.Path(path_type=Path))
+@click.argument("graph", type=click.Path(path_type=Path), required=False)
 @click.option("--captures", type=click.Path(path_type=Path), required=True,
               help="A stored set, or a dataset's annotations.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Also write the evaluation as JSON.")
-@click.option("--model", default="", help="What to call the model; the file's name otherwise.")
+@click.option("--model", default="", help="What to call the model, its file's name otherwise; or GRAPH itself.")
+@click.option("--card", "card_file", type=click.Path(path_type=Path, dir_okay=False),
+              help="The model card; GRAPH's name with .card.toml otherwise.")  # fmt: skip
 @click.option("--runtime", type=click.Choice(["litert", "tflite-runtime"]), help="The preferred one otherwise.")
 @click.option("--limit", type=click.IntRange(1), help="Use so many captures, spread over the set.")
 @click.option("--cells", type=click.Path(path_type=Path), help="Critical cells (TOML, see docs/evaluation.md).")
@@ -34,24 +38,28 @@ __all__ = ["command", "print_cells", "print_worst"]
 @click.option("--worst", type=click.IntRange(0), default=5, show_default=True,
               help="Show so many of the frames with the most missed objects.")  # fmt: skip
 def command(
-    graph: Path, captures: Path, out: Path | None, model: str, runtime: str | None, limit: int | None,
-    cells: Path | None, band: str | None, worst: int,
+    graph: Path | None, captures: Path, out: Path | None, model: str, card_file: Path | None, runtime: str | None,
+    limit: int | None, cells: Path | None, band: str | None, worst: int,
 ) -> None:  # fmt: skip
-    """Run GRAPH (a .tflite or a .ksm) over captures on this host; print AP50, recall, range and velocity error."""
-    from firmware_bridge.device.graph import Graph
+    """Run GRAPH (a .tflite or a .ksm) over captures on this host: AP50 by class and condition, recall, errors.
+
+    A graph that is none of the project's own networks needs a model card: ks100 card GRAPH begins one.
+    """
     from ks100.steps.captures import load_captures
-    from ks100.steps.evaluating import evaluate_graph, read_graph
+    from ks100.steps.evaluating import evaluate_graph
     from models.evaluation.cells import DEFAULT_CELLS, load_cells
 
-    watched = DEFAULT_CELLS if cells is None else load_cells(cells)
-    Graph.parse(read_graph(graph))  # before the captures, which take longer to read
+    graph, model = _graph(graph, model)
+    card = _card(graph, card_file)  # before the captures, which take longer to read
+    watched = DEFAULT_CELLS if cells is None else load_cells(cells, card.classes)
     with progress_bar("read") as progress:
-        chosen, remarks = load_captures(captures, options=reader_options(band, progress))
+        chosen, remarks = load_captures(captures, options=reader_options(band, progress, card.classes))
     chosen = chosen.labelled
     if limit is not None and limit < len(chosen):
         chosen = chosen.subset([round(i * len(chosen) / limit) for i in range(limit)])
     with progress_bar("evaluate") as progress:
-        result = evaluate_graph(graph, chosen, progress, model=model, runtime=runtime)
+        result = evaluate_graph(graph, chosen, progress, model=model, runtime=runtime, card=card)
+    chosen = chosen.with_classes(result.classes)
     for remark in remarks:
         click.echo(f"{captures}: {remark}")
     _print(result)
@@ -61,17 +69,44 @@ def command(
         result.save(out)
 
 
+def _graph(graph: Path | None, model: str) -> tuple[Path, str]:
+    """Return the graph, given as an argument or by --model, and what to call it."""
+    if graph is not None:
+        return graph, model
+    if not model:
+        raise click.UsageError("Missing argument 'GRAPH'.")
+    return Path(model), ""
+
+
+def _card(graph: Path, card_file: Path | None) -> ModelCard:
+    """Return the card to evaluate with; it fits the graph."""
+    from firmware_bridge.device.graph import Graph
+    from ks100.steps.evaluating import card_for, read_graph
+    from models.card import ModelCard
+
+    parsed = Graph.parse(read_graph(graph))
+    card = card_for(graph) if card_file is None else ModelCard.load(card_file)
+    card.check(parsed)
+    return card
+
+
 def _print(result: Evaluation) -> None:
+    from models.evaluation.class_scores import part_scores
+
+    errors = {(part.axis, part.category): part for part in result.slices}
     rows = []
-    for part in result.slices:
-        name = "all" if part.axis == "all" else f"{part.axis}: {part.category}"
-        velocity = part.velocity_error_mps
+    for score in part_scores(result):
+        part = errors.get((score.axis, score.category))
+        velocity = math.nan if part is None else part.velocity_error_mps
+        interval = "—" if math.isnan(score.low) else f"{share_of(score.low)} … {share_of(score.high)}"
         rows.append((
-            name, str(part.frames), str(part.objects), share_of(part.ap50), share_of(part.recall),
-            share_of(part.range_error), "—" if velocity != velocity else f"{velocity:.1f}",
+            "all" if score.axis == "all" else f"{score.axis}: {score.category}", str(score.frames), str(score.objects),
+            share_of(score.ap50), interval, share_of(math.nan if part is None else part.recall),
+            share_of(math.nan if part is None else part.range_error),
+            "—" if math.isnan(velocity) else f"{velocity:.1f}",
         ))  # fmt: skip
-    columns = (">frames", ">objects", ">AP50", ">recall", ">range error %", ">velocity error m/s")
-    print_table(("condition", *columns), rows, title=f"{result.model} on {result.pool}")
+    columns = (">frames", ">objects", ">AP50", ">95 % interval", ">recall", ">range error %", ">velocity error m/s")
+    print_table(("class or condition", *columns), rows, title=f"{result.model} on {result.pool}")
     click.echo(
         f"AP {share_of(result.ap)}, AP small {share_of(result.ap_small)}; recall and errors at 1 false alarm a frame "
         f"(score {result.score:.2f}); measured on this host"

@@ -47,7 +47,7 @@ def command(
     from models.evaluation.gate import GatePolicy, GateResult
 
     if cells is not None:
-        load_cells(cells)
+        load_cells(cells, None)
     if candidate is None:
         if validation or policy or out:
             raise UsageError("evidence holds its own policy and evaluations; give PARENT and CANDIDATE to judge anew")
@@ -73,9 +73,12 @@ def _explain(result: GateResult, captures: Path, cells: Path | None) -> None:
     from ks100.cli.evaluate import print_cells, print_worst
     from ks100.steps.captures import load_captures
     from models.evaluation.cells import DEFAULT_CELLS, load_cells
+    from models.readers import Options
 
-    watched = DEFAULT_CELLS if cells is None else load_cells(cells)
-    chosen = load_captures(captures, "explain the gate")[0].labelled
+    watched = DEFAULT_CELLS if cells is None else load_cells(cells, result.hard.parent.classes)
+    classes = result.hard.parent.classes
+    options = Options(wanted=classes)
+    chosen = load_captures(captures, "explain the gate", options=options)[0].labelled.with_classes(classes)
     print_cells(chosen, (result.hard.parent, result.hard.candidate), watched)
     print_worst(chosen, result.hard.candidate, result.hard.parent, 5)
 

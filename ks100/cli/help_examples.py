@@ -47,7 +47,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "ks100 quantize network --captures captures --plan mixed --out mixed.tflite",
         "ks100 quantize float.tflite --calibration samples --plan int8 --out int8.tflite",
     ),
-    "evaluate": ("ks100 evaluate mixed.tflite --captures captures/hard-holdout --out mixed.json",),
+    "card": ("ks100 card yolo.tflite --classes airplane,bird,drone,helicopter",),
+    "evaluate": (
+        "ks100 evaluate mixed.tflite --captures captures/hard-holdout --out mixed.json",
+        "ks100 evaluate yolo.tflite --card yolo.card.toml --captures annotations/val.json",
+    ),
     "gate": (
         "ks100 gate float.json mixed.json --captures captures/hard-holdout --out gate.json",
         "ks100 gate gate.json",

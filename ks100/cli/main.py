@@ -40,6 +40,7 @@ _COMMANDS = {
     "train": _Entry("Model", "Train a float network."),
     "zoo": _Entry("Model", "Show the trained networks that ship with the project; take one out."),
     "quantize": _Entry("Model", "Produce one mixed-precision graph: QAT of a trained network, or PTQ of a .tflite."),
+    "card": _Entry("Model", "Begin the model card of a graph: inputs, classes, decoding."),
     "evaluate": _Entry("Model", "Measure a graph on captures, by condition."),
     "gate": _Entry("Model", "Judge a candidate against its float parent; refuse it if hard cases suffer."),
     "sensitivity": _Entry("Model", "Map which groups of layers quantization hurts, by condition."),

@@ -24,7 +24,7 @@ def list_networks() -> None:
 
     rows = []
     for name in zoo.known_networks():
-        found = zoo.card(name)
+        found = zoo.record(name)
         whole = {part.pool: part for part in found.figures if part.axis == "all"}
         rows += [
             (name, pool, f"{100 * part.ap50:.1f}", str(part.objects), found.commit[:10]) for pool, part in whole.items()
@@ -36,13 +36,13 @@ def list_networks() -> None:
 @click.argument("name")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder of the network.")
 def export(name: str, out: Path) -> None:
-    """Write NAME as `ks100 train` leaves a network: weights, recipe, history and the float graph."""
-    from ks100.steps.training import FLOAT_GRAPH
+    """Write NAME as `ks100 train` leaves a network: weights, recipe, history, the float graph and its card."""
+    from ks100.steps.training import write_float_graph
     from models import zoo
 
     network = zoo.load(name)
     network.save(out)
-    (out / FLOAT_GRAPH).write_bytes(network.export())
+    write_float_graph(network, out)
     click.echo(f"{out}: {name}, weights {network.digest}")
 
 
@@ -61,7 +61,7 @@ def add(
     network: Path, stage: tuple[Path, ...], pool: tuple[Path, ...], made_by: tuple[str, ...], commit: str, notes: str,
     out: Path,
 ) -> None:  # fmt: skip
-    """Make the trained NETWORK one that ships: 16-bit weights, and a card with figures measured with them."""
+    """Make the trained NETWORK one that ships: 16-bit weights, and a record with figures measured with them."""
     from ks100.steps.captures import load_captures
     from models.training.network import TrainedNetwork
     from models.zoo.publish import publish

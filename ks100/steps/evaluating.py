@@ -5,14 +5,19 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from firmware_bridge.device.graph import Graph
 from firmware_bridge.given_files import FileKind, kind_of, read_bytes, wrong_kind
 from ks100.steps.captures import load_captures
 from models.captures import CaptureSet
+from models.card.card import ModelCard
+from models.errors import DataError
 from models.evaluation.gate import GatePolicy, GateResult, PairedEvaluations, judge
 from models.evaluation.metrics import Evaluation, evaluate
+from models.evaluation.predict import card_of, predict
 from models.progress import Progress, counted
+from models.readers import Options
 
-__all__ = ["evaluate_graph", "judge_candidate", "read_graph"]
+__all__ = ["card_for", "evaluate_graph", "judge_candidate", "read_graph", "with_card_classes"]
 
 
 def read_graph(path: Path) -> bytes:
@@ -40,6 +45,7 @@ def evaluate_graph(
     model: str = "",
     runtime: str | None = None,
     detections_out: Path | None = None,
+    card: ModelCard | None = None,
 ) -> Evaluation:
     """Run a graph over the labelled ones of some captures on this host and judge what it found.
 
@@ -50,21 +56,50 @@ def evaluate_graph(
         model: what to call it; the file's stem if empty.
         runtime: ``litert`` or ``tflite-runtime``; the default one if None.
         detections_out: also write what was found to this file.
+        card: of the graph; see `card_for` if None.
+
+    Raises:
+        DataError: the card does not fit the graph, or its classes are none of the captures'.
     """
     from firmware_bridge.device.runtime import default_runtime
     from models.evaluation.detections import save_detections
-    from models.evaluation.predict import predict
 
     data = read_graph(graph)
-    chosen = (
-        captures if isinstance(captures, CaptureSet) else load_captures(captures, f"evaluate {model or graph.stem}")[0]
-    )
-    chosen = chosen.labelled
+    card = card or card_for(graph)
+    if isinstance(captures, Path):
+        options = Options(wanted=card.classes)
+        captures = load_captures(captures, f"evaluate {model or graph.stem}", options=options)[0]
+    chosen = with_card_classes(captures.labelled, card)
     session = default_runtime(runtime).load(data)
-    detections = predict(session, chosen, counted(progress, "{done}/{total} frames"))
+    detections = predict(session, chosen, counted(progress, "{done}/{total} frames"), card=card)
     if detections_out is not None:
         save_detections(detections_out, [c.id for c in chosen.captures], {model or graph.stem: detections})
     return evaluate(chosen, detections, model or graph.stem, model_digest=hashlib.sha256(data).hexdigest())
+
+
+def card_for(graph: Path) -> ModelCard:
+    """Return the card of a graph: beside it, or that of the project's own networks.
+
+    Raises:
+        DataError: there is none.
+        RecipeError: the one beside it is wrong.
+    """
+    return ModelCard.beside(graph) or card_of(Graph.parse(read_graph(graph)))
+
+
+def with_card_classes(captures: CaptureSet, card: ModelCard) -> CaptureSet:
+    """Return the captures with the card's class names.
+
+    Raises:
+        DataError: none of their objects is of one of them.
+    """
+    named = captures.with_classes(card.classes) if card.detects else captures
+    if any(c.objects for c in captures.captures) and all(o.ignore for c in named.captures for o in c.objects):
+        raise DataError(
+            f"{captures.name} has objects of the classes {', '.join(captures.classes)}, the card names "
+            f"{', '.join(card.classes)}: none in common"
+        )
+    return named
 
 
 def judge_candidate(hard: tuple[Path, Path], validation: tuple[Path, Path] | None, policy: GatePolicy) -> GateResult:

@@ -6,12 +6,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ks100.steps.captures import load_captures
+from models.captures import CLASSES
+from models.errors import DataError
 from models.progress import Progress
 
 if TYPE_CHECKING:
+    from models.captures import CaptureSet
     from models.training.events import TrainingEvent
+    from models.training.network import TrainedNetwork
+    from models.training.qat import QatNetwork
 
-__all__ = ["FLOAT_GRAPH", "finetune", "train_float"]
+__all__ = ["FLOAT_GRAPH", "finetune", "train_float", "write_float_graph"]
 
 FLOAT_GRAPH = "float.tflite"
 
@@ -37,10 +42,10 @@ def train_float(
     from models.training.train import train
 
     first = None if start is None else TrainedNetwork.load(start)
-    train_set = load_captures(captures / "train")[0].labelled
-    validation = load_captures(captures / "validation")[0].labelled
+    train_set = _own_classes(load_captures(captures / "train")[0].labelled)
+    validation = _own_classes(load_captures(captures / "validation")[0].labelled)
     trained = train(Recipe.load(recipe), train_set, validation, out, _events(progress), resume, first)
-    (out / FLOAT_GRAPH).write_bytes(trained.export())
+    write_float_graph(trained, out)
     return _summary(trained.ap50)
 
 
@@ -73,8 +78,33 @@ def finetune(
         trained, trained.recipe, PrecisionPlan.load(plan), train_set.labelled, validation.labelled, calibration, out,
         _events(progress), resume, hard_set=None if hard is None else load_captures(hard)[0].labelled,
     )  # fmt: skip
-    (out / FLOAT_GRAPH).write_bytes(tuned.export())
+    write_float_graph(tuned, out)
     return _summary(tuned.ap50)
+
+
+def write_float_graph(network: TrainedNetwork | QatNetwork, out: Path) -> None:
+    """Write the network's float graph into the folder ``out``, and its model card beside it."""
+    from firmware_bridge.device.graph import Graph
+    from models.card import CARD_SUFFIX
+    from models.evaluation.predict import card_of
+
+    graph, path = network.export(), out / FLOAT_GRAPH
+    path.write_bytes(graph)
+    card_of(Graph.parse(graph)).save(path.with_name(path.stem + CARD_SUFFIX))
+
+
+def _own_classes(captures: CaptureSet) -> CaptureSet:
+    """Return the set if its classes are those of the project's networks.
+
+    Raises:
+        DataError: they are others.
+    """
+    if captures.classes != CLASSES:
+        raise DataError(
+            f"{captures.name} has the classes {', '.join(captures.classes)}, the network {', '.join(CLASSES)}: say in "
+            "a description of the dataset which of its classes is which ([classes], docs/captures.md)"
+        )
+    return captures
 
 
 def _summary(ap50: float | None) -> str:

@@ -71,8 +71,8 @@ class Coverage:
 def coverage(calibration: CaptureSet, evaluation: CaptureSet | None = None) -> Coverage:
     """Count captures by category in both sets."""
     counts: list[dict[tuple[str, str], int]] = []
-    for captures in (calibration.captures, () if evaluation is None else evaluation.captures):
-        names, member = strata(captures)
+    for captures in (calibration, evaluation):
+        names, member = strata((), ()) if captures is None else strata(captures.captures, captures.classes)
         counts.append(dict(zip(names, member.sum(axis=0).tolist(), strict=True)))
     mine = {c.scene for c in calibration.captures}
     theirs = set() if evaluation is None else {c.scene for c in evaluation.captures}

@@ -38,7 +38,7 @@ def draw_calibration(captures: CaptureSet, count: int, seed: int = 1, name: str 
     """
     if not 0 < count <= len(captures):
         raise DataError(f"cannot draw {count} captures from the {len(captures)} of {captures.name!r}")
-    names, member = strata(captures.captures)
+    names, member = strata(captures.captures, captures.classes)
     scene = np.unique([capture.scene for capture in captures.captures], return_inverse=True)[1]
     order = np.random.default_rng(seed).permutation(len(captures))
     chosen = sorted(order[_greedy(member[order], scene[order], _targets(names, member, count), count)].tolist())

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from models.captures import Capture
+from models.captures import CLASSES, Capture
 
 __all__ = ["CLASS_AXIS", "Stratum", "strata", "strata_of"]
 
@@ -18,15 +18,17 @@ Stratum = tuple[str, str]
 """An axis and one of its categories."""
 
 
-def strata_of(capture: Capture) -> frozenset[Stratum]:
+def strata_of(capture: Capture, classes: Sequence[str] = CLASSES) -> frozenset[Stratum]:
     """Return the strata that a capture belongs to: its conditions, and the classes of its objects that count."""
-    seen = {(CLASS_AXIS, item.object_class.name.lower()) for item in capture.objects if not item.ignore}
+    seen = {(CLASS_AXIS, classes[item.object_class]) for item in capture.objects if not item.ignore}
     return frozenset(seen | set(capture.conditions.items))
 
 
-def strata(captures: Sequence[Capture]) -> tuple[tuple[Stratum, ...], NDArray[np.bool_]]:
+def strata(
+    captures: Sequence[Capture], classes: Sequence[str] = CLASSES
+) -> tuple[tuple[Stratum, ...], NDArray[np.bool_]]:
     """Return all strata, sorted, and which capture is in which, bool [captures, strata]."""
-    each = [strata_of(capture) for capture in captures]
+    each = [strata_of(capture, classes) for capture in captures]
     names = tuple(sorted(frozenset().union(*each)))
     column = {name: k for k, name in enumerate(names)}
     member = np.zeros((len(captures), len(names)), bool)

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.captures import ObjectClass
 from models.evaluation.matching import FrameMatch
 
 __all__ = ["MatchTable", "average_precision"]
@@ -36,9 +35,8 @@ class MatchTable:
     truth: NDArray[np.float64]
 
     @classmethod
-    def of(cls, matches: Sequence[FrameMatch]) -> MatchTable:
-        """Collect the matches of all frames, at least one."""
-        classes = len(ObjectClass)
+    def of(cls, matches: Sequence[FrameMatch], classes: int) -> MatchTable:
+        """Collect the matches of all frames, at least one, of so many classes."""
         truth = np.zeros((classes, len(matches)))
         frame = np.repeat(np.arange(len(matches)), [len(m.scores) for m in matches])
         label = np.concatenate([m.classes for m in matches])
@@ -53,6 +51,10 @@ class MatchTable:
             mine = mine[np.argsort(-score[mine], kind="mergesort")]
             by_class.append((frame[mine].astype(np.int64), (outcome[mine] == 1).astype(np.float64)))
         return cls(len(matches), tuple(by_class), truth)
+
+    def of_class(self, index: int) -> MatchTable:
+        """Return the matches of one class alone."""
+        return MatchTable(self.frames, self.by_class[index : index + 1], self.truth[index : index + 1])
 
 
 def average_precision(table: MatchTable, weights: NDArray[np.float64]) -> NDArray[np.float64]:

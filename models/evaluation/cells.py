@@ -15,7 +15,7 @@ from typing import Any
 
 from firmware_bridge.errors import InputError
 from firmware_bridge.given_files import read_toml
-from models.captures import CaptureSet, ObjectClass, TruthObject
+from models.captures import CLASSES, CaptureSet, TruthObject
 from models.errors import RecipeError
 from models.evaluation.evaluation import Evaluation
 from models.evaluation.explain import check_captures
@@ -32,21 +32,21 @@ class CriticalCell:
     Attributes:
         name: for people.
         conditions: pairs of axis and category that a frame must have, all of them.
-        classes: the object's class is one of these.
+        classes: the object's class is one of these, by name.
         under_height_px: the object's box is lower than this.
         over_range_m: the object is farther than this, and its range is known.
     """
 
     name: str
     conditions: tuple[tuple[str, str], ...] = ()
-    classes: tuple[ObjectClass, ...] = ()
+    classes: tuple[str, ...] = ()
     under_height_px: float = math.inf
     over_range_m: float = 0.0
 
-    def holds(self, item: TruthObject) -> bool:
-        """Return whether an object is of the cell's kind."""
+    def holds(self, item: TruthObject, classes: Sequence[str] = CLASSES) -> bool:
+        """Return whether an object of a set with these class names is of the cell's kind."""
         far = self.over_range_m <= 0 or (item.range_m is not None and item.range_m > self.over_range_m)
-        known = not self.classes or item.object_class in self.classes
+        known = not self.classes or classes[item.object_class] in self.classes
         return far and known and item.box[3] - item.box[1] < self.under_height_px
 
 
@@ -54,15 +54,15 @@ DEFAULT_CELLS = (
     CriticalCell(
         "small person, crossover, haze",
         (("thermal", "crossover"), ("atmosphere", "haze")),
-        (ObjectClass.PERSON,),
+        ("person",),
         under_height_px=18,
     ),
     CriticalCell(
         "person at night, precipitation",
         (("thermal", "night"), ("atmosphere", "precipitation")),
-        (ObjectClass.PERSON,),
+        ("person",),
     ),
-    CriticalCell("two-wheeler, crossover", (("thermal", "crossover"),), (ObjectClass.BICYCLE, ObjectClass.MOTORCYCLE)),
+    CriticalCell("two-wheeler, crossover", (("thermal", "crossover"),), ("bicycle", "motorcycle")),
     CriticalCell("anything beyond 150 m", over_range_m=150),
 )
 
@@ -105,8 +105,12 @@ def cell_scores(
     return tuple(_score(captures, evaluation, cell) for cell in cells)
 
 
-def load_cells(path: Path) -> tuple[CriticalCell, ...]:
+def load_cells(path: Path, known: Sequence[str] | None = CLASSES) -> tuple[CriticalCell, ...]:
     """Read cells from TOML: ``[[cell]]`` tables with the fields of `CriticalCell`, conditions as a table.
+
+    Args:
+        path: the file.
+        known: the class names that a cell may have; any if None.
 
     Raises:
         RecipeError: the file is missing or not TOML, or a cell has an unknown field, class or type.
@@ -118,24 +122,25 @@ def load_cells(path: Path) -> tuple[CriticalCell, ...]:
     cells = items.pop("cell", None)
     if items or not isinstance(cells, list) or not all(isinstance(cell, dict) for cell in cells):
         raise RecipeError(f"{path}: it must hold [[cell]] tables and nothing else")
-    return tuple(_cell(item, f"{path}: cell {position}") for position, item in enumerate(cells, start=1))
+    return tuple(_cell(item, f"{path}: cell {position}", known) for position, item in enumerate(cells, start=1))
 
 
-def _cell(item: dict[str, Any], where: str) -> CriticalCell:
+def _cell(item: dict[str, Any], where: str, known: Sequence[str] | None) -> CriticalCell:
     unknown = sorted(item.keys() - set(CriticalCell.__slots__))
     if unknown or not isinstance(item.get("name"), str):
         raise RecipeError(f"{where}: " + (f"unknown field {unknown[0]!r}" if unknown else "it needs a name"))
-    labels = {label.name.lower(): label for label in ObjectClass}
     try:
+        classes = tuple(str(name) for name in item.get("classes", []))
+        strange = [] if known is None else [name for name in classes if name not in known]
+        if strange:
+            raise RecipeError(f"{where}: unknown class {strange[0]!r}; known are {', '.join(known or ())}")
         return CriticalCell(
             item["name"],
             tuple((str(axis), str(category)) for axis, category in item.get("conditions", {}).items()),
-            tuple(labels[name] for name in item.get("classes", [])),
+            classes,
             float(item.get("under_height_px", math.inf)),
             float(item.get("over_range_m", 0)),
         )
-    except KeyError as error:
-        raise RecipeError(f"{where}: unknown class {error}; known are {', '.join(labels)}") from error
     except (AttributeError, TypeError, ValueError) as error:
         raise RecipeError(f"{where}: a field is of the wrong type ({error})") from error
 
@@ -145,7 +150,7 @@ def _score(captures: CaptureSet, evaluation: Evaluation, cell: CriticalCell) -> 
     for capture, record in zip(captures.captures, evaluation.frames, strict=True):
         if not set(cell.conditions) <= set(capture.conditions.items):
             continue
-        mine = {i for i in record.match.counted.tolist() if cell.holds(capture.objects[i])}
+        mine = {i for i in record.match.counted.tolist() if cell.holds(capture.objects[i], captures.classes)}
         frames += bool(mine)
         objects += len(mine)
         missed += len(mine & set(record.missed))

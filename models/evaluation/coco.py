@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from models.captures import Capture, CaptureSet, ObjectClass, TruthObject
+from models.captures import Capture, CaptureSet, TruthObject
 from models.heads import Detections
 
 __all__ = ["CocoFigures", "coco_annotations", "coco_figures", "coco_figures_of", "coco_results"]
@@ -80,12 +80,13 @@ def _figures(evaluator: Any, truth: Any, found: Any, part: Sequence[int]) -> Coc
 def coco_annotations(captures: CaptureSet) -> dict[str, Any]:
     """Return the truth in COCO's format; objects to ignore become crowds, one of each class."""
     annotations: list[dict[str, Any]] = []
+    labels = range(len(captures.classes))
     for image, capture in enumerate(captures.captures):
         # Of a frame that is not labelled every detection is ignored.
-        unknown = () if capture.labelled else (TruthObject(ObjectClass(0), _whole(capture), ignore=True),)
+        unknown = () if capture.labelled else (TruthObject(0, _whole(capture), ignore=True),)
         for item in (*capture.objects, *unknown):
             x0, y0, x1, y1 = item.box
-            for label in ObjectClass if item.ignore else (item.object_class,):
+            for label in labels if item.ignore else (item.object_class,):
                 annotations.append(
                     {
                         "id": len(annotations) + 1,
@@ -99,7 +100,7 @@ def coco_annotations(captures: CaptureSet) -> dict[str, Any]:
     return {
         "info": {},
         "images": [{"id": i, "width": c.width, "height": c.height} for i, c in enumerate(captures.captures)],
-        "categories": [{"id": int(label), "name": label.name.lower()} for label in ObjectClass],
+        "categories": [{"id": label, "name": name} for label, name in enumerate(captures.classes)],
         "annotations": annotations,
     }
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from models.captures import CLASSES
 from models.errors import DataError
 from models.evaluation.average_precision import MatchTable
 from models.evaluation.matching import FrameMatch
@@ -81,6 +82,7 @@ class Evaluation:
         score: the operating point.
         slices: the whole set first, then each category of each axis.
         frames: one record a frame.
+        classes: the class names, by index.
     """
 
     model: str
@@ -90,6 +92,7 @@ class Evaluation:
     score: float
     slices: tuple[Slice, ...]
     frames: tuple[FrameRecord, ...] = field(repr=False)
+    classes: tuple[str, ...] = CLASSES
 
     @property
     def whole(self) -> Slice:
@@ -119,7 +122,7 @@ class Evaluation:
     @cached_property
     def table(self) -> MatchTable:
         """All matches, for average precision under frame weights."""
-        return MatchTable.of([frame.match for frame in self.frames])
+        return MatchTable.of([frame.match for frame in self.frames], len(self.classes))
 
     def mask(self, axis: str, category: str) -> NDArray[np.float64]:
         """Return 1.0 for the frames of a category, else 0.0; float64 [frames]."""

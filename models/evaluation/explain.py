@@ -21,17 +21,19 @@ class MissedObject:
 
     Attributes:
         index: of the object in its capture.
+        name: of its class.
         truth: the object.
         lost: whether the parent finds it.
     """
 
     index: int
+    name: str
     truth: TruthObject
     lost: bool
 
     def __str__(self) -> str:
         x0, y0, x1, y1 = self.truth.box
-        parts = [f"{self.truth.object_class.name.lower()} {x1 - x0:.0f}x{y1 - y0:.0f} px"]
+        parts = [f"{self.name} {x1 - x0:.0f}x{y1 - y0:.0f} px"]
         if self.truth.range_m is not None:
             parts.append(f"{self.truth.range_m:.0f} m")
         if self.truth.occlusion >= 0.05:
@@ -83,7 +85,10 @@ def worst_frames(
     for position, (capture, record, change) in enumerate(
         zip(captures.captures, candidate.frames, changed, strict=True)
     ):
-        missed = tuple(MissedObject(i, capture.objects[i], i in change.lost) for i in record.missed)
+        missed = tuple(
+            MissedObject(i, captures.classes[capture.objects[i].object_class], capture.objects[i], i in change.lost)
+            for i in record.missed
+        )
         alarms = int(((record.match.outcome == 0) & (record.match.scores >= candidate.score)).sum())
         objects = len(record.match.truth)
         frames.append(WorstFrame(position, record.id, record.scene, record.conditions, objects, alarms, missed))

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from models.captures import CaptureSet, ObjectClass
+from models.captures import CaptureSet
 from models.errors import DataError
 from models.evaluation.average_precision import average_precision
 from models.evaluation.coco import CocoFigures, coco_figures_of
@@ -48,7 +48,7 @@ def evaluate(
         FrameRecord(c.id, c.scene, c.conditions.items, match, match.missed(score))
         for c, match in zip(captures.captures, matches, strict=True)
     )
-    draft = Evaluation(model, captures.name, captures.digest, model_digest, score, (), frames)
+    draft = Evaluation(model, captures.name, captures.digest, model_digest, score, (), frames, captures.classes)
     parts = _parts(draft)
     inside = [np.nonzero(draft.mask(*part))[0].tolist() for part in parts]
     figures = coco_figures_of(captures, detections, inside)
@@ -73,10 +73,12 @@ def _check(captures: CaptureSet, detections: Sequence[Detections]) -> None:
     if len(captures) != len(detections) or not len(captures):
         raise DataError(f"{len(detections)} frames of detections for the {len(captures)} captures of {captures.name!r}")
     for capture, seen in zip(captures.captures, detections, strict=True):
-        if not all(np.isfinite(part).all() for part in (seen.boxes, seen.scores, seen.range_m, seen.velocity_mps)):
+        # A detector without kinematics has NaN for all of them.
+        given = [p for p in (seen.range_m, seen.velocity_mps) if not np.isnan(p).all()]
+        if not all(np.isfinite(part).all() for part in (seen.boxes, seen.scores, *given)):
             raise DataError(f"a detection in capture {capture.id} is not a number; the model's outputs are broken")
-        if len(seen) and not (seen.classes.min() >= 0 and seen.classes.max() < len(ObjectClass)):
-            raise DataError(f"a detection in capture {capture.id} has a class outside 0 to {len(ObjectClass) - 1}")
+        if len(seen) and not (seen.classes.min() >= 0 and seen.classes.max() < len(captures.classes)):
+            raise DataError(f"a detection in capture {capture.id} has a class outside 0 to {len(captures.classes) - 1}")
 
 
 def _parts(evaluation: Evaluation) -> list[tuple[str, str]]:

@@ -11,18 +11,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware_bridge.device.graph import Graph, GraphTensor
+from firmware_bridge.device.graph import Graph
 from firmware_bridge.device.runtime import Session
-from models.captures import CaptureSet
+from models.captures import CLASSES, CaptureSet
+from models.card.card import ModelCard
+from models.card.feed import check_bands, graph_inputs, unit_values
 from models.errors import DataError
 from models.heads import INPUT_EO, INPUT_LWIR, DecodePolicy, Detections, decode
-from models.preprocess import network_frames, to_int8, to_unit
 from models.progress import Count
 
-__all__ = ["dequantize_outputs", "input_size", "predict", "quantize_inputs"]
+__all__ = ["card_of", "dequantize_outputs", "input_size", "predict", "quantize_inputs"]
 
-# The scale of an INT8 input that is exactly the 8-bit frame minus 128; see `models.heads`.
-_EXACT_SCALE, _EXACT_ZERO = 1 / 255, -128
 _CHANNELS = {INPUT_EO: 3, INPUT_LWIR: 1}
 
 
@@ -31,6 +30,7 @@ def predict(
     captures: CaptureSet,
     progress: Count | None = None,
     policy: DecodePolicy | None = None,
+    card: ModelCard | None = None,
 ) -> list[Detections]:
     """Run every capture; the boxes are in pixels of the captures' own frames.
 
@@ -38,25 +38,42 @@ def predict(
         session: the loaded graph.
         captures: what to run it on.
         progress: called with (captures done, captures in all).
-        policy: thresholds of the decoding; the default if None.
+        policy: thresholds of the decoding of `models.heads`, in place of the card's.
+        card: of the graph; that of `models.heads` if None.
 
     Raises:
-        DataError: the graph's inputs are not those of `models.heads`, or an output is not a number.
+        DataError: the graph is not that of the card, the captures lack the bands that it looks at, or an output is not
+            a number.
     """
-    height, width = input_size(session.graph)
+    card = card or card_of(session.graph)
+    card.check(session.graph)
+    check_bands(card, captures)
     found = []
     for index in range(len(captures)):
-        eo, lwir, transform = network_frames(captures, index, height, width)
-        outputs = dequantize_outputs(session.graph, session.run(quantize_inputs(session.graph, eo, lwir)))
+        inputs, transform = graph_inputs(card, session.graph, captures, index)
+        outputs = dequantize_outputs(session.graph, session.run(inputs))
         for name, values in outputs.items():
             if not np.isfinite(values).all():
                 raise DataError(f"output {name} of capture {captures.captures[index].id} is not a number everywhere")
-        seen = decode(outputs, policy)
+        seen = card.decode(outputs) if policy is None else decode(outputs, policy)
         boxes = transform.to_frame(seen.boxes)
         found.append(Detections(boxes, seen.scores, seen.classes, seen.range_m, seen.velocity_mps))
         if progress is not None:
             progress(index + 1, len(captures))
     return found
+
+
+def card_of(graph: Graph, classes: tuple[str, ...] = CLASSES) -> ModelCard:
+    """Return the card of a graph of the project's own contract, which needs none.
+
+    Raises:
+        DataError: it is another graph.
+    """
+    card = ModelCard.of_grid(graph, classes)
+    if card is None:
+        shown = ", ".join(f"{tensor.name} {list(tensor.shape)}" for tensor in (*graph.inputs, *graph.outputs))
+        raise DataError(f"the graph has {shown}: none of this project's, so it needs a card (ks100 card GRAPH)")
+    return card
 
 
 def input_size(graph: Graph) -> tuple[int, int]:
@@ -83,17 +100,7 @@ def quantize_inputs(graph: Graph, eo: NDArray[np.uint8], lwir: NDArray[np.uint8]
         lwir: uint8 [H, W].
     """
     frames = {INPUT_EO: eo, INPUT_LWIR: lwir}
-    return {tensor.name: _input(tensor, frames[tensor.name].reshape(tensor.shape)) for tensor in graph.inputs}
-
-
-def _input(tensor: GraphTensor, frame: NDArray[np.uint8]) -> NDArray[Any]:
-    if not tensor.scale:
-        return to_unit(frame).astype(np.dtype(tensor.dtype))
-    if tensor.dtype == "int8" and tensor.zero_point == _EXACT_ZERO and np.isclose(tensor.scale, _EXACT_SCALE):
-        return to_int8(frame)
-    limits = np.iinfo(tensor.dtype)
-    steps = np.rint(frame.astype(np.float64) / 255 / tensor.scale) + tensor.zero_point
-    return np.asarray(np.clip(steps, limits.min, limits.max), np.dtype(tensor.dtype))
+    return {tensor.name: unit_values(tensor, frames[tensor.name].reshape(tensor.shape)) for tensor in graph.inputs}
 
 
 def dequantize_outputs(graph: Graph, outputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:

@@ -6,8 +6,8 @@ Parsers of layouts yield `RawFrame`s and know files and formats; this knows what
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from models.captures import Capture, CaptureSet, Conditions, ObjectClass, TruthObject
@@ -95,6 +95,7 @@ class Options:
         decode: decode every image now, so that truncated files are reported; off, only headers are read.
         scaling: how samples and pixels of files become those of captures.
         progress: called with (frames checked, frames in all).
+        wanted: class names that the set is to have, where neither ``classes`` nor a description says otherwise.
     """
 
     classes: ClassMap = field(default_factory=ClassMap)
@@ -102,6 +103,7 @@ class Options:
     decode: bool = True
     scaling: FrameScaling = field(default_factory=FrameScaling)
     progress: Count | None = None
+    wanted: tuple[str, ...] = ()
 
 
 def assemble(
@@ -114,6 +116,7 @@ def assemble(
     """
     options = options or Options()
     listed = list(frames)
+    options = _with_own_classes(listed, options, report)
     shared = Counter(f.labels.source for f in listed if f.labels is not None and f.labels.source is not None)
     captures: list[Capture] = []
     paths: list[FramePaths] = []
@@ -141,7 +144,19 @@ def assemble(
     if not captures:
         why = "; ".join(str(problem) for problem in result.problems) or "it lists none"
         raise DataError(f"{name}: no usable frame: {why}")
-    return CaptureSet(name, tuple(captures), FileFrames(tuple(paths), options.scaling)), result
+    return CaptureSet(name, tuple(captures), FileFrames(tuple(paths), options.scaling), options.classes.classes), result
+
+
+def _with_own_classes(frames: Sequence[RawFrame], options: Options, report: ReportBuilder) -> Options:
+    """Return options with the classes that are wanted, or the dataset's own where it has no name that we know."""
+    if options.wanted and options.classes == ClassMap():
+        return replace(options, classes=ClassMap.of(options.wanted))
+    boxes = (box for frame in frames if frame.labels is not None for box in frame.labels.boxes)
+    names = sorted({box.name for box in boxes if not box.ignore})
+    if not names or options.classes != ClassMap() or any(options.classes.get(name) for name in names):
+        return options
+    report.note(f"its own classes: {', '.join(names)}")
+    return replace(options, classes=ClassMap.of(names))
 
 
 def _counts(captures: Iterable[Capture]) -> FrameCounts:
@@ -222,7 +237,7 @@ def _objects(
         mapped = options.classes.get(raw.name)
         if mapped is None:
             report.add(ProblemKind.UNKNOWN_CLASS, raw.name)
-        kind = mapped.object_class if mapped is not None else ObjectClass.PERSON
+        kind = mapped.object_class if mapped is not None else ObjectClass(0)
         ignore = raw.ignore or mapped is None or mapped.ignore
         objects.append(TruthObject(kind, box, occlusion=raw.occlusion, ignore=ignore))
     if unusable and not objects:

@@ -1,20 +1,20 @@
-"""How datasets' class names map onto ours."""
+"""How the class names of a dataset map onto those of the capture set: the six, or a list of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from models.captures import ObjectClass
+from models.captures import CLASSES, ObjectClass
 
 __all__ = ["DEFAULT_CLASSES", "ClassMap", "MappedClass"]
 
 
 @dataclass(frozen=True, slots=True)
 class MappedClass:
-    """Where a name goes: a class of ours, or ``ignore`` with the class that it resembles most."""
+    """Where a name goes: a class by its index, or ``ignore`` with the class that it resembles most."""
 
-    object_class: ObjectClass
+    object_class: int
     ignore: bool = False
 
 
@@ -43,9 +43,25 @@ DEFAULT_CLASSES: Mapping[str, MappedClass] = {
 
 @dataclass(frozen=True)
 class ClassMap:
-    """Maps names, in any case and with blanks, hyphens or underscores; others are None."""
+    """Maps names, in any case and with blanks, hyphens or underscores; others are None.
+
+    Attributes:
+        names: where each name goes.
+        classes: the class names of the set, by index.
+    """
 
     names: Mapping[str, MappedClass] = field(default_factory=lambda: DEFAULT_CLASSES)
+    classes: tuple[str, ...] = CLASSES
+
+    @classmethod
+    def of(cls, classes: Sequence[str]) -> ClassMap:
+        """Return the map onto these classes: by their own names, and by other names of those that the six have too."""
+        if tuple(classes) == CLASSES:
+            return cls()
+        place = {name: index for index, name in enumerate(classes)}
+        known = {name: _moved(target, place) for name, target in DEFAULT_CLASSES.items()}
+        own = {_plain(name): MappedClass(index) for name, index in place.items()}
+        return cls({**{name: target for name, target in known.items() if target is not None}, **own}, tuple(classes))
 
     def get(self, name: str) -> MappedClass | None:
         """Return where ``name`` goes, or None."""
@@ -53,7 +69,15 @@ class ClassMap:
 
     def with_names(self, more: Mapping[str, MappedClass]) -> ClassMap:
         """Return this map with names added or replaced."""
-        return ClassMap({**self.names, **{_plain(name): target for name, target in more.items()}})
+        return ClassMap({**self.names, **{_plain(name): target for name, target in more.items()}}, self.classes)
+
+
+def _moved(target: MappedClass, place: Mapping[str, int]) -> MappedClass | None:
+    """Return a target among the six as one among other classes; None where they lack it."""
+    index = place.get(CLASSES[target.object_class])
+    if target.ignore:
+        return MappedClass(index or 0, ignore=True)
+    return None if index is None else MappedClass(index)
 
 
 def _plain(name: str) -> str:

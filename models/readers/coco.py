@@ -178,7 +178,8 @@ def _box(item: Mapping[str, Any], names: Mapping[str, str], degrees: bool) -> Ra
     attributes = item.get("attributes")
     places = [item, *([attributes] if isinstance(attributes, dict) else [])]
     ignore = any(flag(place.get(name)) for place in places for name in _IGNORED)
-    return RawBox(names.get(category, f"category {category}"), _rectangle(item, degrees), ignore)
+    name = names.get(category)
+    return RawBox(name or f"category {category}", _rectangle(item, degrees), ignore or name is None)
 
 
 def _rectangle(item: Mapping[str, Any], degrees: bool) -> tuple[float, float, float, float]:

@@ -1,5 +1,6 @@
 """A dataset's description: a TOML file that says where its frames, boxes and conditions are. Parses; reads no frame.
 
+class_names = ["airplane", "drone"]       # the classes of the set, by index; the six of the project if left out
 scene = "{sequence}"                      # frames of one scene stay together; the whole key if left out
 [eo]
 files = "rgb/{sequence}/{frame}.jpg"      # {field} stands for any part of a name; equal fields make a pair
@@ -15,7 +16,7 @@ format = "voc"                            # voc, yolo (with names) or coco (with
 files = "labels/{sequence}/{frame}.xml"
 band = "lwir"                             # whose pixels the boxes are in
 [classes]
-pram = "ignore"                           # a class of ours, or "ignore": neither missed nor a false alarm
+pram = "ignore"                           # a class of the set, or "ignore": neither missed nor a false alarm
 [conditions]
 name = '/(?P<thermal>day|night)_'         # a regular expression on the frame's path, an axis for each named group
 file = "conditions.csv"                   # a column "frame", an axis for each other column; or a JSON map of maps
@@ -35,7 +36,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from models.captures import ObjectClass
+from models.captures import CLASSES
 from models.errors import DataError
 from models.readers.assemble import Options
 from models.readers.bands import Band, ThermalUnit
@@ -52,7 +53,7 @@ _TABLES: dict[str, set[str] | None] = {
     "conditions": {"name", "file"},
     "boxes": {"format", "files", "file", "names", "band"}, "geometry": {"crop_px", "eo_to_lwir"}, "classes": None,
 }  # fmt: skip
-_PLAIN = {"name", "scene"}
+_PLAIN = {"name", "scene", "class_names"}
 _MAX_BYTES = 1_000_000
 
 
@@ -199,7 +200,7 @@ def _parse(data: dict[str, Any], path: Path) -> Description:
         boxes=_boxes(root, tables["boxes"]) if tables["boxes"] else None,
         condition_name=None if name is None else re.compile(_text(name, "[conditions] name")),
         condition_file=_path(root, tables["conditions"], "conditions"),
-        options=_options(tables),
+        options=_options(tables, _class_names(data)),
     )  # fmt: skip
 
 
@@ -251,7 +252,7 @@ def _boxes(root: Path, table: dict[str, Any]) -> BoxSource:
     return BoxSource(kind, files, file, tuple(names), _band(table))
 
 
-def _options(tables: dict[str, dict[str, Any]]) -> Options:
+def _options(tables: dict[str, dict[str, Any]], classes: ClassMap) -> Options:
     geometry = tables["geometry"]
     homography = geometry.get("eo_to_lwir")
     if homography is not None:
@@ -265,7 +266,7 @@ def _options(tables: dict[str, dict[str, Any]]) -> Options:
     if unit is not None and unit not in units:
         raise ValueError(f"[lwir] unit must be one of {', '.join(units)}")
     return Options(
-        ClassMap().with_names({name: _class(name, target) for name, target in tables["classes"].items()}),
+        classes.with_names({name: _class(name, target, classes.classes) for name, target in tables["classes"].items()}),
         scaling=FrameScaling(
             crop_px=crop_px,
             kelvin_per_count=_positive(tables["lwir"], "kelvin_per_count", "lwir"),
@@ -291,12 +292,22 @@ def _band(boxes: dict[str, Any]) -> Band:
     return bands[boxes.get("band", "lwir")]
 
 
-def _class(name: str, target: object) -> MappedClass:
-    words = _text(target, f"[classes] {name!r}").lower().split()
-    ignore = words[0] == "ignore"
-    wanted = words[1:] if ignore else words
-    label = wanted[0].upper() if wanted else "PERSON"
-    if len(wanted) > 1 or (not wanted and not ignore) or label not in ObjectClass.__members__:
-        known = ", ".join(label.name.lower() for label in ObjectClass)
+def _class_names(data: dict[str, Any]) -> ClassMap:
+    names = data.get("class_names", list(CLASSES))
+    if not isinstance(names, list) or not names or not all(isinstance(n, str) and n.strip() for n in names):
+        raise TypeError("class_names must be a list of texts")
+    if len({name.lower() for name in names}) < len(names):
+        raise ValueError("class_names names a class twice")
+    return ClassMap.of(names)
+
+
+def _class(name: str, target: object, classes: tuple[str, ...]) -> MappedClass:
+    text = " ".join(_text(target, f"[classes] {name!r}").lower().split())
+    place = {label.lower(): index for index, label in enumerate(classes)}
+    if text in place:
+        return MappedClass(place[text])
+    first, _, label = text.partition(" ")
+    if first != "ignore" or (label and label not in place):
+        known = ", ".join(classes)
         raise ValueError(f"[classes] {name!r} = {target!r}: give one of {known}, 'ignore', or 'ignore' and one of them")
-    return MappedClass(ObjectClass[label], ignore)
+    return MappedClass(place.get(label, 0), ignore=True)

@@ -58,7 +58,8 @@ def parse_yolo(
         except ValueError:
             broken.append(line_number)
             continue
-        boxes.append(RawBox(names.get(index, f"class {index}"), box))
+        name = names.get(index)
+        boxes.append(RawBox(name or f"class {index}", box, ignore=name is None))
     return tuple(boxes), tuple(broken)
 
 

@@ -8,15 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from models.captures import Capture, CaptureSet, ObjectClass
+from models.captures import Capture, CaptureSet
 from models.preprocess import MISSING_VALUE, agc
 
 __all__ = ["sheet"]
 
-_COLOURS = {
-    ObjectClass.PERSON: (255, 64, 64), ObjectClass.BICYCLE: (255, 200, 0), ObjectClass.MOTORCYCLE: (255, 110, 220),
-    ObjectClass.CAR: (64, 200, 255), ObjectClass.TRUCK: (90, 255, 120), ObjectClass.BUS: (170, 140, 255),
-}  # fmt: skip
+_COLOURS = (
+    (255, 64, 64), (255, 200, 0), (255, 110, 220), (64, 200, 255), (90, 255, 120), (170, 140, 255),
+)  # fmt: skip
+"""By class; more classes than colours start over."""
 _IGNORED = (150, 150, 150)
 _CAPTION_PX = 14
 _GAP_PX = 6
@@ -65,5 +65,6 @@ def _picture(
     draw = ImageDraw.Draw(picture)
     for item in capture.objects if boxes else ():
         x0, y0, x1, y1 = (v * scale for v in item.box)
-        draw.rectangle((x0 - 1, y0 - 1, x1, y1), outline=_IGNORED if item.ignore else _COLOURS[item.object_class])
+        colour = _IGNORED if item.ignore else _COLOURS[item.object_class % len(_COLOURS)]
+        draw.rectangle((x0 - 1, y0 - 1, x1, y1), outline=colour)
     return picture

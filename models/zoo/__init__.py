@@ -1,7 +1,7 @@
-"""Float networks that ship with the project, trained: loaded by name, each with a card that says where it comes from.
+"""Float networks that ship with the project, trained: loaded by name, each with a record that says where it comes from.
 
 NAME.npz     weights in 16 bits, by layer and variable name
-NAME.json    its card: recipe, data, seed, commit, digest of the weights, figures by condition, learning curve
+NAME.json    its record: recipe, data, seed, commit, digest of the weights, figures by condition, learning curve
 
 `models.zoo.publish` makes both of a trained network. Imports TensorFlow when a network is loaded.
 """
@@ -20,7 +20,7 @@ from models.records import RecordFile
 if TYPE_CHECKING:
     from models.training.network import TrainedNetwork
 
-__all__ = ["CARD", "ConditionFigures", "CurvePoint", "ModelCard", "card", "known_networks", "load"]
+__all__ = ["RECORD", "ConditionFigures", "CurvePoint", "NetworkRecord", "known_networks", "load", "record"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class CurvePoint:
 
 
 @dataclass(frozen=True, slots=True)
-class ModelCard:
+class NetworkRecord:
     """Where a shipped network comes from, and what it came to.
 
     Attributes:
@@ -102,8 +102,8 @@ class ModelCard:
     notes: str = ""
 
 
-CARD = RecordFile(ModelCard, "a model card", 1, "publish the network again", TrainingError)
-"""How cards are kept as files."""
+RECORD = RecordFile(NetworkRecord, "the record of a network", 1, "publish the network again", TrainingError)
+"""How records are kept as files."""
 
 
 def known_networks() -> tuple[str, ...]:
@@ -111,8 +111,8 @@ def known_networks() -> tuple[str, ...]:
     return tuple(sorted(item.name.removesuffix(".json") for item in _folder().iterdir() if item.name.endswith(".json")))
 
 
-def card(name: str, folder: Path | None = None) -> ModelCard:
-    """Return a shipped network's card.
+def record(name: str, folder: Path | None = None) -> NetworkRecord:
+    """Return a shipped network's record.
 
     Args:
         name: one of `known_networks`.
@@ -126,11 +126,11 @@ def card(name: str, folder: Path | None = None) -> ModelCard:
     if not path.is_file():
         known = ", ".join(known_networks()) or "none"
         raise RecipeError(f"no network {name!r} ships with the project; shipped are: {known}")
-    return CARD.load(path)
+    return RECORD.load(path)
 
 
 def load(name: str, folder: Path | None = None) -> TrainedNetwork:
-    """Return a shipped network; its weights are those that the card's digest is of.
+    """Return a shipped network; its weights are those that the record's digest is of.
 
     Raises:
         TrainingError: there is none of this name, or it is damaged.
@@ -141,7 +141,7 @@ def load(name: str, folder: Path | None = None) -> TrainedNetwork:
     from models.training.recipe import Recipe
     from models.training.weights import assign_variables, load_arrays_file
 
-    found = card(name, folder)
+    found = record(name, folder)
     path = (folder or _folder()) / f"{name}.npz"
     recipe = Recipe.parse(found.recipe, name)
     model = build(recipe.network.name, **recipe.network.options)
@@ -153,7 +153,7 @@ def load(name: str, folder: Path | None = None) -> TrainedNetwork:
     )
     network = TrainedNetwork(model, recipe, history, found.data)
     if network.digest != found.weights_sha256:
-        raise TrainingError(f"{path} does not hold the weights of its card; install the project again")
+        raise TrainingError(f"{path} does not hold the weights of its record; install the project again")
     return network
 
 

@@ -1,4 +1,4 @@
-"""Making a trained network one that ships: weights in 16 bits, and a card whose figures are measured with them."""
+"""Making a trained network one that ships: weights in 16 bits, and a record whose figures are measured with them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from firmware_bridge.files import replacing
 from models.captures import CaptureSet
-from models.zoo import CARD, ConditionFigures, CurvePoint, ModelCard
+from models.zoo import RECORD, ConditionFigures, CurvePoint, NetworkRecord
 
 if TYPE_CHECKING:
     from models.training.network import TrainedNetwork
@@ -29,7 +29,7 @@ def publish(
     commit: str = "",
     notes: str = "",
     progress: Callable[[str, int, int], None] | None = None,
-) -> ModelCard:
+) -> NetworkRecord:
     """Write NAME.npz and NAME.json into ``folder``; NAME is the recipe's.
 
     Args:
@@ -67,13 +67,13 @@ def publish(
         for part in (*stages, network)
         for item in part.history
     )  # fmt: skip
-    made = ModelCard(
+    made = NetworkRecord(
         name, network.recipe.to_toml(), network.digest, dict(network.data), tuple(captures), commit, tuple(figures),
         curve, notes,
     )  # fmt: skip
     with replacing(folder / f"{name}.npz") as file:
         np.savez_compressed(file, **{key: halves[key] for key in sorted(halves)})
-    CARD.save(made, folder / f"{name}.json")
+    RECORD.save(made, folder / f"{name}.json")
     return made
 
 

@@ -141,7 +141,7 @@ def test_the_worst_frames_are_those_of_the_candidate() -> None:
 def test_a_critical_cell_counts_its_own_objects() -> None:
     captures, both = scene_of_two()
     evaluation = evaluate(captures, [only(both, 0)], "m")
-    small_person = CriticalCell("p", (("thermal", "crossover"),), (ObjectClass.PERSON,), under_height_px=12)
+    small_person = CriticalCell("p", (("thermal", "crossover"),), ("person",), under_height_px=12)
     scores = cell_scores(
         captures, evaluation, [small_person, CriticalCell("all"), CriticalCell("night", (("thermal", "night"),)),
                                CriticalCell("far", over_range_m=100)],
@@ -159,7 +159,7 @@ def test_cells_are_read_from_toml(tmp_path: Path) -> None:
     path.write_text(
         '[[cell]]\nname = "p"\nclasses = ["person"]\nunder_height_px = 12\nconditions = { thermal = "crossover" }\n'
     )
-    assert load_cells(path) == (CriticalCell("p", (("thermal", "crossover"),), (ObjectClass.PERSON,), 12.0),)
+    assert load_cells(path) == (CriticalCell("p", (("thermal", "crossover"),), ("person",), 12.0),)
 
 
 @pytest.mark.parametrize(

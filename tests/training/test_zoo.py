@@ -1,4 +1,4 @@
-"""Networks that ship: found by name, whole, and what their card says."""
+"""Networks that ship: found by name, whole, and what their record says."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from models.errors import RecipeError, TrainingError
 
 @pytest.fixture(scope="module")
 def shelf(trained, sets, tmp_path_factory):
-    """A folder with the smoke network published in it, and its card."""
+    """A folder with the smoke network published in it, and its record."""
     from models.training import TrainedNetwork
     from models.zoo.publish import publish
 
@@ -23,7 +23,7 @@ def shelf(trained, sets, tmp_path_factory):
     return folder, made
 
 
-def test_a_published_network_loads_with_the_weights_of_its_card(shelf, trained):
+def test_a_published_network_loads_with_the_weights_of_its_record(shelf, trained):
     from models.training.weights import named_variables
 
     folder, made = shelf
@@ -35,7 +35,7 @@ def test_a_published_network_loads_with_the_weights_of_its_card(shelf, trained):
         np.testing.assert_array_equal(found, variable.numpy().astype(np.float16).astype(np.float32), err_msg=name)
 
 
-def test_a_card_says_what_the_weights_as_shipped_come_to_by_condition(shelf, sets):
+def test_a_record_says_what_the_weights_as_shipped_come_to_by_condition(shelf, sets):
     from models.training.validate import evaluated
 
     folder, made = shelf
@@ -49,16 +49,16 @@ def test_a_card_says_what_the_weights_as_shipped_come_to_by_condition(shelf, set
     ]
 
 
-def test_weights_that_are_not_the_cards_are_refused(shelf, tmp_path):
+def test_weights_that_are_not_the_records_are_refused(shelf, tmp_path):
     folder, made = shelf
     (tmp_path / "fusion-small-smoke.npz").write_bytes((folder / "fusion-small-smoke.npz").read_bytes())
     other = dataclasses.replace(made, weights_sha256="0" * 64)
     zoo.CARD.save(other, tmp_path / "fusion-small-smoke.json")
-    with pytest.raises(TrainingError, match="does not hold the weights of its card"):
+    with pytest.raises(TrainingError, match="does not hold the weights of its record"):
         zoo.load("fusion-small-smoke", tmp_path)
     (tmp_path / "fusion-small-smoke.json").write_text("{}")
-    with pytest.raises(TrainingError, match="not a model card"):
-        zoo.card("fusion-small-smoke", tmp_path)
+    with pytest.raises(TrainingError, match="not the record of a network"):
+        zoo.record("fusion-small-smoke", tmp_path)
     with pytest.raises(RecipeError, match="no network 'nothing' ships"):
         zoo.load("nothing")
 
@@ -70,4 +70,4 @@ def test_a_shipped_network_is_small_and_whole(name):
     file = resources.files("models.zoo").joinpath(f"{name}.npz")
     assert len(file.read_bytes()) <= 12e6
     assert zoo.load(name).recipe.name == name
-    assert {part.pool for part in zoo.card(name).figures} >= {"validation", "hard-dev"}
+    assert {part.pool for part in zoo.record(name).figures} >= {"validation", "hard-dev"}
