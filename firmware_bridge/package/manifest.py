@@ -12,6 +12,7 @@ from itertools import pairwise
 from firmware_bridge.device.graph import FORMAT_VERSION, GraphTensor
 from firmware_bridge.errors import InputError, RejectedError
 from firmware_bridge.package import cbor
+from firmware_bridge.package.card import SignedCard
 from firmware_bridge.package.fields import LABEL, NAME, OP, TEXT, VERSION, Fields, schema_error
 
 __all__ = [
@@ -37,8 +38,9 @@ PAYLOAD_LIMIT_BYTES = 512 * 1024 * 1024
 VERDICTS = frozenset({"PASS", "FAIL", "INCONCLUSIVE", "NONE"})
 """Verdicts of the gate; NONE: it was not run."""
 
-SCHEMA = 2
-"""Schema of the manifest that this version writes and reads."""
+SCHEMA = 3
+"""Schema of a manifest with a model card; one without is written as the schema before, which is read as well."""
+_WITHOUT_CARD = 2
 _DIGEST_BYTES = 32
 _NO_DIGEST = bytes(_DIGEST_BYTES)
 _RANK_LIMIT = 8
@@ -133,6 +135,7 @@ class Manifest:
         npu_ops: how many operations the NPU runs.
         evidence: origin and verdict.
         custody: reference into the custody log, or ``""``.
+        card: the model card, or None.
         created_s: when it was made, seconds since 1970, UTC.
         not_before_s: begin of its validity, or None.
         not_after_s: end of its validity, or None.
@@ -157,6 +160,7 @@ class Manifest:
     created_s: int
     format: PayloadFormat = TFLITE
     custody: str = ""
+    card: SignedCard | None = None
     not_before_s: int | None = None
     not_after_s: int | None = None
     payload_bytes: int = 0
@@ -172,7 +176,8 @@ def encode(manifest: Manifest) -> bytes:
         InputError: a field breaks the schema, so no board would read it.
     """
     document: cbor.Value = {
-        "schema": SCHEMA,
+        "schema": _WITHOUT_CARD if manifest.card is None else SCHEMA,
+        **({} if manifest.card is None else {"card": manifest.card.values}),
         "id": manifest.package_id,
         "program": manifest.program,
         "model": manifest.model,
@@ -210,7 +215,7 @@ def decode(data: bytes) -> Manifest:
         RejectedError: CBOR, or SCHEMA with the field's name.
     """
     read = Fields(cbor.decode(data), "manifest")
-    read.uint("schema", maximum=SCHEMA, minimum=SCHEMA)
+    schema = read.uint("schema", maximum=SCHEMA, minimum=_WITHOUT_CARD)
     manifest = Manifest(
         package_id=read.octets("id", 16),
         program=read.text("program", NAME),
@@ -230,6 +235,7 @@ def decode(data: bytes) -> Manifest:
         npu_ops=read.uint("npu", maximum=(1 << 32) - 1),
         evidence=_evidence(read.map("evidence")),
         custody=read.text("custody", TEXT),
+        card=SignedCard.of(read.take("card")) if schema == SCHEMA else None,
         created_s=read.uint("created"),
         not_before_s=read.optional_uint("from"),
         not_after_s=read.optional_uint("until"),
@@ -247,6 +253,8 @@ def _check_whole(manifest: Manifest) -> None:
     for key, specs in (("inputs", manifest.inputs), ("outputs", manifest.outputs)):
         if not specs or len({spec.name for spec in specs}) != len(specs):
             raise schema_error(f"manifest.{key} is empty or names a tensor twice")
+    if manifest.card is not None and set(manifest.card.inputs) != {spec.name for spec in manifest.inputs}:
+        raise schema_error("manifest.card.inputs are not manifest.inputs")
     begin, end = manifest.not_before_s, manifest.not_after_s
     if begin is not None and end is not None and begin > end:
         raise schema_error("manifest.from is after manifest.until")

@@ -12,6 +12,7 @@ from hil.checks.board_session import BoardSession
 from hil.checks.suite_request import SuiteRequest
 from hil.measurements.recorder import Recorder
 from models.captures import CaptureSet
+from models.card import ModelCard
 from models.evaluation.detections import DETECTIONS_FILE, save_detections
 from models.evaluation.predict import predict
 from models.heads import Detections
@@ -62,9 +63,9 @@ def spread(available: int, count: int) -> list[int]:
 
 
 def run_frames(
-    board: Board, payload: bytes, captures: CaptureSet, request: SuiteRequest, record: Recorder
+    board: Board, payload: bytes, card: ModelCard, captures: CaptureSet, request: SuiteRequest, record: Recorder
 ) -> BoardFrames:
-    """Run captures on the board and on the host."""
+    """Run captures on the board and on the host; ``card`` says how frames go in and what comes out."""
     graph = Graph.parse(payload)
     count, limited = frames_for_link(request, graph, len(captures))
     chosen = captures if count == len(captures) else captures.subset(spread(len(captures), count))
@@ -76,8 +77,8 @@ def run_frames(
         if finished % 10 == 0 or finished == count:
             record.say(f"{finished} of {count} captures ran on the board")
 
-    on_board = predict(BoardSession(board, graph, done=done), chosen)
-    on_host = predict(default_runtime(board.info().runtime.name).load(payload), chosen)
+    on_board = predict(BoardSession(board, graph, done=done), chosen, card=card)
+    on_host = predict(default_runtime(board.info().runtime.name).load(payload), chosen, card=card)
     if record.folder is not None:
         ids = [capture.id for capture in chosen.captures]
         save_detections(record.folder / DETECTIONS_FILE, ids, {"board": on_board, "host": on_host})

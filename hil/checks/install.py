@@ -25,8 +25,8 @@ from hil.measurements.recorder import Recorder
 from hil.measurements.results import PackageFacts, Rejection, Transfer
 from hil.measurements.setup import LoopFacts, PoolFacts
 from models.captures import CaptureSet
-from models.evaluation.predict import input_size, quantize_inputs
-from models.preprocess import network_frames
+from models.card import ModelCard
+from models.card.feed import graph_inputs
 
 __all__ = ["ZEROS", "Installation", "install", "measure", "middle_frame", "package_facts", "pool_facts"]
 
@@ -139,12 +139,12 @@ def measure(
     return measured
 
 
-def middle_frame(captures: CaptureSet, graph: Graph) -> tuple[str, dict[str, NDArray[Any]]]:
+def middle_frame(captures: CaptureSet, graph: Graph, card: ModelCard) -> tuple[str, dict[str, NDArray[Any]]]:
     """Return id and inputs of one capture, the same in every run: what a frame costs may depend on what it shows.
 
     Raises:
-        DataError: the graph takes other inputs than a detector.
+        DataError: the graph takes other inputs than its card says.
     """
+    card.check(graph)
     index = len(captures) // 2
-    eo, lwir, _ = network_frames(captures, index, *input_size(graph))
-    return captures.captures[index].id, quantize_inputs(graph, eo, lwir)
+    return captures.captures[index].id, graph_inputs(card, graph, captures, index)[0]

@@ -25,11 +25,13 @@ if TYPE_CHECKING:
     from hil.checks.suite_request import SuiteRequest
     from hil.measurements.recorder import Recorder
     from models.captures import CaptureSet
+    from models.card import ModelCard
 
 __all__ = [
     "ks_board",
     "ks_board_frames",
     "ks_captures",
+    "ks_card",
     "ks_installation",
     "ks_installed",
     "ks_measured",
@@ -121,19 +123,35 @@ def ks_measured(
 
     frame = None
     if ks_request.captures is not None:
-        frame = middle_frame(request.getfixturevalue("ks_captures"), Graph.parse(ks_package.payload()))
+        captures, card = request.getfixturevalue("ks_captures"), request.getfixturevalue("ks_card")
+        frame = middle_frame(captures, Graph.parse(ks_package.payload()), card)
     return measure(ks_board, ks_request, ks_profile.frame_rate_hz, ks_record, frame)
 
 
 @pytest.fixture(scope="session")
-def ks_captures(ks_request: SuiteRequest, ks_record: Recorder) -> CaptureSet:
-    """The hard-case captures."""
+def ks_card(ks_package: PackageFile) -> ModelCard:
+    """The model card that is signed into the package: no other list of classes reads what the board finds.
+
+    A package without one holds a network of the project's own contract.
+    """
+    from firmware_bridge.device.graph import Graph
+    from models.card import ModelCard
+    from models.evaluation.predict import card_of
+
+    signed = ModelCard.signed_into(ks_package.manifest_unverified)
+    return signed or card_of(Graph.parse(ks_package.payload()))
+
+
+@pytest.fixture(scope="session")
+def ks_captures(ks_request: SuiteRequest, ks_card: ModelCard, ks_record: Recorder) -> CaptureSet:
+    """The hard-case captures, with the class names of the package's card."""
     from hil.checks.install import pool_facts
     from models.captures import CaptureSet
+    from models.card.feed import with_classes
 
     if ks_request.captures is None:
         pytest.skip("no captures: give a folder of hard cases with --ks-captures (ks100 scenes makes one)")
-    captures = CaptureSet.load(ks_request.captures, "hardware-in-the-loop suite")
+    captures = with_classes(CaptureSet.load(ks_request.captures, "hardware-in-the-loop suite"), ks_card)
     ks_record.pool(pool_facts(captures))
     return captures
 
@@ -143,6 +161,7 @@ def ks_board_frames(
     ks_board: Board,
     ks_package: PackageFile,
     ks_installed: Installation,
+    ks_card: ModelCard,
     ks_captures: CaptureSet,
     ks_request: SuiteRequest,
     ks_record: Recorder,
@@ -150,4 +169,4 @@ def ks_board_frames(
     """The hard-case captures run on the board and on the host: outputs decoded to detections."""
     from hil.checks.board_frames import run_frames
 
-    return run_frames(ks_board, ks_package.payload(), ks_captures, ks_request, ks_record)
+    return run_frames(ks_board, ks_package.payload(), ks_card, ks_captures, ks_request, ks_record)

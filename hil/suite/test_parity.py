@@ -20,6 +20,7 @@ from hil.checks.install import Installation
 from hil.measurements.measurement import Limit, Source
 from hil.measurements.recorder import Recorder
 from models.captures import CaptureSet
+from models.card import ModelCard
 from models.evaluation.predict import predict
 
 _FRAMES = 4
@@ -49,10 +50,10 @@ def test_outputs_are_the_hosts_on_noise(comparison: Comparison, ks_record: Recor
 
 @pytest.mark.ks_figures("parity_hard_largest")
 def test_outputs_are_the_hosts_on_hard_cases(
-    comparison: Comparison, ks_captures: CaptureSet, ks_record: Recorder
+    comparison: Comparison, ks_card: ModelCard, ks_captures: CaptureSet, ks_record: Recorder
 ) -> None:
     count = min(_FRAMES, len(ks_captures))
-    predict(comparison, ks_captures.subset(spread(len(ks_captures), count)))
+    predict(comparison, ks_captures.subset(spread(len(ks_captures), count)), card=ks_card)
     _judge(comparison, ks_record, "parity_hard")
 
 

@@ -11,6 +11,7 @@ import click
 from ks100.cli.band_option import band_option, reader_options
 from ks100.cli.progress import progress_bar
 from ks100.cli.tables import print_table, share_of
+from ks100.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,13 +80,16 @@ def _graph(graph: Path | None, model: str) -> tuple[Path, str]:
 
 
 def _card(graph: Path, card_file: Path | None) -> ModelCard:
-    """Return the card to evaluate with; it fits the graph."""
+    """Return the card to evaluate with; a package can be read with no other than the one signed into it."""
     from firmware_bridge.device.graph import Graph
-    from ks100.steps.evaluating import card_for, read_graph
+    from ks100.steps.evaluating import card_for, package_card, read_graph
     from models.card import ModelCard
 
     parsed = Graph.parse(read_graph(graph))
     card = card_for(graph) if card_file is None else ModelCard.load(card_file)
+    signed = package_card(graph)
+    if signed is not None and signed.record() != card.record():
+        raise UsageError(f"--card {card_file} is not the card that is signed into {graph}; leave --card out")
     card.check(parsed)
     return card
 

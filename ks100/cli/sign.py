@@ -16,6 +16,7 @@ from ks100.errors import UsageError
 if TYPE_CHECKING:
     from ks100.custody.recorder import ProvenanceRecorder
     from ks100.steps.packaging import Origin, Release
+    from models.card import ModelCard
 
 __all__ = ["command"]
 
@@ -30,6 +31,7 @@ _RUNTIMES = ["litert", "tflite-runtime"]
 @click.option("--digest-out", type=click.Path(path_type=Path, dir_okay=False),
               help="Sign elsewhere: write the digest to sign here, and an unsigned package to --out.")  # fmt: skip
 @click.option("--public-key", type=_FILE, help="With --digest-out: the public key (PEM) of the key elsewhere.")
+@click.option("--card", "card_file", type=_FILE, help="The model card; GRAPH's name with .card.toml if there is one.")
 @click.option("--program", required=True, help="The program's name.")
 @click.option("--model", default="detector", show_default=True, help="The model's name.")
 @click.option("--version", default="0.1.0", show_default=True, help="The model's version.")
@@ -57,6 +59,7 @@ def command(
     passphrase_agent: bool,
     digest_out: Path | None,
     public_key: Path | None,
+    card_file: Path | None,
     program: str,
     model: str,
     version: str,
@@ -75,7 +78,9 @@ def command(
     from ks100.steps.captures import load_captures
     from ks100.steps.evaluating import read_graph
     from ks100.steps.packaging import Origin, Release
+    from models.card import ModelCard
 
+    card = ModelCard.beside(graph) if card_file is None else ModelCard.load(card_file)
     origin = Origin(
         plan=None if plan is None else _plan_digest(plan),
         calibration=None if calibration is None else load_captures(calibration)[0].digest,
@@ -86,10 +91,10 @@ def command(
     )
     release = Release(program, model, version, security_version, board, runtimes)
     if digest_out is not None and public_key is not None and key is None:
-        _await(graph, release, origin, public_key, digest_out, out or graph.with_suffix(".unsigned"))
+        _await(graph, release, origin, card, public_key, digest_out, out or graph.with_suffix(".unsigned"))
     elif key is not None and digest_out is None and public_key is None:
         ask = passphrase_for(key, passphrase_file, passphrase_agent)
-        _sign(graph, release, origin, key, ask, out or graph.with_suffix(".ksm"), recorder)
+        _sign(graph, release, origin, card, key, ask, out or graph.with_suffix(".ksm"), recorder)
     else:
         raise UsageError("give --key to sign here, or --digest-out and --public-key to sign elsewhere")
     if waive:
@@ -97,14 +102,14 @@ def command(
 
 
 def _sign(
-    graph: Path, release: Release, origin: Origin, key: str, passphrase: Callable[[], str], out: Path,
-    recorder: ProvenanceRecorder | None,
+    graph: Path, release: Release, origin: Origin, card: ModelCard | None, key: str, passphrase: Callable[[], str],
+    out: Path, recorder: ProvenanceRecorder | None,
 ) -> None:  # fmt: skip
     from ks100.steps.packaging import sign_graph
     from ks100.steps.signers import open_signer
 
     with open_signer(key, passphrase) as signer:
-        package = sign_graph(graph, release, origin, signer, out)
+        package = sign_graph(graph, release, origin, signer, out, card)
     if recorder is not None:
         from ks100.steps.provenance import record_signing
 
@@ -112,13 +117,15 @@ def _sign(
     click.echo(f"{out}: {len(package.data)} bytes, sha256 {package.digest}")
 
 
-def _await(graph: Path, release: Release, origin: Origin, public_key: Path, digest_out: Path, out: Path) -> None:
+def _await(
+    graph: Path, release: Release, origin: Origin, card: ModelCard | None, public_key: Path, digest_out: Path, out: Path
+) -> None:
     from firmware_bridge.files import write_atomically
     from ks100.steps.packaging import await_signature
     from ks100.steps.signers import read_public_key
 
     key = read_public_key(public_key)
-    digest = await_signature(graph, release, origin, key, out)
+    digest = await_signature(graph, release, origin, key, out, card)
     write_atomically(digest_out, digest)
     click.echo(f"{digest_out}: {len(digest)} bytes to sign with {key.algorithm.name}, key {key.key_id.hex()[:16]}")
     click.echo(f"{out}: unsigned; finish it with: ks100 attach {out} --signature FILE --public-key {public_key}")

@@ -10,14 +10,14 @@ from firmware_bridge.given_files import FileKind, kind_of, read_bytes, wrong_kin
 from ks100.steps.captures import load_captures
 from models.captures import CaptureSet
 from models.card.card import ModelCard
-from models.errors import DataError
+from models.card.feed import with_classes
 from models.evaluation.gate import GatePolicy, GateResult, PairedEvaluations, judge
 from models.evaluation.metrics import Evaluation, evaluate
 from models.evaluation.predict import card_of, predict
 from models.progress import Progress, counted
 from models.readers import Options
 
-__all__ = ["card_for", "evaluate_graph", "judge_candidate", "read_graph", "with_card_classes"]
+__all__ = ["card_for", "evaluate_graph", "judge_candidate", "package_card", "read_graph"]
 
 
 def read_graph(path: Path) -> bytes:
@@ -69,7 +69,7 @@ def evaluate_graph(
     if isinstance(captures, Path):
         options = Options(wanted=card.classes)
         captures = load_captures(captures, f"evaluate {model or graph.stem}", options=options)[0]
-    chosen = with_card_classes(captures.labelled, card)
+    chosen = with_classes(captures.labelled, card)
     session = default_runtime(runtime).load(data)
     detections = predict(session, chosen, counted(progress, "{done}/{total} frames"), card=card)
     if detections_out is not None:
@@ -78,28 +78,23 @@ def evaluate_graph(
 
 
 def card_for(graph: Path) -> ModelCard:
-    """Return the card of a graph: beside it, or that of the project's own networks.
+    """Return the card of a graph: signed into it if it is a package, beside it, or that of the project's own networks.
 
     Raises:
         DataError: there is none.
         RecipeError: the one beside it is wrong.
     """
-    return ModelCard.beside(graph) or card_of(Graph.parse(read_graph(graph)))
+    return package_card(graph) or ModelCard.beside(graph) or card_of(Graph.parse(read_graph(graph)))
 
 
-def with_card_classes(captures: CaptureSet, card: ModelCard) -> CaptureSet:
-    """Return the captures with the card's class names.
+def package_card(path: Path) -> ModelCard | None:
+    """Return the card that is signed into a package; None where there is none, or the file is a bare graph."""
+    data = read_bytes(path, FileKind.GRAPH)
+    if kind_of(data) is not FileKind.PACKAGE:
+        return None
+    from firmware_bridge.package.container import PackageFile
 
-    Raises:
-        DataError: none of their objects is of one of them.
-    """
-    named = captures.with_classes(card.classes) if card.detects else captures
-    if any(c.objects for c in captures.captures) and all(o.ignore for c in named.captures for o in c.objects):
-        raise DataError(
-            f"{captures.name} has objects of the classes {', '.join(captures.classes)}, the card names "
-            f"{', '.join(card.classes)}: none in common"
-        )
-    return named
+    return ModelCard.signed_into(PackageFile.of(data).manifest_unverified)
 
 
 def judge_candidate(hard: tuple[Path, Path], validation: tuple[Path, Path] | None, policy: GatePolicy) -> GateResult:

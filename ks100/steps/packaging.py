@@ -11,9 +11,10 @@ from pathlib import Path
 from firmware_bridge.device.cost import cost
 from firmware_bridge.device.graph import Graph
 from firmware_bridge.device.profile import DEFAULT_BOARD, BoardProfile
-from firmware_bridge.errors import InputError
+from firmware_bridge.errors import InputError, RejectedError
 from firmware_bridge.files import write_atomically
 from firmware_bridge.given_files import FileKind, read_bytes, wrong_kind
+from firmware_bridge.package.card import SignedCard
 from firmware_bridge.package.container import PackageFile, prepare, write
 from firmware_bridge.package.detached import unsigned_package
 from firmware_bridge.package.ecdsa import PublicKey
@@ -22,6 +23,7 @@ from firmware_bridge.package.signing import Signer
 from firmware_bridge.package.trust import BoardContext, TrustStore, VerifiedPackage, verify_package
 from ks100.errors import UsageError
 from ks100.steps.evaluating import read_graph
+from models.card import ModelCard
 from models.evaluation.gate import GateResult
 
 __all__ = ["Origin", "Release", "await_signature", "read_trust", "sign_graph", "verify_file"]
@@ -72,28 +74,33 @@ class Origin:
     custody: str = ""
 
 
-def sign_graph(graph: Path, release: Release, origin: Origin, signer: Signer, out: Path) -> PackageFile:
-    """Sign a graph into the package ``out``.
+def sign_graph(
+    graph: Path, release: Release, origin: Origin, signer: Signer, out: Path, card: ModelCard | None = None
+) -> PackageFile:
+    """Sign a graph, with its model card if it has one, into the package ``out``.
 
     Raises:
-        UsageError: there is no passed gate for these very bytes, and no waiver.
+        UsageError: there is no passed gate for these very bytes, and no waiver; or the card cannot be signed.
+        DataError: the card does not fit the graph.
         InputError: the file is no graph, or a field of the release is not possible.
     """
-    return write(out, *_describe(graph, release, origin), signer)
+    return write(out, *_describe(graph, release, origin, card), signer)
 
 
-def await_signature(graph: Path, release: Release, origin: Origin, key: PublicKey, out: Path) -> bytes:
+def await_signature(
+    graph: Path, release: Release, origin: Origin, key: PublicKey, out: Path, card: ModelCard | None = None
+) -> bytes:
     """Write the unsigned package ``out`` for a key that is elsewhere; errors as for `sign_graph`.
 
     Returns:
         The digest that the key's holder is to sign.
     """
-    unsigned = prepare(*_describe(graph, release, origin), key.key_id, key.algorithm)
+    unsigned = prepare(*_describe(graph, release, origin, card), key.key_id, key.algorithm)
     write_atomically(out, unsigned_package(unsigned, key.key_id))
     return unsigned.digest
 
 
-def _describe(graph: Path, release: Release, origin: Origin) -> tuple[Manifest, bytes]:
+def _describe(graph: Path, release: Release, origin: Origin, card: ModelCard | None) -> tuple[Manifest, bytes]:
     payload = read_graph(graph)
     parsed = Graph.parse(payload)
     profile = BoardProfile.load(release.board)
@@ -111,9 +118,18 @@ def _describe(graph: Path, release: Release, origin: Origin) -> tuple[Manifest, 
         npu_ops=cost(parsed, profile).npu_ops,
         evidence=_evidence(payload, origin),
         custody=origin.custody,
+        card=None if card is None else _signed_card(card, parsed),
         created_s=int(time.time()),
     )
     return manifest, payload
+
+
+def _signed_card(card: ModelCard, graph: Graph) -> SignedCard:
+    card.check(graph)
+    try:
+        return SignedCard.of(dict(card.record()))
+    except RejectedError as error:
+        raise UsageError(f"the model card cannot be signed: {error.detail}") from error
 
 
 def _minimum(runtime: str) -> str:

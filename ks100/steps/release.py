@@ -22,6 +22,7 @@ from ks100.steps.provenance import (
     record_signing,
     record_training,
 )
+from models.card import ModelCard
 from models.evaluation.gate import GateResult
 from models.quant.plan import PrecisionPlan
 
@@ -50,7 +51,7 @@ def release(run: Path, program: str, waiver: str = "") -> PackageFile:
     )
     profile = str(run / PROFILE)
     what = Release(program, "fusion-small", "0.1.0", board=profile, runtimes=(BoardProfile.load(profile).runtime,))
-    package = sign_graph(graph, what, origin, ring.signer(PROGRAM), run / PACKAGE)
+    package = sign_graph(graph, what, origin, ring.signer(PROGRAM), run / PACKAGE, ModelCard.beside(parent))
     record_signing(recorder, package, PACKAGE)
     return package
 

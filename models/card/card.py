@@ -19,6 +19,7 @@ from firmware_bridge.device.graph import Graph, GraphTensor
 from firmware_bridge.errors import InputError
 from firmware_bridge.files import write_atomically
 from firmware_bridge.given_files import FileKind, read_text
+from firmware_bridge.package.manifest import Manifest
 from models.captures import CLASSES
 from models.card.decodings import DECODINGS, Decoding, Grid, PythonDecoding, Raw
 from models.card.toml import line_of, to_toml
@@ -159,14 +160,14 @@ class ModelCard:
         if self.detects and all(min(tensor.shape, default=1) > 0 for tensor in graph.outputs):
             self.decode({tensor.name: np.zeros(tensor.shape, np.float32) for tensor in graph.outputs})
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> dict[Any, Any]:
         """Return the card as plain values, as a package's manifest holds it: without notes and what is empty."""
-        record: dict[str, Any] = json.loads(json.dumps(plain(self)))  # tuples become lists
+        record: dict[Any, Any] = json.loads(json.dumps(plain(self)))  # tuples become lists
         del record["notes"]
         return record
 
     @classmethod
-    def of_record(cls, record: Mapping[str, Any]) -> ModelCard:
+    def of_record(cls, record: Mapping[Any, Any]) -> ModelCard:
         """Restore what `record` gave.
 
         Raises:
@@ -212,6 +213,15 @@ class ModelCard:
         return cls.load(path) if path.is_file() else None
 
     @classmethod
+    def signed_into(cls, manifest: Manifest) -> ModelCard | None:
+        """Return the card that a package holds; None when it holds none.
+
+        Raises:
+            DataError: it is one of another release.
+        """
+        return None if manifest.card is None else cls.of_record(manifest.card.values)
+
+    @classmethod
     def of_grid(cls, graph: Graph, classes: tuple[str, ...] = CLASSES) -> ModelCard | None:
         """Return the card of a network of this project's own contract (`models.heads`); None if the graph is none."""
         if not is_grid(tensor.name for tensor in graph.outputs) or not graph.inputs:
@@ -231,7 +241,7 @@ def _grid_input(tensor: GraphTensor) -> CardInput:
 
 
 def _register() -> None:
-    """Teach the project's converter the union of decodings: by ``type``, and by ``python`` alone."""
+    """Teach the project's converter the union of decodings: by ``type``; ``python`` alone names its own."""
 
     def structure(item: Any, _: Any) -> Any:
         if not isinstance(item, dict):
@@ -248,8 +258,7 @@ def _register() -> None:
 
     converter().register_structure_hook_func(lambda kind: kind == Decoding, structure)
     for name, kind in DECODINGS.items():
-        if kind is not PythonDecoding:
-            converter().register_unstructure_hook(kind, labelled(kind, name))
+        converter().register_unstructure_hook(kind, labelled(kind, name))
 
 
 _register()

@@ -13,7 +13,7 @@ from models.card.card import CardInput, ModelCard
 from models.errors import DataError
 from models.preprocess import UNIT_RANGE, FrameTransform, network_frames, to_int8, to_unit
 
-__all__ = ["check_bands", "graph_inputs", "unit_values"]
+__all__ = ["check_bands", "graph_inputs", "unit_values", "with_classes"]
 
 # The scale of an INT8 input that is exactly the 8-bit frame minus 128; see `models.heads`.
 _EXACT_SCALE, _EXACT_ZERO = 1 / 255, -128
@@ -49,6 +49,21 @@ def check_bands(card: ModelCard, captures: CaptureSet) -> None:
             f"{captures.name} has {has}, the card's inputs show {', '.join(sorted(bands))}; change the card's band, "
             "or give --band"
         )
+
+
+def with_classes(captures: CaptureSet, card: ModelCard) -> CaptureSet:
+    """Return the captures with the card's class names.
+
+    Raises:
+        DataError: none of their objects is of one of them.
+    """
+    named = captures.with_classes(card.classes) if card.detects else captures
+    if any(c.objects for c in captures.captures) and all(o.ignore for c in named.captures for o in c.objects):
+        raise DataError(
+            f"{captures.name} has objects of the classes {', '.join(captures.classes)}, the card names "
+            f"{', '.join(card.classes)}: none in common"
+        )
+    return named
 
 
 def _values(item: CardInput, tensor: GraphTensor, frame: NDArray[np.uint8]) -> NDArray[Any]:
