@@ -56,6 +56,8 @@ def command(
     with progress_bar("read") as progress:
         chosen, remarks = load_captures(captures, options=reader_options(band, progress, card.classes))
     chosen = chosen.labelled
+    if card.detects and not set(chosen.classes) & set(card.classes):
+        remarks += (f"its classes ({', '.join(chosen.classes)}) are none of the card's: every object is ignored",)
     if limit is not None and limit < len(chosen):
         chosen = chosen.subset([round(i * len(chosen) / limit) for i in range(limit)])
     with progress_bar("evaluate") as progress:

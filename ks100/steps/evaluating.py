@@ -59,7 +59,7 @@ def evaluate_graph(
         card: of the graph; see `card_for` if None.
 
     Raises:
-        DataError: the card does not fit the graph, or its classes are none of the captures'.
+        DataError: the card does not fit the graph.
     """
     from firmware_bridge.device.runtime import default_runtime
     from models.evaluation.detections import save_detections

@@ -52,18 +52,8 @@ def check_bands(card: ModelCard, captures: CaptureSet) -> None:
 
 
 def with_classes(captures: CaptureSet, card: ModelCard) -> CaptureSet:
-    """Return the captures with the card's class names.
-
-    Raises:
-        DataError: none of their objects is of one of them.
-    """
-    named = captures.with_classes(card.classes) if card.detects else captures
-    if any(c.objects for c in captures.captures) and all(o.ignore for c in named.captures for o in c.objects):
-        raise DataError(
-            f"{captures.name} has objects of the classes {', '.join(captures.classes)}, the card names "
-            f"{', '.join(card.classes)}: none in common"
-        )
-    return named
+    """Return the captures with the card's class names; objects of other classes are to ignore."""
+    return captures.with_classes(card.classes) if card.detects else captures
 
 
 def _values(item: CardInput, tensor: GraphTensor, frame: NDArray[np.uint8]) -> NDArray[Any]:

@@ -172,10 +172,8 @@ def _levels(cells: int, size: tuple[int, int]) -> tuple[int, ...]:
 
 
 def _yolo(shapes: dict[str, tuple[int, ...]], size: tuple[int, int], classes: int) -> tuple[Decoding | None, int]:
-    if len(shapes) == 1:
-        (name, shape), *_ = shapes.items()
-        if len(shape) != 2:
-            return None, 0
+    (name, shape), *_ = shapes.items()
+    if len(shapes) == 1 and len(shape) == 2:
         for count, channels in (shape, shape[::-1]):
             strides = _levels(count, size)
             if strides and channels > 4:
