@@ -147,11 +147,15 @@ def ks_captures(ks_request: SuiteRequest, ks_card: ModelCard, ks_record: Recorde
     """The hard-case captures, with the class names of the package's card."""
     from hil.checks.install import pool_facts
     from models.captures import CaptureSet
+    from models.card.decodings import Classifier
     from models.card.feed import with_classes
+    from models.evaluation.by_frame import with_one_class
 
     if ks_request.captures is None:
         pytest.skip("no captures: give a folder of hard cases with --ks-captures (ks100 scenes makes one)")
     captures = with_classes(CaptureSet.load(ks_request.captures, "hardware-in-the-loop suite"), ks_card)
+    if isinstance(ks_card.decoding, Classifier):
+        captures = with_one_class(captures)
     ks_record.pool(pool_facts(captures))
     return captures
 

@@ -32,6 +32,8 @@ __all__ = ["command", "print_cells", "print_worst"]
 @click.option("--model", default="", help="What to call the model, its file's name otherwise; or GRAPH itself.")
 @click.option("--card", "card_file", type=click.Path(path_type=Path, dir_okay=False),
               help="The model card; GRAPH's name with .card.toml otherwise.")  # fmt: skip
+@click.option("--float", "parent", type=click.Path(path_type=Path, dir_okay=False),
+              help="The float graph, which outputs that are not decoded (raw) are compared with.")  # fmt: skip
 @click.option("--runtime", type=click.Choice(["litert", "tflite-runtime"]), help="The preferred one otherwise.")
 @click.option("--limit", type=click.IntRange(1), help="Use so many captures, spread over the set.")
 @click.option("--cells", type=click.Path(path_type=Path), help="Critical cells (TOML, see docs/evaluation.md).")
@@ -39,8 +41,8 @@ __all__ = ["command", "print_cells", "print_worst"]
 @click.option("--worst", type=click.IntRange(0), default=5, show_default=True,
               help="Show so many of the frames with the most missed objects.")  # fmt: skip
 def command(
-    graph: Path | None, captures: Path, out: Path | None, model: str, card_file: Path | None, runtime: str | None,
-    limit: int | None, cells: Path | None, band: str | None, worst: int,
+    graph: Path | None, captures: Path, out: Path | None, model: str, card_file: Path | None, parent: Path | None,
+    runtime: str | None, limit: int | None, cells: Path | None, band: str | None, worst: int,
 ) -> None:  # fmt: skip
     """Run GRAPH (a .tflite or a .ksm) over captures on this host: AP50 by class and condition, recall, errors.
 
@@ -49,6 +51,7 @@ def command(
     from ks100.steps.captures import load_captures
     from ks100.steps.evaluating import evaluate_graph
     from models.evaluation.cells import DEFAULT_CELLS, load_cells
+    from models.evaluation.evaluation import Metric
 
     graph, model = _graph(graph, model)
     card = _card(graph, card_file)  # before the captures, which take longer to read
@@ -61,13 +64,14 @@ def command(
     if limit is not None and limit < len(chosen):
         chosen = chosen.subset([round(i * len(chosen) / limit) for i in range(limit)])
     with progress_bar("evaluate") as progress:
-        result = evaluate_graph(graph, chosen, progress, model=model, runtime=runtime, card=card)
-    chosen = chosen.with_classes(result.classes)
+        result = evaluate_graph(graph, chosen, progress, model=model, runtime=runtime, card=card, parent=parent)
     for remark in remarks:
         click.echo(f"{captures}: {remark}")
     _print(result)
-    print_cells(chosen, (result,), watched)
-    print_worst(chosen, result, None, worst)
+    if result.metric is Metric.AP50:
+        chosen = chosen.with_classes(result.classes)
+        print_cells(chosen, (result,), watched)
+        print_worst(chosen, result, None, worst)
     if out is not None:
         result.save(out)
 
@@ -98,6 +102,7 @@ def _card(graph: Path, card_file: Path | None) -> ModelCard:
 
 def _print(result: Evaluation) -> None:
     from models.evaluation.class_scores import part_scores
+    from models.evaluation.evaluation import Metric
 
     errors = {(part.axis, part.category): part for part in result.slices}
     rows = []
@@ -111,8 +116,14 @@ def _print(result: Evaluation) -> None:
             share_of(math.nan if part is None else part.range_error),
             "—" if math.isnan(velocity) else f"{velocity:.1f}",
         ))  # fmt: skip
-    columns = (">frames", ">objects", ">AP50", ">95 % interval", ">recall", ">range error %", ">velocity error m/s")
+    metric = result.metric.value + (" dB" if result.metric is Metric.SQNR else "")
+    columns = (
+        ">frames", ">objects", f">{metric}", ">95 % interval", ">recall", ">range error %", ">velocity error m/s",
+    )  # fmt: skip
     print_table(("class or condition", *columns), rows, title=f"{result.model} on {result.pool}")
+    if result.metric is not Metric.AP50:
+        click.echo("measured on this host")
+        return
     click.echo(
         f"AP {share_of(result.ap)}, AP small {share_of(result.ap_small)}; recall and errors at 1 false alarm a frame "
         f"(score {result.score:.2f}); measured on this host"

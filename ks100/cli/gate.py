@@ -85,6 +85,7 @@ def _explain(result: GateResult, captures: Path, cells: Path | None) -> None:
 
 def print_gate(result: GateResult) -> None:
     """Print every comparison and the verdict."""
+    metric = result.hard.parent.metric
     rows = []
     for row in result.rows:
         d = row.difference
@@ -107,6 +108,6 @@ def print_gate(result: GateResult) -> None:
             "verdict",
         ),
         rows,
-        title="AP50 in points, candidate against parent",
+        title=f"{metric.value} in {metric.unit}, candidate against parent",
     )
     click.echo(f"gate: {result.verdict.value} ({result.reason})")

@@ -7,12 +7,15 @@ from pathlib import Path
 
 from firmware_bridge.device.graph import Graph
 from firmware_bridge.given_files import FileKind, kind_of, read_bytes, wrong_kind
+from ks100.errors import UsageError
 from ks100.steps.captures import load_captures
 from models.captures import CaptureSet
 from models.card.card import ModelCard
+from models.card.decodings import Classifier
 from models.card.feed import with_classes
+from models.evaluation.by_frame import evaluate_found, evaluate_raw, with_one_class
 from models.evaluation.gate import GatePolicy, GateResult, PairedEvaluations, judge
-from models.evaluation.metrics import Evaluation, evaluate
+from models.evaluation.metrics import Evaluation
 from models.evaluation.predict import card_of, predict
 from models.progress import Progress, counted
 from models.readers import Options
@@ -46,6 +49,7 @@ def evaluate_graph(
     runtime: str | None = None,
     detections_out: Path | None = None,
     card: ModelCard | None = None,
+    parent: Path | None = None,
 ) -> Evaluation:
     """Run a graph over the labelled ones of some captures on this host and judge what it found.
 
@@ -57,9 +61,11 @@ def evaluate_graph(
         runtime: ``litert`` or ``tflite-runtime``; the default one if None.
         detections_out: also write what was found to this file.
         card: of the graph; see `card_for` if None.
+        parent: the float graph, which outputs that are not decoded are compared with.
 
     Raises:
         DataError: the card does not fit the graph.
+        UsageError: outputs are not decoded, and there is no float graph.
     """
     from firmware_bridge.device.runtime import default_runtime
     from models.evaluation.detections import save_detections
@@ -70,11 +76,22 @@ def evaluate_graph(
         options = Options(wanted=card.classes)
         captures = load_captures(captures, f"evaluate {model or graph.stem}", options=options)[0]
     chosen = with_classes(captures.labelled, card)
-    session = default_runtime(runtime).load(data)
-    detections = predict(session, chosen, counted(progress, "{done}/{total} frames"), card=card)
+    session, digest = default_runtime(runtime).load(data), hashlib.sha256(data).hexdigest()
+    count = counted(progress, "{done}/{total} frames")
+    if not card.detects:
+        if parent is None:
+            raise UsageError(
+                f"{graph}: its card decodes nothing (raw): give the float graph to compare its outputs with"
+            )
+        exact = default_runtime(runtime).load(read_graph(parent))
+        name = model or graph.stem
+        return evaluate_raw(chosen, session, exact, card, name, model_digest=digest, progress=count)
+    if isinstance(card.decoding, Classifier):
+        chosen = with_one_class(chosen)
+    detections = predict(session, chosen, count, card=card)
     if detections_out is not None:
         save_detections(detections_out, [c.id for c in chosen.captures], {model or graph.stem: detections})
-    return evaluate(chosen, detections, model or graph.stem, model_digest=hashlib.sha256(data).hexdigest())
+    return evaluate_found(card, chosen, detections, model or graph.stem, model_digest=digest)
 
 
 def card_for(graph: Path) -> ModelCard:

@@ -69,6 +69,8 @@ def mine_hard_cases(
     captures = load_captures(source)[0].labelled
     scenes = {c.scene for path in apart_from for c in load_captures(path, "keep mined scenes apart")[0].captures}
     evaluations = [_evaluation(path, captures, _part(progress, k, len(previous))) for k, path in enumerate(previous)]
+    if evaluations:
+        captures = captures.with_classes(evaluations[0].classes)
     mined = mine(captures, evaluations, policy, judged=_digests(judged), apart_from=scenes)
     return mined, _store(mined, captures, outputs)
 

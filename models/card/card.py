@@ -138,8 +138,6 @@ class ModelCard:
         Raises:
             DataError: the outputs are not those of the card.
         """
-        if isinstance(self.decoding, Raw):
-            raise DataError("the card's decoding is raw: its outputs are not detections")
         return self.decoding.decode(outputs, self.size, len(self.classes))
 
     def check(self, graph: Graph) -> None:
@@ -157,7 +155,7 @@ class ModelCard:
             if known[item.name].shape != item.shape:
                 found = list(known[item.name].shape)
                 raise DataError(f"input {item.name}: the card says {list(item.shape)}, the graph has {found}")
-        if self.detects and all(min(tensor.shape, default=1) > 0 for tensor in graph.outputs):
+        if all(min(tensor.shape, default=1) > 0 for tensor in graph.outputs):
             self.decode({tensor.name: np.zeros(tensor.shape, np.float32) for tensor in graph.outputs})
 
     def record(self) -> dict[Any, Any]:

@@ -1,7 +1,7 @@
 """The decodings that a card can name: a graph's real outputs to detections. NumPy only.
 
 Each is a value with the names of the outputs that it reads; its fields are the keys of the card's ``[decoding]``.
-All but `Raw` have ``decode(outputs, size, classes)``: the outputs by name, float32 with a batch of 1, height and width
+Each has ``decode(outputs, size, classes)``: the outputs by name, float32 with a batch of 1, height and width
 of the network's input, and the number of classes; it raises `DataError` where the outputs do not fit.
 """
 
@@ -202,6 +202,12 @@ class Classifier:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Raw:
     """Outputs that nobody decodes here; a graph is judged by how near they are to those of its float graph."""
+
+    def decode(self, outputs: Mapping[str, Floats], size: Size, classes: int) -> Detections:
+        """Return no detection."""
+        del outputs, size, classes
+        nothing = np.zeros(0, np.float32)
+        return Detections(np.zeros((0, 4), np.float32), nothing, np.zeros(0, np.int64), nothing, nothing)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

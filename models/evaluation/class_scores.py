@@ -1,4 +1,4 @@
-"""AP50 of one evaluation by class and by condition, each with its interval.
+"""The metric of one evaluation by class and by condition, each with its interval.
 
 Two-sided 95 % intervals from the same bootstrap over scenes as the gate's (`models.evaluation.interval`); computed from
 an evaluation's own records, and stored nowhere.
@@ -12,9 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.evaluation.average_precision import MatchTable, average_precision
 from models.evaluation.compare import RESAMPLES, scene_weights
-from models.evaluation.evaluation import Evaluation
+from models.evaluation.evaluation import Evaluation, Metric
 from models.evaluation.interval import bounds
 
 __all__ = ["CLASS_AXIS", "PartScore", "part_scores"]
@@ -25,7 +24,7 @@ CLASS_AXIS = "class"
 
 @dataclass(frozen=True, slots=True)
 class PartScore:
-    """AP50 within one class or condition category.
+    """The metric within one class or condition category; as `models.evaluation.evaluation.Slice` has it.
 
     Attributes:
         axis: ``all``, ``class``, or a condition axis.
@@ -49,35 +48,28 @@ class PartScore:
 def part_scores(evaluation: Evaluation, *, resamples: int = RESAMPLES, seed: int = 0) -> tuple[PartScore, ...]:
     """Return the score on the whole set, of each class that has objects, and in each condition category."""
     weights = scene_weights(evaluation, resamples, seed)
-    table, everywhere = evaluation.table, np.ones(len(evaluation.frames))
-    whole, *conditions = (
-        _score(evaluation, (part.axis, part.category), table, evaluation.mask(part.axis, part.category), weights)
-        for part in evaluation.slices
-    )
+    whole, *conditions = (_score(evaluation, (part.axis, part.category), None, weights) for part in evaluation.slices)
     classes = (
-        _score(evaluation, (CLASS_AXIS, name), table.of_class(index), everywhere, weights)
-        for index, name in enumerate(evaluation.classes)
-        if table.truth[index].any()
+        _score(evaluation, (CLASS_AXIS, name), index, weights)
+        for index, name in enumerate(evaluation.classes if evaluation.metric is not Metric.SQNR else ())
+        if evaluation.table.truth[index].any()
     )
     return (whole, *classes, *conditions)
 
 
-def _score(
-    evaluation: Evaluation,
-    part: tuple[str, str],
-    table: MatchTable,
-    mask: NDArray[np.float64],
-    weights: NDArray[np.float64],
-) -> PartScore:
+def _score(evaluation: Evaluation, part: tuple[str, str], label: int | None, weights: NDArray[np.float64]) -> PartScore:
+    mask = evaluation.mask(*part) if label is None else np.ones(len(evaluation.frames))
     inside = mask > 0
-    shown = inside & (table.truth.any(axis=0) if part[0] == CLASS_AXIS else True)
+    truth = evaluation.table.truth if label is None else evaluation.table.truth[label : label + 1]
+    shown = inside if label is None else truth[0] > 0
     of_frame = np.array([frame.scene for frame in evaluation.frames])
     left_out = [mask * (of_frame != scene) for scene in sorted(set(of_frame[inside].tolist()))]
     rows = np.concatenate([mask[None], weights * mask, np.reshape(left_out, (-1, len(mask)))])
-    values = average_precision(table, rows)
+    values = evaluation.figures(rows, label)
     count = 1 + len(weights)
     low, high = bounds(float(values[0]), values[1:count], values[count:], 0.975)
-    if not math.isfinite(low):
+    if math.isfinite(low):
+        low, high = max(low, 0.0), min(high, 1.0 if evaluation.metric is not Metric.SQNR else math.inf)
+    else:
         low = high = math.nan
-    objects = int(table.truth[:, inside].sum())
-    return PartScore(*part, int(shown.sum()), objects, float(values[0]), max(low, 0.0), min(high, 1.0))
+    return PartScore(*part, int(shown.sum()), int(truth[:, inside].sum()), float(values[0]), low, high)

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.evaluation.average_precision import average_precision
 from models.evaluation.evaluation import Evaluation
 from models.evaluation.flips import FrameFlips, flips
 from models.evaluation.interval import bounds
@@ -24,7 +23,9 @@ RESAMPLES = 1000
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How much AP50 falls from the parent to the candidate in one category, in points (hundredths).
+    """How much AP50, or another metric, falls from the parent to the candidate in one category, in points (hundredths).
+
+    SQNR is in decibels where points are named, and in hundreds of them where the range is 0 to 1.
 
     Attributes:
         axis: condition axis, ``all`` for the whole set.
@@ -115,7 +116,7 @@ def _difference(
     of_frame = np.array([frame.scene for frame in parent.frames])
     left_out = np.array([mask * (of_frame != scene) for scene in scenes]).reshape(len(scenes), len(mask))
     rows = np.concatenate([mask[None], weights * mask, left_out])
-    before, after = (100 * average_precision(one.table, rows) for one in (parent, candidate))
+    before, after = (100 * one.figures(rows) for one in (parent, candidate))
     drops = before - after
     lower, upper = bounds(drops[0], drops[1 : 1 + len(weights)], drops[1 + len(weights) :], confidence)
     return Difference(

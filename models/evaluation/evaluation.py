@@ -6,7 +6,9 @@ The records suffice to compute every figure at IoU 0.5 again, and to compare two
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
+from enum import Enum
 from functools import cached_property
 from pathlib import Path
 
@@ -15,11 +17,24 @@ from numpy.typing import NDArray
 
 from models.captures import CLASSES
 from models.errors import DataError
-from models.evaluation.average_precision import MatchTable
+from models.evaluation.average_precision import MatchTable, average_precision
 from models.evaluation.matching import FrameMatch
 from models.records import RecordFile
 
-__all__ = ["Evaluation", "FrameRecord", "Slice"]
+__all__ = ["Evaluation", "FrameRecord", "Metric", "Slice"]
+
+
+class Metric(Enum):
+    """The figure that an evaluation is judged by."""
+
+    AP50 = "AP50"
+    TOP_1 = "top-1"
+    SQNR = "SQNR"
+
+    @property
+    def unit(self) -> str:
+        """Points (hundredths), or decibels."""
+        return "dB" if self is Metric.SQNR else "points"
 
 
 @dataclass(frozen=True)
@@ -32,6 +47,7 @@ class FrameRecord:
         conditions: pairs of axis and category.
         match: its detections against its truth.
         missed: indices of the objects that no detection above the operating point found.
+        value: the frame's figure, of a metric that is a mean over frames; NaN of AP50.
     """
 
     id: str
@@ -39,6 +55,7 @@ class FrameRecord:
     conditions: tuple[tuple[str, str], ...]
     match: FrameMatch
     missed: tuple[int, ...] = ()
+    value: float = math.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +67,8 @@ class Slice:
         category: e.g. ``crossover``.
         frames: frames in it.
         objects: objects that count in them.
-        ap50: average precision at IoU 0.5 in [0, 1]; NaN without objects.
+        ap50: the evaluation's metric: AP50 in [0, 1], top-1 accuracy in [0, 1], or SQNR in hundreds of decibels; NaN
+            without objects.
         ap: COCO AP, IoU 0.50 to 0.95; NaN without objects.
         ap_small: COCO AP of objects under 32 x 32 px; NaN without any.
         recall: recall at the operating point of the whole set; NaN without objects.
@@ -83,6 +101,7 @@ class Evaluation:
         slices: the whole set first, then each category of each axis.
         frames: one record a frame.
         classes: the class names, by index.
+        metric: what ``ap50`` of its slices is, and what the gate compares.
     """
 
     model: str
@@ -93,6 +112,7 @@ class Evaluation:
     slices: tuple[Slice, ...]
     frames: tuple[FrameRecord, ...] = field(repr=False)
     classes: tuple[str, ...] = CLASSES
+    metric: Metric = Metric.AP50
 
     @property
     def whole(self) -> Slice:
@@ -123,6 +143,24 @@ class Evaluation:
     def table(self) -> MatchTable:
         """All matches, for average precision under frame weights."""
         return MatchTable.of([frame.match for frame in self.frames], len(self.classes))
+
+    def figures(self, weights: NDArray[np.float64], label: int | None = None) -> NDArray[np.float64]:
+        """Return the metric for each weighting of the frames.
+
+        Args:
+            weights: float64 [b, frames], how often each frame counts.
+            label: of one class alone.
+
+        Returns:
+            float64 [b]: AP50 and top-1 in [0, 1], SQNR in hundreds of decibels; NaN where no frame counts.
+        """
+        if self.metric is Metric.AP50:
+            return average_precision(self.table if label is None else self.table.of_class(label), weights)
+        values = np.array([frame.value for frame in self.frames]) / (100 if self.metric is Metric.SQNR else 1)
+        if label is not None:
+            weights = weights * np.array([float((frame.match.truth == label).any()) for frame in self.frames])
+        total = weights.sum(axis=1)
+        return np.divide(weights @ values, total, out=np.full(len(weights), np.nan), where=total > 0)
 
     def mask(self, axis: str, category: str) -> NDArray[np.float64]:
         """Return 1.0 for the frames of a category, else 0.0; float64 [frames]."""

@@ -53,3 +53,8 @@ def check_paired(parent: Evaluation, candidate: Evaluation) -> None:
             f"{parent.model} on {parent.pool} and {candidate.model} on {candidate.pool}: not the same captures; "
             "evaluate both on one set"
         )
+    if (parent.metric, parent.classes) != (candidate.metric, candidate.classes):
+        raise DataError(
+            f"{parent.model} and {candidate.model} are judged by another metric or other classes; "
+            "evaluate both with one card"
+        )

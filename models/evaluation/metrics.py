@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from models.captures import CaptureSet
 from models.errors import DataError
-from models.evaluation.average_precision import average_precision
 from models.evaluation.coco import CocoFigures, coco_figures_of
 from models.evaluation.evaluation import Evaluation, FrameRecord, Slice
 from models.evaluation.matching import FrameMatch, match_frame
@@ -97,7 +96,7 @@ def _slice(evaluation: Evaluation, axis: str, category: str, coco: CocoFigures) 
         category=category,
         frames=len(chosen),
         objects=objects,
-        ap50=float(average_precision(evaluation.table, mask[None])[0]),
+        ap50=float(evaluation.figures(mask[None])[0]),
         ap=coco.ap,
         ap_small=coco.ap_small,
         recall=sum(int(hit.sum()) for hit in found) / objects if objects else math.nan,
