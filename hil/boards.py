@@ -130,6 +130,8 @@ def profile_of(kind: str, url: str, given: str | None = None) -> BoardProfile:
     if given is None and isinstance(address, VirtualAddress):
         kept = None if address.path is None else address.path / PROFILE
         given = str(kept) if kept is not None and kept.exists() else address.board
+    if given is None and kind.endswith(".toml"):
+        raise SuiteError(f"a board's kind is the name of a profile, and this board names a file: {kind}")
     try:
         profile = BoardProfile.load(given or kind)
     except InputError as error:

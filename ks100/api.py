@@ -154,12 +154,13 @@ def flash(
     file = Path(package)
     store = read_trust(file.parent / "trust.ksr" if trust is None else Path(trust))
     manifest = verify_file(file, store).manifest
-    known = ModelIdentity.of(manifest) if activate and not reinstall else None
+    known = ModelIdentity.of(manifest)
 
     def target(url: str) -> FlashTarget:
         return FlashTarget(url, lambda: open_board(url, trust=store.raw, create=create))
 
-    options = FlashOptions(activate, confirm, unless_active=known)
+    leave = known if activate and not reinstall else None
+    options = FlashOptions(activate, confirm, unless_active=leave, digest=known.digest)
     return flash_targets([target(url) for url in boards], read_package(file), options, events=events)
 
 

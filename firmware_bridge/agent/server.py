@@ -16,13 +16,13 @@ from typing import Protocol
 from firmware_bridge.errors import BoardBusyError, BoardError, BridgeError, RejectedError, TransferError
 from firmware_bridge.links.link import Link, bauds_of
 from firmware_bridge.protocol import messages as m
-from firmware_bridge.protocol.codec import MAX_TEXT
 from firmware_bridge.protocol.connection import Connection
 from firmware_bridge.protocol.deflate import chunk_data
 from firmware_bridge.protocol.states import Role, State
 from firmware_bridge.protocol.versions import MESSAGES_VERSION, OLDEST_VERSION, common_version
 from firmware_bridge.session.base import Session
 from firmware_bridge.session.threaded import ThreadedSession
+from firmware_bridge.text import clean_text
 
 __all__ = ["BoardOperations", "Server", "SessionEnd", "SessionLock", "serve"]
 
@@ -297,4 +297,4 @@ class Server:
 
 
 def _line(text: str) -> str:
-    return " ".join(text.split())[:MAX_TEXT]
+    return clean_text(" ".join(text.split()))

@@ -27,9 +27,12 @@ from firmware_bridge.session.threaded import ThreadedSession
 __all__ = ["Board", "Inference"]
 
 _ANSWER_S = 120.0  # a board that is alive and does not answer: longer than any step but a measurement
+_GREETING_S = 30.0  # what a board says without looking anything up
 _SHORT_ANSWER_S = 5.0  # a person has pressed Ctrl-C and waits
 _MEASURE_S = 1800.0  # ten minutes of frames on an emulated board, which runs them one by one
 _POLL_S = 5.0
+
+_DTYPES = frozenset(np.dtype(code).name for code in np.typecodes["AllInteger"] + "?efd")  # of tensors on the wire
 
 _Answer = TypeVar("_Answer", bound=m.Message)
 
@@ -80,7 +83,7 @@ class Board:
         )
         self._session = open_session(link, connection, clock)
         try:
-            self.welcome = self._ask(m.Hello(MESSAGES_VERSION, host_name), m.Welcome)
+            self.welcome = self._ask(m.Hello(MESSAGES_VERSION, host_name), m.Welcome, _GREETING_S)
             self._session.use_version(_agreed(self.welcome))
         except BaseException:
             self.close()
@@ -110,7 +113,7 @@ class Board:
 
     def info(self) -> m.BoardInfo:
         """Return what the board is and holds."""
-        return self._ask(m.GetInfo(), m.BoardInfo)
+        return self._ask(m.GetInfo(), m.BoardInfo, _GREETING_S)
 
     def trust(self) -> bytes:
         """Return the board's signed trust store, ``b""`` when it has none."""
@@ -174,7 +177,10 @@ class Board:
         Raises:
             RejectedError: the slot does not verify, or the trial failed.
         """
-        return self._ask(m.Activate(slot), m.Activated)
+        activated = self._ask(m.Activate(slot), m.Activated)
+        if activated.slot != slot:
+            raise ProtocolError(f"the board was to activate slot {slot}, and says that it activated {activated.slot}")
+        return activated
 
     def confirm(self) -> m.Confirmed:
         """Keep the active slot, and raise the board's rollback floor."""
@@ -280,7 +286,9 @@ def _tensor(array: NDArray[np.generic]) -> m.Tensor:
 
 def _array(name: str, tensor: m.Tensor) -> NDArray[np.generic]:
     try:
+        if tensor.dtype not in _DTYPES:
+            raise ValueError("no such type")
         kind = np.dtype(tensor.dtype).newbyteorder("<")
         return np.frombuffer(tensor.data, kind).reshape(tensor.shape).astype(kind.newbyteorder("="))
-    except (TypeError, ValueError) as error:
+    except (OverflowError, ValueError) as error:
         raise ProtocolError(f"the output {name} is not a tensor of {tensor.dtype} {tensor.shape}: {error}") from error

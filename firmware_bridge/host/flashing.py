@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from firmware_bridge.errors import BenchError, BoardBusyError, BridgeError, TransferError
+from firmware_bridge.errors import BenchError, BoardBusyError, BoardError, BridgeError, TransferError
 from firmware_bridge.host.board import Board
 from firmware_bridge.host.roll import BoardRoll, RollEntry
 from firmware_bridge.host.transfer import CancelledError, ChunkSource, TransferProgress
@@ -97,12 +97,15 @@ class FlashOptions:
         confirm: keep it after the trial (only with ``activate``).
         attempts: how often a broken link is opened again; each time only the missing chunks are sent.
         unless_active: leave a board alone that runs this already; None installs anew.
+        digest: SHA-256 of the package's graph in hex; a board that says it has installed another one has failed. ``""``
+            takes the board's word.
     """
 
     activate: bool = True
     confirm: bool = True
     attempts: int = 2
     unless_active: ModelIdentity | None = None
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,6 +314,11 @@ class _Flashing:
     def _install(self, board: Board) -> None:
         self._tell(FlashStep.PUSH)
         installed = self._push(board)
+        if self._options.digest not in ("", installed.digest):
+            raise BoardError(
+                f"the board says that it has installed a graph of SHA-256 {installed.digest or '(none)'}, and was sent "
+                f"{self._options.digest}; do not use it"
+            )
         self._slot, self._digest, self._reached = installed.slot, installed.digest, FlashOutcome.PUSHED
         if self._entry is not None and self._entry.is_wanted:
             self._entry.answer(board)

@@ -18,6 +18,9 @@ __all__ = ["CancelledError", "ChunkSource", "Compression", "TransferProgress", "
 _AHEAD_BYTES = 64 * 1024  # how much may be unsent, a frame: enough to keep the line busy, little to cancel at once
 _REPORT_S = 0.1
 _SETTLE_S = 0.25
+_STALL_S = (
+    60.0  # far beyond what a flash chip erases in, or a line repeats in: a board that stays alive and takes no byte
+)
 
 
 class CancelledError(TransferError):
@@ -122,9 +125,9 @@ def send_chunks(
 
     Raises:
         CancelledError: ``cancel`` returned True.
-        TransferError: the link broke.
+        TransferError: the link broke, or the board took no data for a minute.
     """
-    meter = _Meter(session, package, len(needed), clock)
+    meter, stall = _Meter(session, package, len(needed), clock), _Stall(session, clock)
     report = progress or (lambda _: None)
     for index in needed:
         data = package.chunk(index)
@@ -136,11 +139,13 @@ def send_chunks(
         has_room = False
         while not has_room:
             _look(session, refused, cancel)
+            stall.check(meter)
             if meter.due():
                 report(meter.progress())
             has_room = session.wait_room(_AHEAD_BYTES, _REPORT_S)
     while not meter.complete():
         _look(session, refused, cancel)
+        stall.check(meter)
         report(meter.progress())
         session.drain(_REPORT_S)
     report(meter.progress())
@@ -152,6 +157,28 @@ def _look(session: Session, refused: Callable[[Message], None], cancel: Callable
     message = session.receive(0.0)
     if message is not None:
         refused(message)
+
+
+class _Stall:
+    """Notices a board that keeps the session alive, and gives no credit for more data."""
+
+    def __init__(self, session: Session, clock: Callable[[], float]) -> None:
+        self._session, self._clock = session, clock
+        self._mark = (-1, -1)
+        self._since_s = 0.0
+
+    def check(self, meter: _Meter) -> None:
+        """Raise when nothing has moved for too long; to be called while waiting."""
+        mark = (self._session.acked_bytes, self._session.unsent_bytes)
+        if mark != self._mark:
+            self._mark, self._since_s = mark, self._clock()
+        elif self._clock() - self._since_s > _STALL_S:
+            at = meter.progress()
+            raise TransferError(
+                f"{self._session.name} answers and has taken no data for {_STALL_S:.0f} s: waited for room for the "
+                f"next chunk at {at.bytes_done} of {at.bytes_total} bytes; reboot the board, then run the same command "
+                "again: it sends only what is missing"
+            )
 
 
 class _Meter:

@@ -15,6 +15,7 @@ from shutil import which
 from firmware_bridge.errors import BenchError, BridgeError, TransferError
 from firmware_bridge.links.openssh_command import OpenSsh
 from firmware_bridge.links.ssh_server import SUBSYSTEM
+from firmware_bridge.text import clean_text
 
 __all__ = ["OWN_STATUS", "failure_of"]
 
@@ -38,7 +39,7 @@ def failure_of(ssh: OpenSsh, status: int, text: str, *, logged_in: bool = True) 
         logged_in: whether it had logged in; what ends it before is always the bench's.
     """
     name = ssh.server.name
-    lines = [line.strip() for line in text.replace("\r", "\n").split("\n")]
+    lines = [clean_text(line.strip()) for line in text.replace("\r", "\n").split("\n")]
     lines = [line for line in lines if line and not line.startswith(_NOISE)]
     if status != OWN_STATUS:
         if status == 0:

@@ -6,8 +6,8 @@ array of [name, value] pairs in ascending order of the names, and floats in a ro
 doubles, little-endian. So there is no map, and exactly one encoding of each message; every other is refused.
 
 An array may lack fields at its end that have a default (the peer is older), and may have more than is known (it is
-newer): those are ignored. Round-trip law: ``decode(encode(m)) == m`` for every message, and ``encode(decode(b)) == b``
-for every accepted ``b`` that has all fields and no more.
+newer): those are ignored. Round-trip law: ``decode(encode(m)) == m`` for every message whose texts are clean and whose
+values are in range, and ``encode(decode(b)) == b`` for every accepted ``b`` of such texts, all fields and no more.
 """
 
 from __future__ import annotations
@@ -24,17 +24,21 @@ import cbor2
 from firmware_bridge.errors import ProtocolError
 from firmware_bridge.protocol import messages
 from firmware_bridge.protocol.messages import SINCE, Message
+from firmware_bridge.protocol.ranges import OneOf, Pattern, Range
+from firmware_bridge.protocol.strict import check_cbor
 from firmware_bridge.protocol.versions import MESSAGES_VERSION, OLDEST_VERSION, current_form, form_for
+from firmware_bridge.text import MAX_TEXT, clean_text
 
-__all__ = ["MAX_MESSAGE_BYTES", "MAX_TEXT", "NUMBERS", "decode", "encode"]
+__all__ = ["MAX_GREETING_BYTES", "MAX_MESSAGE_BYTES", "NUMBERS", "decode", "encode"]
 
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 """Longest encoded message: ten minutes of rail samples, or a pair of 16-bit frames of 2 megapixels, fit with room."""
 
-MAX_TEXT = 4096
-"""Characters of one text: a name, or a line for people, not a document."""
+MAX_GREETING_BYTES = 32 * 1024
+"""Longest message before `Hello` or `Welcome` has been: a fault with the longest text fits."""
 
-_MAX_ITEMS = 65536  # entries of one array: operations of a runtime, audit entries, samples are far below
+_MAX_ITEMS = 65536  # of one message in all: a whole audit log has 53,000
+_MAX_GREETING_ITEMS = 64
 _MAX_DEPTH = 8  # message, dict, pair, tensor, shape: five
 
 NUMBERS: dict[type[Message], int] = {
@@ -81,17 +85,25 @@ def encode(message: Message, version: int = MESSAGES_VERSION) -> bytes:
     return data
 
 
-def decode(data: bytes) -> Message:
+def decode(data: bytes, *, greeted: bool = True) -> Message:
     """Return the message that ``data`` encodes, in any version that this end speaks.
+
+    Texts are clean (`clean_text`), and numbers in the range of their field; both are the decoder's work, once.
+
+    Args:
+        data: one message.
+        greeted: whether the two ends have greeted each other; before, a message is small.
 
     Raises:
         ProtocolError: anything else.
     """
-    if len(data) > MAX_MESSAGE_BYTES:
-        raise ProtocolError(f"a message of {len(data)} bytes is larger than {MAX_MESSAGE_BYTES}")
+    max_bytes = MAX_MESSAGE_BYTES if greeted else MAX_GREETING_BYTES
+    if len(data) > max_bytes:
+        raise ProtocolError(f"a message of {len(data)} bytes is larger than {max_bytes}")
+    check_cbor(data, max_items=_MAX_ITEMS if greeted else _MAX_GREETING_ITEMS, max_depth=_MAX_DEPTH)
     try:
-        item = cbor2.loads(data, allow_indefinite=False, allow_duplicate_keys=False, max_depth=_MAX_DEPTH)
-    except (cbor2.CBORError, ValueError, RecursionError) as error:
+        item = cbor2.loads(data)
+    except (cbor2.CBORError, ValueError) as error:
         raise ProtocolError(f"a message is not CBOR: {error}") from error
     if not isinstance(item, list) or not item or type(item[0]) is not int:
         raise ProtocolError("a message is not an array that starts with its number")
@@ -105,9 +117,6 @@ def decode(data: bytes) -> Message:
         message = _record_form(kind).value(item[1:])
     except _MismatchError as error:
         raise ProtocolError(f"the message {kind.__name__} does not have its form: {error}") from error
-    # One encoding only: non-minimal integers, shorter floats and trailing bytes all differ here.
-    if cbor2.dumps(item) != data:
-        raise ProtocolError(f"the message {kind.__name__} is not in its one encoding")
     assert isinstance(message, Message)
     return current_form(message)
 
@@ -129,6 +138,37 @@ def _scalar(kind: type, *, limit: int | None = None) -> _Form:
         return item
 
     return _Form(lambda item, _: check(item), check)
+
+
+def _text_form() -> _Form:
+    text = _scalar(str, limit=MAX_TEXT)
+    return _Form(text.wire, lambda item: clean_text(typing.cast(str, text.value(item))))
+
+
+def _name_form() -> _Form:
+    """The form of what is looked up, and so arrives as it was sent or not at all."""
+    text = _scalar(str, limit=MAX_TEXT)
+
+    def value(item: object) -> object:
+        name = typing.cast(str, text.value(item))
+        if not name.isprintable():
+            raise _MismatchError("a name that cannot be printed")
+        return name
+
+    return _Form(text.wire, value)
+
+
+def _limited_form(form: _Form, limit: Range | OneOf | Pattern) -> _Form:
+    """The form of a value that must be within ``limit`` when it arrives; for floats in a row, each of them."""
+
+    def value(item: object) -> object:
+        found = form.value(item)
+        for one in found if isinstance(found, tuple) else (found,):
+            if (wrong := limit.mismatch(one)) is not None:
+                raise _MismatchError(wrong)
+        return found
+
+    return _Form(form.wire, value)
 
 
 def _as_float(item: object, _: int) -> object:
@@ -193,7 +233,7 @@ def _enum_form(kind: type[Enum]) -> _Form:
 
 
 def _dict_form(item_form: _Form) -> _Form:
-    text = _scalar(str, limit=MAX_TEXT)
+    text = _name_form()
 
     def wire(values: object, version: int) -> object:
         pairs = typing.cast(dict[str, object], values)
@@ -219,7 +259,7 @@ def _record_form(kind: type) -> _Form:
 
 
 def _new_record_form(kind: type) -> _Form:
-    hints = typing.get_type_hints(kind)
+    hints = typing.get_type_hints(kind, include_extras=True)
     fields = dataclasses.fields(kind)
     forms = [_form(hints[field.name]) for field in fields]
     shortest = sum(
@@ -239,7 +279,13 @@ def _new_record_form(kind: type) -> _Form:
         given = _array(items, shortest)
         for unknown in given[len(fields) :]:
             _plain(unknown)
-        return kind(*(form.value(item) for form, item in zip(forms, given, strict=False)))
+        values = []
+        for field, form, item in zip(fields, forms, given, strict=False):
+            try:
+                values.append(form.value(item))
+            except _MismatchError as error:
+                raise _MismatchError(f"{field.name}: {error}") from error
+        return kind(*values)
 
     return _Form(wire, value)
 
@@ -253,9 +299,14 @@ def _form(hint: object) -> _Form:
             return _dict_form(_form(item))
         if item is float:
             return _Form(_pack_floats, _unpack_floats)
+        if typing.get_args(item)[:1] == (float,):
+            return _limited_form(_Form(_pack_floats, _unpack_floats), item.__metadata__[0])
         return _tuple_form(_form(item))
+    if typing.get_origin(hint) is typing.Annotated:
+        base, limit = typing.get_args(hint)
+        return _limited_form(_form(base), limit)
     if hint is str:
-        return _scalar(str, limit=MAX_TEXT)
+        return _text_form()
     if hint is float:
         return _Form(_as_float, _scalar(float).value)
     if isinstance(hint, type) and issubclass(hint, Enum):

@@ -18,6 +18,7 @@ from typing import TypeAlias
 from firmware_bridge.errors import ProtocolError
 from firmware_bridge.protocol import cobs
 from firmware_bridge.protocol.reader import PREFIX
+from firmware_bridge.text import clean_text
 
 __all__ = [
     "DATA_OVERHEAD_BYTES",
@@ -252,7 +253,7 @@ def _parse(kind: int, content: bytes | memoryview) -> Frame | None:
         _, *fields = _OPEN.unpack(content)
         return (Opened if kind == Kind.OPENED else Open)(*fields)
     if kind == Kind.CLOSE:
-        return Close(str(content[1:], "utf-8"))
+        return Close(clean_text(str(content[1:], "utf-8"), _CLOSE_TEXT_BYTES))
     if kind == Kind.RATE_REQUEST:
         return RateRequest(tuple(baud for (baud,) in _BAUD.iter_unpack(content[1:])))
     if kind == Kind.RATE_ANSWER:

@@ -11,6 +11,18 @@ from dataclasses import dataclass, field
 
 from firmware_bridge.device.runtime_info import RuntimeInfo
 from firmware_bridge.errors import FaultKind
+from firmware_bridge.protocol.ranges import (
+    Bytes48,
+    Count,
+    Digest,
+    Milliseconds,
+    Milliwatts,
+    Seconds,
+    SlotName,
+    SlotOrNone,
+    SlotState,
+    UnixTime,
+)
 
 __all__ = [
     "ANSWERS",
@@ -77,12 +89,12 @@ class SlotInfo:
         digest: SHA-256 of the graph, hex, or ``""``.
     """
 
-    name: str
-    state: str
+    name: SlotName
+    state: SlotState
     model: str = ""
     version: str = ""
-    security_version: int = 0
-    digest: str = ""
+    security_version: Count = 0
+    digest: Digest = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +102,7 @@ class Tensor:
     """One tensor: NumPy dtype name, shape, and C-order little-endian bytes."""
 
     dtype: str
-    shape: tuple[int, ...]
+    shape: tuple[Count, ...]
     data: bytes
 
 
@@ -105,16 +117,16 @@ class RailTrace:
     """
 
     rail: str
-    time_s: tuple[float, ...]
-    power_mw: tuple[float, ...]
+    time_s: tuple[Seconds, ...]
+    power_mw: tuple[Milliwatts, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
     """One line of a board's audit log: sequence number, board time (s), what happened, to what, and the result."""
 
-    index: int
-    time_s: float
+    index: Count
+    time_s: UnixTime
     action: str
     subject: str
     result: str
@@ -232,7 +244,7 @@ class Reboot(Message):
 class Welcome(Message):
     """Answer to `Hello`: the version that both ends use from now on."""
 
-    version: int
+    version: Count
     board: str
     serial: str
 
@@ -262,14 +274,14 @@ class BoardInfo(Message):
     emulated: bool
     agent: str
     program: str
-    trust_version: int
-    floor: int
-    capacity_bytes: int
+    trust_version: Count
+    floor: Count
+    capacity_bytes: Bytes48
     runtime: RuntimeInfo
     rails: tuple[str, ...]
     slots: tuple[SlotInfo, ...]
-    active: str
-    package_schema: int = field(default=1, metadata={SINCE: 2})
+    active: SlotOrNone
+    package_schema: Count = field(default=1, metadata={SINCE: 2})
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,7 +300,7 @@ class ChunksNeeded(Message):
         missing: bitmap, bit ``i`` (LSB first) is set when chunk ``i`` is needed.
     """
 
-    slot: str
+    slot: SlotName
     missing: bytes
 
 
@@ -296,23 +308,23 @@ class ChunksNeeded(Message):
 class Installed(Message):
     """The payload is verified and durable in ``slot``; ``digest`` is the graph's SHA-256, hex."""
 
-    slot: str
-    digest: str
+    slot: SlotName
+    digest: Digest
 
 
 @dataclass(frozen=True, slots=True)
 class Activated(Message):
     """The slot is active, its trial run passed; it waits for `Confirm`."""
 
-    slot: str
+    slot: SlotName
 
 
 @dataclass(frozen=True, slots=True)
 class Confirmed(Message):
     """The active slot is confirmed; the floor is now ``floor``."""
 
-    slot: str
-    floor: int
+    slot: SlotName
+    floor: Count
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,7 +332,7 @@ class Inferred(Message):
     """Outputs by name, and the latency on the board's clock, milliseconds."""
 
     outputs: dict[str, Tensor]
-    latency_ms: float
+    latency_ms: Milliseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,14 +350,14 @@ class Measured(Message):
         dropped: rail samples that could not be read.
     """
 
-    start_s: tuple[float, ...]
-    latency_ms: tuple[float, ...]
-    idle_from_s: float
-    idle_to_s: float
+    start_s: tuple[Seconds, ...]
+    latency_ms: tuple[Milliseconds, ...]
+    idle_from_s: Seconds
+    idle_to_s: Seconds
     rails: tuple[RailTrace, ...]
-    npu_ops: int
-    cpu_ops: int
-    dropped: int
+    npu_ops: Count
+    cpu_ops: Count
+    dropped: Count
 
 
 @dataclass(frozen=True, slots=True)
@@ -380,7 +392,7 @@ class Fault(Message):
 class Busy(Message):
     """Another host holds the board: for how many seconds, and who, as that host named itself."""
 
-    since_s: float
+    since_s: Seconds
     holder: str
 
 

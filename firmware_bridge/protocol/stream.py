@@ -7,7 +7,7 @@ from collections import deque
 
 from firmware_bridge.errors import ProtocolError
 from firmware_bridge.protocol import codec
-from firmware_bridge.protocol.messages import Message
+from firmware_bridge.protocol.messages import Hello, Message, Welcome
 
 __all__ = ["MessageReader", "with_length"]
 
@@ -34,6 +34,7 @@ class MessageReader:
     def __init__(self) -> None:
         """Begin at the start of a stream."""
         self.held_bytes = 0
+        self._greeted = False
         self._partial = bytearray()
         self._messages: deque[tuple[Message, int]] = deque()
 
@@ -48,12 +49,15 @@ class MessageReader:
         at = 0
         while len(buffer) - at >= _LENGTH.size:
             length = _LENGTH.unpack_from(buffer, at)[0]
-            if length > codec.MAX_MESSAGE_BYTES:
-                raise ProtocolError(f"a message of {length} bytes is announced, the limit is {codec.MAX_MESSAGE_BYTES}")
+            limit = codec.MAX_MESSAGE_BYTES if self._greeted else codec.MAX_GREETING_BYTES
+            if length > limit:
+                raise ProtocolError(f"a message of {length} bytes is announced, the limit is {limit} here")
             end = at + _LENGTH.size + length
             if len(buffer) < end:
                 break
-            self._messages.append((codec.decode(bytes(memoryview(buffer)[at + _LENGTH.size : end])), end - at))
+            message = codec.decode(bytes(memoryview(buffer)[at + _LENGTH.size : end]), greeted=self._greeted)
+            self._greeted |= isinstance(message, Hello | Welcome)
+            self._messages.append((message, end - at))
             self.held_bytes += end - at
             at = end
         del buffer[:at]

@@ -36,5 +36,5 @@ def current_form(message: Message) -> Message:
     """Return a message of any supported version as this version knows it."""
     if isinstance(message, Fault) and message.kind is FaultKind.BUSY:
         seconds, _, holder = message.detail.partition(" ")
-        return Busy(float(seconds) if seconds.isdecimal() else 0.0, holder or "another host")
+        return Busy(float(seconds[:9]) if seconds.isdecimal() else 0.0, holder or "another host")
     return message

@@ -64,6 +64,11 @@ class Session(ABC):
         return self._connection.acked_bytes
 
     @property
+    def unsent_bytes(self) -> int:
+        """Encoded bytes of messages that have not left yet."""
+        return self._connection.unsent_bytes
+
+    @property
     def all_left(self) -> bool:
         """Whether nothing more must be written: the peer has all, or a reliable pipe has taken all."""
         return not (self._connection.unsent_bytes if self._reliable else self._connection.pending_bytes)

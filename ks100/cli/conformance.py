@@ -1,4 +1,4 @@
-"""``ks100 conformance``: attack a board in every known way, and see that it refuses what it must."""
+"""``ks100 conformance``: attack a board, or this host, in every known way, and see that it refuses what it must."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
+_HOST = "host"
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
 
@@ -37,33 +38,26 @@ def command(
     board: str, inventory: Path | None, only: tuple[str, ...], expected_failures: Path | None, listing: bool,
     save: Path | None, junit: Path | None, html: Path | None, as_json: bool,
 ) -> int:  # fmt: skip
-    """Try on BOARD what it must refuse, and what it must not.
+    """Try on BOARD what it must refuse, and what it must not; with "host" for BOARD, on this host's own commands.
 
     BOARD is any board's URL or name; the default is a fresh emulated board. A board that is not emulated must be
-    factory-new: the suite provisions a trust store of its own, and the board must be reset afterwards.
+    factory-new: the suite provisions a trust store of its own, and the board must be reset afterwards. "host" needs no
+    board: a simulated one lies in every part of the protocol, and no command may crash, hang, show what it sends as
+    anything but plain text, or lose the record of another board.
 
     Ctrl-C ends the run early; the reports then say what was found until then.
 
-    Exit codes: 0 the board conforms, 1 it does not, 130 it was not tried to the end.
+    Exit codes: 0 the board or host conforms, 1 it does not, 130 it was not tried to the end.
     """
-    from firmware_bridge.host.address import BoardAddress
-    from hil.conformance.catalogue import chosen
     from hil.conformance.report import write_conformance_junit, write_html
     from hil.conformance.results import FILE
-    from hil.conformance.runner import run_conformance
 
-    rules = chosen(only)
-    url = find_board(board, inventory)
-    known = () if expected_failures is None else _listed(expected_failures, {rule.name for rule in rules})
-    if listing:
-        rows = [(rule.group.value, rule.name, rule.promise, rule.origin) for rule in rules]
-        print_table(("group", "class", "the board's promise", "seen as"), rows)
+    if board == _HOST:
+        results = _tried_host(only, expected_failures, listing=listing)
+    else:
+        results = _tried_board(board, inventory, only, expected_failures, listing=listing)
+    if results is None:
         return ExitCode.PASS
-    with progress_bar("conformance") as progress:
-        results = run_conformance(
-            BoardAddress.parse(url), rules, expected_failures=known,
-            progress=progress,
-        )  # fmt: skip
     if save is not None:
         results.save(save)
     if junit is not None:
@@ -77,6 +71,37 @@ def command(
     if not results.complete:
         return ExitCode.INTERRUPTED
     return ExitCode.PASS if results.passed else ExitCode.LIMIT_FAILED
+
+
+def _tried_host(only: tuple[str, ...], expected_failures: Path | None, *, listing: bool) -> ConformanceResults | None:
+    from hil.conformance.host.runner import chosen_host_rules
+    from ks100.cli.conformance_host import host_rows, try_this_host
+
+    if expected_failures is not None:
+        raise UsageError("this host has no expected failures; leave --expected-failures away")
+    rules = chosen_host_rules(only)
+    if listing:
+        print_table(("group", "class", "the host's promise", ">cases"), host_rows(rules))
+        return None
+    return try_this_host(rules)
+
+
+def _tried_board(
+    board: str, inventory: Path | None, only: tuple[str, ...], expected_failures: Path | None, *, listing: bool
+) -> ConformanceResults | None:
+    from firmware_bridge.host.address import BoardAddress
+    from hil.conformance.catalogue import chosen
+    from hil.conformance.runner import run_conformance
+
+    rules = chosen(only)
+    url = find_board(board, inventory)
+    known = () if expected_failures is None else _listed(expected_failures, {rule.name for rule in rules})
+    if listing:
+        rows = [(rule.group.value, rule.name, rule.promise, rule.origin) for rule in rules]
+        print_table(("group", "class", "the board's promise", "seen as"), rows)
+        return None
+    with progress_bar("conformance") as progress:
+        return run_conformance(BoardAddress.parse(url), rules, expected_failures=known, progress=progress)
 
 
 def _listed(path: Path, rules: set[str]) -> frozenset[str]:
@@ -107,9 +132,10 @@ def _print(results: ConformanceResults) -> None:
     verdict = "conforms" if results.passed else "does NOT conform"
     if not results.complete:
         verdict = f"was not tried to the end ({results.planned - len(results.cases)} cases are left)"
+    deaths = "" if results.board == _HOST else f", the agent died {results.agent_deaths} times"
     click.echo(
         f"{results.board} {results.serial} {verdict}: {results.tried} cases of {len(results.rules)} classes over "
-        f"{results.link} in {results.seconds:.0f} s, the agent died {results.agent_deaths} times"
+        f"{results.link} in {results.seconds:.0f} s{deaths}"
     )
 
 

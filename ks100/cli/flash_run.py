@@ -88,7 +88,9 @@ class FlashRun:
 
         known = ModelIdentity.of(self._package.manifest_unverified)
         active = self._wish.activate and not self._wish.reinstall
-        return FlashOptions(self._wish.activate, self._wish.confirm, unless_active=known if active else None)
+        return FlashOptions(
+            self._wish.activate, self._wish.confirm, unless_active=known if active else None, digest=known.digest
+        )
 
     def _target(self, name: str, address: BoardAddress) -> FlashTarget:
         from firmware_bridge.host.address import SerialAddress

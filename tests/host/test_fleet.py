@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from firmware_bridge.agent.server import SessionLock
-from firmware_bridge.errors import BenchError, BoardBusyError, RejectedError, TransferError
+from firmware_bridge.errors import BenchError, BoardBusyError, BoardError, RejectedError, TransferError
 from firmware_bridge.host.fleet import (
     FlashEvent,
     FlashOptions,
@@ -19,6 +19,7 @@ from firmware_bridge.host.fleet import (
 )
 from firmware_bridge.host.transfer import CancelledError
 from firmware_bridge.links.faults import Faults
+from firmware_bridge.protocol.messages import Installed
 from tests.host.memory_service import CHUNK_BYTES, MemoryPackage, MemoryService
 from tests.host.serving import memory_board
 
@@ -125,6 +126,18 @@ def test_activation_and_confirmation_can_be_left_to_the_user():
     assert result.outcome is FlashOutcome.PUSHED
     assert not service.confirmed
     assert flash([], PACKAGE) == ()
+
+
+def test_a_board_that_has_installed_something_else_does_not_have_the_package():
+    service = MemoryService()
+    service.finish = lambda: Installed("b", "0" * 64)
+    digest = service.identity(PACKAGE).digest
+    [result] = flash([target("a", service)], PACKAGE, FlashOptions(digest=digest))
+    assert isinstance(result.error, BoardError)
+    assert result.reached is None
+    assert not service.active
+    [honest] = flash([target("a", MemoryService())], PACKAGE, FlashOptions(digest=digest))
+    assert honest.passed
 
 
 def test_cancelling_after_the_push_activates_nothing():

@@ -9,10 +9,12 @@ import time
 import pytest
 
 from firmware_bridge.errors import TransferError
+from firmware_bridge.host import transfer
 from firmware_bridge.host.board import Board
 from firmware_bridge.host.transfer import CancelledError, Compression, TransferProgress, needed_chunks
 from firmware_bridge.links.faults import Faults
 from firmware_bridge.links.memory import memory_pair
+from firmware_bridge.protocol.window import Incoming
 from tests.host.memory_service import CHUNK_BYTES, MemoryPackage, MemoryService
 from tests.host.serving import ServedBoard, memory_board
 
@@ -55,6 +57,13 @@ def test_cancelling_stops_soon_and_the_next_push_sends_only_the_rest():
         board.push(big)
     assert service.chunks_received == 100
     assert service.installed == big.payload
+
+
+def test_a_board_that_answers_pings_and_takes_no_data_ends_the_push(monkeypatch):
+    monkeypatch.setattr(transfer, "_STALL_S", 0.4)
+    monkeypatch.setattr(Incoming, "grant", lambda *_: None)  # no credit beyond the first window
+    with memory_board(reliable=False) as (board, _), pytest.raises(TransferError, match="taken no data for"):
+        board.push(MemoryPackage(random.Random(7).randbytes(20 * CHUNK_BYTES)))
 
 
 def test_compressible_chunks_cross_a_serial_line_deflated():

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import struct
+import tracemalloc
 import typing
 from enum import Enum
 
@@ -16,22 +19,33 @@ from firmware_bridge.errors import ProtocolError
 from firmware_bridge.protocol import messages as m
 from firmware_bridge.protocol.codec import NUMBERS, decode, encode
 from firmware_bridge.protocol.deflate import MAX_CHUNK_BYTES, chunk_data, chunk_message
+from firmware_bridge.protocol.ranges import OneOf, Pattern
+from firmware_bridge.text import MAX_TEXT, clean_text
 
 
 def values(hint) -> st.SearchStrategy:
-    """Values of a field's type, from its annotation."""
+    """Values of a field's type, from its annotation: those that a well-behaved peer sends."""
+    if typing.get_origin(hint) is typing.Annotated:
+        base, limit = typing.get_args(hint)
+        match limit:
+            case OneOf():
+                return st.sampled_from(limit.allowed)
+            case Pattern():
+                return st.from_regex(limit.pattern, fullmatch=True)
+        numbers = st.integers if base is int else st.floats
+        return numbers(limit.minimum, limit.maximum)
     if dataclasses.is_dataclass(hint):
-        hints = typing.get_type_hints(hint)
+        hints = typing.get_type_hints(hint, include_extras=True)
         return st.builds(hint, **{f.name: values(hints[f.name]) for f in dataclasses.fields(hint)})
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is tuple:
         return st.lists(values(arguments[0]), max_size=4).map(tuple)
     if origin is dict:
-        return st.dictionaries(st.text(max_size=8), values(arguments[1]), max_size=3)
+        return st.dictionaries(st.text(max_size=8).filter(str.isprintable), values(arguments[1]), max_size=3)
     if isinstance(hint, type) and issubclass(hint, Enum):
         return st.sampled_from([member for member in hint if member is not m.FaultKind.BUSY])
     return {
-        str: st.text(max_size=20),
+        str: st.text(max_size=20).map(clean_text),
         int: st.integers(-(2**63), 2**64 - 1),
         bool: st.booleans(),
         bytes: st.binary(max_size=40),
@@ -88,7 +102,7 @@ def test_fields_that_a_newer_peer_adds_at_the_end_are_ignored(message, added):
 
 
 def test_fields_added_inside_a_value_are_ignored_too():
-    slot = ["a", "trial", "net", "1", 3, "00", "added later"]
+    slot = ["a", "trial", "net", "1", 3, "00" * 32, "added later"]
     info = [
         "ks100",
         "M1",
@@ -106,7 +120,7 @@ def test_fields_added_inside_a_value_are_ignored_too():
         "added",
     ]
     message = decode(cbor2.dumps([NUMBERS[m.BoardInfo], *info]))
-    assert message.slots[0].digest == "00"
+    assert message.slots[0].digest == "00" * 32
     assert message.package_schema == 3
 
 
@@ -129,6 +143,7 @@ def test_a_fault_of_a_kind_that_only_a_newer_peer_knows_is_still_a_fault():
 
 
 GOOD = encode(m.GetAudit(5))
+INFO = ["ks100", "M1", True, "9.9", "p", 1, 0, 5, ["litert", "2.3.0", []], [], [], ""]
 
 
 @pytest.mark.parametrize(
@@ -160,12 +175,60 @@ GOOD = encode(m.GetAudit(5))
         "tensor name twice": cbor2.dumps([10, [["a", ["int8", [1], b"x"]], ["a", ["int8", [1], b"x"]]], "o"]),
         "floats of a broken length": cbor2.dumps([73, b"1234567", b"", 0.0, 0.0, [], 0, 0, 0]),
         "text beyond its cap": cbor2.dumps([8, "a" * 5000]),
+        "a big integer in a tag": b"\x81\xc2\x59\x08\x00" + b"\xff" * 2048,
+        "a million empty arrays": b"\x82\x0c\x9a\x00\x0f\x42\x40" + b"\x80" * 1_000_000,
+        "a name that cannot be printed": cbor2.dumps([10, [["\x1b[2J", ["int8", [1], b"x"]]], "o"]),
+        "a slot that no board has": cbor2.dumps([70, "c"]),
+        "a state that no slot has": cbor2.dumps([66, *INFO[:10], [["a", "perfect"]], ""]),
+        "a count below zero": cbor2.dumps([71, "a", -1]),
+        "a capacity of an exabyte": cbor2.dumps([66, *INFO[:7], 2**60, *INFO[8:]]),
+        "a latency that is no number": cbor2.dumps([72, [], float("nan")]),
+        "a latency of 1e300": cbor2.dumps([72, [], 1e300]),
+        "a power sample that is infinite": cbor2.dumps(
+            [73, b"", b"", 0.0, 0.0, [["npu", struct.pack("<d", 0.0), struct.pack("<d", math.inf)]], 0, 0, 0]
+        ),
+        "a time beyond every calendar": cbor2.dumps([74, [[0, 1e300, "boot", "", ""]]]),
+        "a digest that is none": cbor2.dumps([69, "a", "../../etc/passwd"]),
     }.items(),
     ids=lambda item: item[0] if isinstance(item, tuple) else None,
 )
 def test_refused(data):
     with pytest.raises(ProtocolError):
         decode(data[1])
+
+
+@pytest.mark.parametrize(
+    "hostile", ["\x1b[2J\x1b]52;c;Zm9v\x07", "a\u202eb\u2066", "x\x9b31m", "[/x] [red]", "a\t\n\x00b", "m" * 4096]
+)
+def test_text_arrives_as_one_clean_line(hostile):
+    arrived = decode(cbor2.dumps([NUMBERS[m.Refusal], "program", hostile])).detail
+    assert arrived.isprintable()
+    assert len(arrived) <= MAX_TEXT
+    assert "[/" not in arrived
+    assert "[r" not in arrived
+    assert clean_text("shape [1, 4]: 3 \u00b5s") == "shape [1, 4]: 3 \u00b5s"
+
+
+def test_before_the_greeting_a_message_is_small():
+    decode(encode(m.Fault(m.FaultKind.USAGE, "\N{GREEK SMALL LETTER MU}" * 4096)), greeted=False)
+    with pytest.raises(ProtocolError, match="larger"):
+        decode(encode(m.Provision(bytes(64 * 1024))), greeted=False)
+    with pytest.raises(ProtocolError, match="items"):
+        decode(cbor2.dumps([NUMBERS[m.Hello], 1, "x", *[0] * 100]), greeted=False)
+
+
+@pytest.mark.parametrize(
+    "filler", [b"\x80", b"\x00", b"\x60", b"\x81\x80"], ids=["arrays", "numbers", "texts", "nested"]
+)
+def test_a_message_of_16_mib_takes_no_more_memory_than_its_bytes(filler):
+    count = 16 * 2**20 // len(filler) - 8
+    data = b"\x82\x0c\x9a" + count.to_bytes(4, "big") + filler * count
+    tracemalloc.start()
+    with pytest.raises(ProtocolError):
+        decode(data)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**20
 
 
 def test_a_message_that_cannot_be_encoded_is_named():

@@ -19,6 +19,7 @@ from firmware_bridge.protocol.frames import (
     unpack,
 )
 from firmware_bridge.protocol.reader import FrameReader
+from firmware_bridge.text import clean_text
 
 u8, u16, u32 = (st.integers(0, 2**bits - 1) for bits in (8, 16, 32))
 bodies = st.one_of(
@@ -32,7 +33,7 @@ frames = st.one_of(
     st.builds(Data, u16, u32, st.binary(min_size=1, max_size=1024)),
     st.builds(Ack, u16, u32, u32, st.binary(max_size=64)),
     st.builds(Ping, u16),
-    st.builds(Close, st.text(max_size=50)),
+    st.builds(Close, st.text(max_size=50).map(clean_text)),
 )
 
 
