@@ -18,7 +18,8 @@ from enum import Enum
 
 from benchmarks.harness import Benchmark
 from benchmarks.paced_line import KeepingService, PlainPackage
-from firmware_bridge.agent.server import Server, SessionLock
+from firmware_bridge.agent.server import Server
+from firmware_bridge.agent.session_rules import SessionLock
 from firmware_bridge.errors import BridgeError, TransferError
 from firmware_bridge.host.board import Board
 from firmware_bridge.links.faults import Faults

@@ -12,18 +12,22 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from firmware_bridge.agent.server import BoardOperations, SessionEnd, SessionLock, serve
+from firmware_bridge.agent.server import BoardOperations, SessionEnd, serve
+from firmware_bridge.agent.session_rules import Place, Places, SessionLock
 from firmware_bridge.agent.sockets import listen_unix
 from firmware_bridge.errors import BenchError
 from firmware_bridge.links.link import Link
 from firmware_bridge.links.socket import socket_link
 from firmware_bridge.links.tty import FASTEST_BAUD, tty_link
+from firmware_bridge.protocol.codec import MAX_MESSAGE_BYTES
+from firmware_bridge.protocol.stream import MemoryBudget
 
 __all__ = ["SerialLine", "run_daemon"]
 
 _log = logging.getLogger(__name__)
 
 _SESSIONS_LIMIT = 16  # a session costs a few threads and buffers: a host that opens many must not take the board down
+_MESSAGES_BYTES = MAX_MESSAGE_BYTES + MAX_MESSAGE_BYTES // 2  # one of the largest, and pairs of frames beside it
 _REOPEN_S = 1.0
 
 
@@ -90,7 +94,8 @@ class _Daemon:
         self._service = service
         self._stop = stop
         self._lock = SessionLock()
-        self._room = threading.BoundedSemaphore(_SESSIONS_LIMIT)
+        self._places = Places(_SESSIONS_LIMIT)
+        self._budget = MemoryBudget(_MESSAGES_BYTES)
         self._threads: set[threading.Thread] = set()
         self.end = SessionEnd.STOPPED
 
@@ -102,11 +107,12 @@ class _Daemon:
                 if not self._stop.wait(0.05):  # too many open files: wait for a session to end
                     continue
                 return
-            if not self._room.acquire(blocking=False):
-                _log.warning("a session was turned away: %d are open", _SESSIONS_LIMIT)
+            place = self._places.take()
+            if place is None:
+                _log.warning("a session was turned away: %d are open, and at work", _SESSIONS_LIMIT)
                 connected.close()
                 continue
-            thread = threading.Thread(target=self._session, args=(connected,), name="session", daemon=True)
+            thread = threading.Thread(target=self._session, args=(connected, place), name="session", daemon=True)
             self._threads.add(thread)
             thread.start()
 
@@ -122,14 +128,15 @@ class _Daemon:
         for thread in list(self._threads):
             thread.join(timeout=5)
 
-    def _session(self, connected: socket.socket) -> None:
+    def _session(self, connected: socket.socket, place: Place) -> None:
         try:
-            self._serve(socket_link(connected))
+            self._serve(socket_link(connected), place)
         finally:
-            self._room.release()
+            self._places.leave(place)
             self._threads.discard(threading.current_thread())
 
-    def _serve(self, link: Link) -> None:
-        if serve(link, self._service, lock=self._lock, stop=self._stop) is SessionEnd.REBOOT:
+    def _serve(self, link: Link, place: Place | None = None) -> None:
+        end = serve(link, self._service, lock=self._lock, stop=self._stop, place=place, budget=self._budget)
+        if end is SessionEnd.REBOOT:
             self.end = SessionEnd.REBOOT
             self._stop.set()

@@ -13,18 +13,20 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Protocol
 
+from firmware_bridge.agent.session_rules import Place, SessionLock
 from firmware_bridge.errors import BoardBusyError, BoardError, BridgeError, RejectedError, TransferError
 from firmware_bridge.links.link import Link, bauds_of
 from firmware_bridge.protocol import messages as m
 from firmware_bridge.protocol.connection import Connection
 from firmware_bridge.protocol.deflate import chunk_data
 from firmware_bridge.protocol.states import Role, State
+from firmware_bridge.protocol.stream import MemoryBudget
 from firmware_bridge.protocol.versions import MESSAGES_VERSION, OLDEST_VERSION, common_version
 from firmware_bridge.session.base import Session
 from firmware_bridge.session.threaded import ThreadedSession
 from firmware_bridge.text import clean_text
 
-__all__ = ["BoardOperations", "Server", "SessionEnd", "SessionLock", "serve"]
+__all__ = ["BoardOperations", "Server", "SessionEnd", "serve"]
 
 _log = logging.getLogger(__name__)
 
@@ -98,36 +100,6 @@ class SessionEnd(Enum):
     REBOOT = "reboot"
 
 
-class SessionLock:
-    """One writer at a time, over all links of a board. One instance is shared by all calls of `serve`."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """Create a free lock; ``clock`` gives seconds."""
-        self._clock = clock
-        self._guard = threading.Lock()
-        self._session: object = None
-        self._holder = ""
-        self._since_s = 0.0
-
-    def take(self, session: object, holder: str) -> None:
-        """Take the lock for ``session``, or keep it; ``holder`` is shown to others.
-
-        Raises:
-            BoardBusyError: another session has it.
-        """
-        with self._guard:
-            if self._session is None:
-                self._session, self._holder, self._since_s = session, holder, self._clock()
-            elif self._session is not session:
-                raise BoardBusyError(self._holder, self._clock() - self._since_s)
-
-    def give_back(self, session: object) -> None:
-        """Release the lock if ``session`` has it."""
-        with self._guard:
-            if self._session is session:
-                self._session = None
-
-
 def serve(
     link: Link,
     service: BoardOperations,
@@ -135,6 +107,8 @@ def serve(
     *,
     lock: SessionLock | None = None,
     stop: threading.Event | None = None,
+    place: Place | None = None,
+    budget: MemoryBudget | None = None,
 ) -> SessionEnd:
     """Serve one link until it closes; on a line without an end (serial) one session after the other.
 
@@ -144,12 +118,15 @@ def serve(
         clock: seconds, real and monotonic: the link's timers run on it, never on a modelled clock.
         lock: shared by all links of the board; without it this link is alone.
         stop: set by the owner to end soon.
+        place: among the board's sessions; without it this one never gives way.
+        budget: what long messages of all links may take together.
 
     Returns:
         Why it ended. After `SessionEnd.REBOOT` the owner restarts the agent.
     """
-    connection = Connection(Role.BOARD, reliable=link.reliable, bauds=bauds_of(link))
-    server = Server(ThreadedSession(link, connection, clock), service, lock or SessionLock(clock), clock)
+    connection = Connection(Role.BOARD, reliable=link.reliable, bauds=bauds_of(link), budget=budget)
+    session = ThreadedSession(link, connection, clock)
+    server = Server(session, service, lock or SessionLock(clock), clock, place or Place(clock()))
     try:
         return server.run(link.reliable, stop or threading.Event())
     except TransferError:
@@ -162,27 +139,36 @@ class Server:
     """The state of one link's sessions; `serve` is what an agent calls."""
 
     def __init__(
-        self, session: Session, service: BoardOperations, lock: SessionLock, clock: Callable[[], float]
+        self,
+        session: Session,
+        service: BoardOperations,
+        lock: SessionLock,
+        clock: Callable[[], float],
+        place: Place | None = None,
     ) -> None:
         """Serve ``service`` over ``session``; nothing happens before `run` or `take`."""
         self._session = session
         self._service = service
         self._lock = lock
         self._clock = clock
+        self._place = place or Place(clock())
         self._generation = 0
         self._host = ""
         self._refused = False  # a chunk of the running transfer was refused: the rest of it is not answered
 
-    def close(self) -> None:
-        """End the session, if there is one."""
+    def close(self, reason: str = "") -> None:
+        """End the session, if there is one; its host gets ``reason``."""
         self._lock.give_back(self)
-        self._session.close()
+        self._session.close(reason)
 
     def run(self, one_session: bool, stop: threading.Event) -> SessionEnd:
         """Serve until the link is over, or ``stop`` is set."""
         begun_s = self._clock()
         while not stop.is_set():
             message = self._session.receive(_POLL_S)
+            if self._place.gave_way.is_set():
+                self.close("this session was idle, and another host needs its place; open it again")
+                return SessionEnd.CLOSED
             if self.take(message):
                 self._session.drain(_REBOOT_DRAIN_S)
                 return SessionEnd.REBOOT
@@ -195,7 +181,10 @@ class Server:
         self._follow_session()
         if message is None:
             return False
+        self._place.busy = True
         answer = self._answer(message)
+        self._lock.rest(self)
+        self._place.used_s, self._place.busy = self._clock(), False
         if answer is not None:
             self._session.send(answer, generation=self._generation)
         return isinstance(message, m.Reboot) and isinstance(answer, m.Done)
@@ -266,6 +255,7 @@ class Server:
                 f"{hello.version}; update the host's ks100",
             )
         self._host = hello.host or "an unnamed host"
+        self._place.greeted = True
         self._session.use_version(version, generation=self._generation)
         info = self._service.info()
         return m.Welcome(version, info.board, info.serial)

@@ -33,9 +33,9 @@ from firmware_bridge.protocol.liveness import Liveness
 from firmware_bridge.protocol.messages import Message
 from firmware_bridge.protocol.rates import BoardRate, HostRate
 from firmware_bridge.protocol.reader import FrameReader
-from firmware_bridge.protocol.sizes import RELIABLE, SEGMENT_RANGE, UNRELIABLE, Sizes
+from firmware_bridge.protocol.sizes import GREETING_WINDOW_BYTES, RELIABLE, SEGMENT_RANGE, UNRELIABLE, Sizes
 from firmware_bridge.protocol.states import Event, Role, State, next_state
-from firmware_bridge.protocol.stream import MessageReader, with_length
+from firmware_bridge.protocol.stream import MemoryBudget, MessageReader, with_length
 from firmware_bridge.protocol.versions import OLDEST_VERSION
 from firmware_bridge.protocol.window import Incoming, Outgoing
 
@@ -88,6 +88,7 @@ class Connection:
         sizes: Sizes | None = None,
         silence_s: float | None = None,
         bauds: Sequence[int] = (),
+        budget: MemoryBudget | None = None,
     ) -> None:
         """Create one end, before anything is sent.
 
@@ -98,8 +99,11 @@ class Connection:
             sizes: defaults to `RELIABLE` or `UNRELIABLE`.
             silence_s: how long the peer may be silent; see `Liveness`.
             bauds: what the link's line can be set to; the first is what it is set to now. Empty without a line.
+            budget: what long messages may take, shared with other sessions of this end.
         """
         self.role = role
+        self._budget = budget
+        self._messages = MessageReader(budget)
         self.session = session
         self.generation = 0
         self._reliable = reliable
@@ -124,8 +128,9 @@ class Connection:
         self._out = Outgoing(
             segment_bytes=segment_bytes, frame_bytes=frame_bytes, limit=limit, adaptive=not self._reliable
         )
-        self._in = Incoming(segment_bytes=segment_bytes, window_segments=self._sizes.window_bytes // segment_bytes)
-        self._messages = MessageReader()
+        self._in = Incoming(segment_bytes=segment_bytes, window_segments=self._greeting_segments(segment_bytes))
+        self._messages.clear()
+        self._messages = MessageReader(self._budget)
         self.messages_version = OLDEST_VERSION
 
     # --- what the owner asks ---
@@ -239,6 +244,8 @@ class Connection:
                 self._receive_frame(body, now_s)
             except ProtocolError as error:
                 self._fail(error)
+            except Exception as error:  # noqa: BLE001  # a defect here must not end the thread that reads the peer's bytes
+                self._fail(ProtocolError(f"a defect of this end ({type(error).__name__}) met what the other end sent"))
 
     def _receive_frame(self, body: bytes | memoryview, now_s: float) -> None:
         frame = unpack(body, self.session, from_board=self.role is Role.HOST)
@@ -323,8 +330,11 @@ class Connection:
 
     def _grant_frame(self) -> bytes:
         segment_bytes = self._in.segment_bytes
-        window = self._sizes.window_bytes // segment_bytes
+        window = self._greeting_segments(segment_bytes)
         return self._pack(Opened(FRAMING_VERSION, self.session, segment_bytes, window, self._sizes.frame_bytes))
+
+    def _greeting_segments(self, segment_bytes: int) -> int:
+        return min(self._sizes.window_bytes, GREETING_WINDOW_BYTES) // segment_bytes
 
     def _on_opened(self, frame: Opened, now_s: float) -> None:
         if frame.session != self.session or self._state is not State.OPENING:
@@ -348,6 +358,8 @@ class Connection:
         self._rate.on_heard(now_s)
 
     def _grant(self) -> None:
+        if self._messages.greeted:
+            self._in.widen(self._sizes.window_bytes // self._in.segment_bytes)
         self._in.grant(self._messages.held_bytes)
         # News of credit is worth a frame of its own when a quarter of the window has been freed.
         if self._in.limit - self._in.told_limit >= max(1, self._sizes.window_bytes // self._in.segment_bytes // 4):
@@ -406,7 +418,7 @@ class Connection:
         if self._state is State.OPENING and now_s >= self._retry_s:
             self._retry_s = now_s + _OPEN_RETRY_S
             sizes = self._sizes
-            window = sizes.window_bytes // sizes.segment_bytes
+            window = self._greeting_segments(sizes.segment_bytes)
             self._control.append(
                 self._pack(Open(FRAMING_VERSION, self.session, sizes.segment_bytes, window, sizes.frame_bytes))
             )

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["RELIABLE", "SEGMENT_RANGE", "UNRELIABLE", "Sizes"]
+__all__ = ["GREETING_WINDOW_BYTES", "RELIABLE", "SEGMENT_RANGE", "UNRELIABLE", "Sizes"]
+
+GREETING_WINDOW_BYTES = 64 * 1024
+"""What an end holds of a peer that has not greeted: whoever can open a session costs no more."""
 
 SEGMENT_RANGE = range(16, 65537)
 """Sizes of a segment; below, headers dominate; above, one segment would be a memory of its own."""

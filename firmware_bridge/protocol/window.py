@@ -327,7 +327,7 @@ class Incoming:
         self.duplicates = 0
         self._segment_bytes = segment_bytes
         self._window = window_segments
-        self._early: dict[int, bytes | memoryview] = {}
+        self._early: dict[int, bytes] = {}
         self._expected = 0
         self._limit = window_segments
         self._told_limit = window_segments
@@ -380,7 +380,11 @@ class Incoming:
         if sequence < self._expected or sequence in self._early:
             self.duplicates += 1
         elif sequence < self._limit:  # what comes beyond the credits is dropped: there is no room for it
-            self._early[sequence] = segment
+            self._early[sequence] = bytes(segment)  # a view would keep all that came with it
+
+    def widen(self, window_segments: int) -> None:
+        """Hold so many segments from now on; the sender hears of it with the next acknowledgement."""
+        self._window = window_segments
 
     def grant(self, backlog_bytes: int) -> None:
         """Move the credit on: ``backlog_bytes`` have arrived in order and are not consumed yet."""

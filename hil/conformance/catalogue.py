@@ -11,6 +11,7 @@ from hil.conformance import (
     disks,
     encodings,
     graphs,
+    greetings,
     policies,
     signatures,
     stores,
@@ -32,6 +33,7 @@ RULES: tuple[Rule, ...] = (
     *graphs.RULES,
     *transfers.RULES,
     *availability.RULES,
+    *greetings.RULES,
     *disks.RULES,
     *valid.RULES,
 )

@@ -11,11 +11,11 @@ from firmware_bridge.errors import BoardBusyError, BoardError, RejectedError, Tr
 from firmware_bridge.links.link import Link, RatedLink, bauds_of
 from firmware_bridge.package.reasons import RejectReason
 from firmware_bridge.protocol import messages as m
-from firmware_bridge.protocol.connection import Connection
 from firmware_bridge.protocol.frames import Frame, pack
 from firmware_bridge.protocol.states import Role
 from firmware_bridge.protocol.versions import MESSAGES_VERSION
 from firmware_bridge.session.threaded import ThreadedSession
+from hil.conformance.forging import ForgingConnection
 from hil.conformance.rules import Act, Target
 
 __all__ = ["RawSession", "in_own_session"]
@@ -62,12 +62,20 @@ class _Severable:
 class RawSession:
     """An open session; as a context manager it ends with the block."""
 
-    def __init__(self, link: Link, host: str = "conformance, second session", *, raises_rate: bool = False) -> None:
+    def __init__(
+        self,
+        link: Link,
+        host: str = "conformance, second session",
+        *,
+        raises_rate: bool = False,
+        greets: bool = True,
+    ) -> None:
         """Open a session on ``link``, which it closes in the end.
 
         Args:
             link: to the board.
             host: who it says it is.
+            greets: whether it begins with its greeting.
             raises_rate: whether it agrees on faster rates with the board, as a usual host does.
 
         Raises:
@@ -76,8 +84,10 @@ class RawSession:
         self._link = _Severable(link)
         self._number = secrets.randbelow(2**32 - 2**24) + 2**24
         bauds = self._link.bauds if raises_rate else ()
-        connection = Connection(Role.HOST, reliable=link.reliable, session=self._number, bauds=bauds)
+        connection = ForgingConnection(Role.HOST, reliable=link.reliable, session=self._number, bauds=bauds)
         self._session = ThreadedSession(self._link, connection, time.monotonic)
+        if not greets:
+            return
         welcome = self.ask(m.Hello(MESSAGES_VERSION, host))
         if isinstance(welcome, m.Welcome):
             self._session.use_version(min(welcome.version, MESSAGES_VERSION))

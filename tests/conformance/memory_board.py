@@ -9,8 +9,9 @@ from pathlib import Path
 from firmware_bridge.agent.identity import BoardIdentity
 from firmware_bridge.agent.inference.engine import RuntimeEngine
 from firmware_bridge.agent.inference.rails import HwmonRails
-from firmware_bridge.agent.server import SessionEnd, SessionLock, serve
+from firmware_bridge.agent.server import SessionEnd, serve
 from firmware_bridge.agent.service import BoardParts, BoardService
+from firmware_bridge.agent.session_rules import SessionLock
 from firmware_bridge.agent.state.storage import LocalStorage
 from firmware_bridge.device.runtime import default_runtime
 from firmware_bridge.links.link import Link
@@ -55,7 +56,7 @@ class MemoryBoard:
             self._start()
 
     def _start(self) -> None:
-        self._lock, self._storage = SessionLock(), LocalStorage(self._disk)
+        self._lock, self._storage = SessionLock(idle_s=1.0), LocalStorage(self._disk)
         parts = BoardParts(
             identity=BoardIdentity("ks100", "MEM-1", emulated=True),
             capacity_bytes=32 << 20,

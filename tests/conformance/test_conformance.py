@@ -10,6 +10,8 @@ import pytest
 
 from firmware_bridge.agent.service import BoardService
 from firmware_bridge.package import cose, trust
+from firmware_bridge.protocol import connection
+from hil.conformance import greetings, session
 from hil.conformance.catalogue import RULES, chosen
 from hil.conformance.report import render_html, write_conformance_junit
 from hil.conformance.results import ConformanceResults, Status
@@ -159,3 +161,23 @@ def test_one_case_can_be_tried_alone(board: MemoryBoard) -> None:
 def test_a_case_that_does_not_exist_is_not_a_pass(board: MemoryBoard) -> None:
     with pytest.raises(EvidenceError, match=r"no case rollback/nothing; its cases are security-0"):
         attack(board.reach, chosen(["rollback/nothing"]))
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_board_whose_reader_ends_is_caught(board: MemoryBoard, monkeypatch: pytest.MonkeyPatch) -> None:
+    def defect(*_: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(connection.Connection, "_fail", defect)
+    monkeypatch.setattr(session, "_PATIENCE_S", 2.0)
+    found = attack(board.reach, chosen(["before-hello/big-integer"]))
+    assert not found.passed
+
+
+def test_a_board_that_leaves_the_lock_to_who_sleeps_is_caught(
+    board: MemoryBoard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(greetings, "_EVICTED_S", 3.0)
+    monkeypatch.setattr(board._lock, "_idle_s", 1e9)
+    found = attack(board.reach, chosen(["idle-holder"]))
+    assert [case.observed for case in found.cases] == ["held for 3 s by one who did nothing"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from contextlib import contextmanager
 
-from firmware_bridge.agent.server import SessionEnd, SessionLock, serve
+from firmware_bridge.agent.server import SessionEnd, serve
+from firmware_bridge.agent.session_rules import SessionLock
 from firmware_bridge.host.board import Board
 from firmware_bridge.links.faults import Faults, FaultyLink
 from firmware_bridge.links.memory import memory_pair

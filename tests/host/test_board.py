@@ -10,7 +10,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from firmware_bridge.agent.server import SessionEnd, SessionLock
+from firmware_bridge.agent.server import SessionEnd
+from firmware_bridge.agent.session_rules import SessionLock
 from firmware_bridge.errors import BoardBusyError, BoardError, FaultKind, RejectedError, TransferError
 from firmware_bridge.host.board import Board
 from firmware_bridge.links.memory import memory_pair

@@ -7,7 +7,7 @@ import threading
 from contextlib import contextmanager
 from dataclasses import replace
 
-from firmware_bridge.agent.server import SessionLock
+from firmware_bridge.agent.session_rules import SessionLock
 from firmware_bridge.errors import BenchError, BoardBusyError, BoardError, RejectedError, TransferError
 from firmware_bridge.host.fleet import (
     FlashEvent,

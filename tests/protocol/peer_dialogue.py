@@ -15,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from firmware_bridge.agent.server import SessionLock, serve
+from firmware_bridge.agent.server import serve
+from firmware_bridge.agent.session_rules import SessionLock
 from firmware_bridge.errors import BridgeError
 from firmware_bridge.host.board import Board
 from firmware_bridge.links.memory import memory_pair

@@ -45,7 +45,7 @@ def test_messages_sent_before_the_session_is_open_arrive_once_it_is(reliable):
 def test_a_message_larger_than_the_window_arrives_whole(reliable):
     line = SimulatedLine(2, reliable=reliable, rate_bytes_s=1e7)
     store = random.Random(2).randbytes(3_000_000)
-    send_all(line, [m.Provision(store)])
+    send_all(line, [HELLO, m.Provision(store)])
 
 
 @pytest.mark.parametrize("seed", range(40))

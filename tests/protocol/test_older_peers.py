@@ -8,7 +8,8 @@ import threading
 
 import pytest
 
-from firmware_bridge.agent.server import SessionLock, serve
+from firmware_bridge.agent.server import serve
+from firmware_bridge.agent.session_rules import SessionLock
 from firmware_bridge.errors import BoardBusyError, BoardError, RejectedError, TransferError
 from firmware_bridge.host.board import Board
 from firmware_bridge.protocol import messages as m

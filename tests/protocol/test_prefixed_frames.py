@@ -143,10 +143,11 @@ def test_an_end_that_does_not_know_prefixed_frames_gets_stuffed_ones(older, monk
         monkeypatch.setattr(
             line.host, "_pack", lambda frame: b"" if isinstance(frame, PrefixRequest) else pack_frame(frame)
         )
-    store = m.Provision(random.Random(6).randbytes(300_000))
+    hello, store = m.Hello(1, "lab"), m.Provision(random.Random(6).randbytes(300_000))
+    line.host.send(hello)
     line.host.send(store)
-    assert line.run(lambda: bool(line.received[line.board]), 30)
-    assert line.received[line.board] == [store]
+    assert line.run(lambda: len(line.received[line.board]) == 2, 30)
+    assert line.received[line.board] == [hello, store]
     assert not line.host._reader.is_prefixed
     assert not line.board._reader.is_prefixed
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import struct
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -19,13 +18,13 @@ from firmware_bridge.errors import BridgeError
 from firmware_bridge.links.descriptor import DescriptorLink
 from firmware_bridge.links.tty import make_raw
 from firmware_bridge.protocol import messages as m
-from firmware_bridge.protocol.connection import Connection
 from firmware_bridge.protocol.sizes import UNRELIABLE
 from firmware_bridge.protocol.states import Role
 from firmware_bridge.protocol.versions import MESSAGES_VERSION
 from firmware_bridge.session.threaded import ThreadedSession
+from hil.conformance.forging import ForgingConnection
 
-__all__ = ["AUDIT", "INFO", "WELCOME", "Answer", "Bytes", "EvilBoard", "Lies"]
+__all__ = ["AUDIT", "INFO", "WELCOME", "Answer", "EvilBoard", "Lies"]
 
 _POLL_S = 0.1
 _BAUD = 921_600
@@ -49,14 +48,6 @@ INFO = m.BoardInfo(
 AUDIT = m.AuditEntry(7, 1.7e9, "boot", "EVIL-1", "agent 9.9")
 
 
-@dataclass(frozen=True, slots=True)
-class Bytes(m.Message):
-    """Any bytes in the place of a message; ``length`` is announced instead of theirs."""
-
-    data: bytes
-    length: int | None = None
-
-
 Answer: TypeAlias = m.Message | Callable[[ThreadedSession], None] | None
 """What a request gets: a message, nothing, or whatever a function does with the session."""
 
@@ -76,19 +67,13 @@ class Lies:
     stingy: bool = False
 
 
-class _Forger(Connection):
-    """A board's end that sends any bytes as a message, and may keep its credit to itself."""
+class _LyingEnd(ForgingConnection):
+    """A board's end that may keep its credit to itself."""
 
     def __init__(self, *, stingy: bool) -> None:
         sizes = replace(UNRELIABLE, window_bytes=_STINGY_BYTES) if stingy else None
         super().__init__(Role.BOARD, reliable=False, sizes=sizes)
         self._stingy = stingy
-
-    def send(self, message: m.Message, *, more: bool = False) -> int:
-        if isinstance(message, Bytes):
-            length = len(message.data) if message.length is None else message.length
-            return self._out.write(struct.pack("<I", length) + message.data, more=more)
-        return super().send(message, more=more)
 
     def _grant(self) -> None:
         if not self._stingy:
@@ -135,7 +120,7 @@ class EvilBoard:
             if self._lies.line is not None:
                 self._lies.line(self._link, self._stop)
                 return
-            session = ThreadedSession(self._link, _Forger(stingy=self._lies.stingy))
+            session = ThreadedSession(self._link, _LyingEnd(stingy=self._lies.stingy))
             try:
                 while not self._stop.is_set():
                     if (request := session.receive(_POLL_S)) is not None:

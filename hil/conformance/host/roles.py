@@ -16,7 +16,8 @@ from firmware_bridge.protocol.frames import Close, Opened, Ping, pack, unpack
 from firmware_bridge.protocol.frames import Open as OpenFrame
 from firmware_bridge.protocol.reader import FrameReader
 from firmware_bridge.session.threaded import ThreadedSession
-from hil.conformance.host.board import AUDIT, INFO, WELCOME, Answer, Bytes, Lies
+from hil.conformance.forging import Bytes
+from hil.conformance.host.board import AUDIT, INFO, WELCOME, Answer, Lies
 from hil.conformance.host.cases import HostCase, HostRule
 
 __all__ = ["RULES"]
