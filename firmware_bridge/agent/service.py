@@ -303,7 +303,7 @@ class BoardService:
         try:
             return decide()
         except RejectedError as error:
-            self._audit.add(action, subject, str(error))
+            self._audit.refuse(action, subject, str(error))
             raise
 
     def _judge_head(self, head: bytes) -> AcceptedPackage:

@@ -123,13 +123,23 @@ class RailTrace:
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """One line of a board's audit log: sequence number, board time (s), what happened, to what, and the result."""
+    """One line of a board's audit log.
+
+    Attributes:
+        index: its number.
+        time_s: the board's time, seconds since 1970.
+        action: what happened.
+        subject: to what.
+        result: how it ended.
+        link: its chain and the line before it there, see `audit_chain`; ``""`` from older boards.
+    """
 
     index: Count
     time_s: UnixTime
     action: str
     subject: str
     result: str
+    link: str = field(default="", metadata={SINCE: 3})
 
 
 # --- requests -----------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from firmware_bridge.protocol.messages import Busy, Fault, FaultKind, Message
 
 __all__ = ["MESSAGES_VERSION", "OLDEST_VERSION", "common_version", "current_form", "form_for"]
 
-MESSAGES_VERSION = 2
+MESSAGES_VERSION = 3
 """Newest version of the messages that this end speaks, as `messages.Hello` and `messages.Welcome` carry it."""
 
 OLDEST_VERSION = 1

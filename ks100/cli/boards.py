@@ -65,9 +65,24 @@ def info(boards: tuple[str, ...], everything: bool, inventory: Path | None, as_j
 @command.command()
 @boards_options
 @click.option("--since", type=click.IntRange(0), default=0, show_default=True, help="First entry.")
+@click.option("--verify", is_flag=True, help="Check that every entry follows from the one before; show the heads.")
+@click.option("--head", "heads", multiple=True, metavar="NUMBER:DIGEST",
+              help="A head that --verify has shown before: the log must still contain it; repeat it.")  # fmt: skip
 @json_option
-def audit(boards: tuple[str, ...], everything: bool, inventory: Path | None, since: int, as_json: bool) -> int:
-    """Show the audit log of each BOARD: every accept, reject, activation and load."""
+def audit(
+    boards: tuple[str, ...], everything: bool, inventory: Path | None, since: int, verify: bool,
+    heads: tuple[str, ...], as_json: bool,
+) -> int:  # fmt: skip
+    """Show the audit log of each BOARD: every accept, reject, activation and load.
+
+    Exit codes: 1 an entry was changed or removed (--verify).
+    """
+    if verify or heads:
+        from ks100.cli.boards_audit import verify_logs
+
+        if since:
+            raise UsageError("--verify checks the whole log; leave --since away")
+        return verify_logs(_asked(boards, everything, inventory, lambda board: board.audit()), heads, as_json=as_json)
     answers = _asked(boards, everything, inventory, lambda board: board.audit(since))
     if as_json:
         print_json({"boards": [a.record(entries=[_entry_record(e) for e in a.value or ()]) for a in answers]})

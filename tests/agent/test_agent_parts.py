@@ -22,6 +22,7 @@ from firmware_bridge.agent.state.audit import AuditLog
 from firmware_bridge.agent.state.slot_table import SLOT_NAMES, BoardRecord, SlotRecord, SlotState
 from firmware_bridge.device.profile import Rail
 from firmware_bridge.protocol import messages as m
+from firmware_bridge.protocol.audit_chain import ACTS, NOTES
 from hil.virtual.clock import ModelledClock
 from tests.agent.board_kit import LocalStorage, SteadyRails, boot, graph_bytes, install
 
@@ -68,13 +69,13 @@ def test_storage_is_for_its_user_alone(storage, tmp_path):
 def test_audit_log_goes_on_after_a_restart_and_a_torn_line(storage):
     log = AuditLog(storage, lambda: 5.0)
     log.add("boot", "x")
-    log.add("load", "a", "ok")
+    log.add("install", "a", "ok")
     storage.append("audit/log", b'{"index": 2, "time')
     again = AuditLog(storage, lambda: 6.0)
     again.add("reboot", "x")
     assert [(e.index, e.action) for e in AuditLog(storage, lambda: 0.0).entries()] == [
         (0, "boot"),
-        (1, "load"),
+        (1, "install"),
         (2, "reboot"),
     ]
     assert again.broken_links() == ()
@@ -85,13 +86,13 @@ def test_audit_log_shows_a_changed_line(storage):
     log = AuditLog(storage, lambda: 5.0)
     for n in range(4):
         log.add("offer", f"model {n}", "signature")
-    raw = storage.read("audit/log", 10**6).replace(b"model 1", b"model 9")
-    storage.write("audit/log", raw)
+    raw = storage.read("audit/notes", 10**6).replace(b"model 1", b"model 9")
+    storage.write("audit/notes", raw)
     assert AuditLog(storage, lambda: 0.0).broken_links() == (2,)
 
 
 def test_audit_log_stays_bounded_and_keeps_counting(storage, monkeypatch):
-    monkeypatch.setattr("firmware_bridge.agent.state.audit._FILE_BYTES", 2000)
+    monkeypatch.setattr("firmware_bridge.agent.state.audit._FILE_BYTES", {ACTS: 2000, NOTES: 2000})
     log = AuditLog(storage, lambda: 5.0)
     for n in range(200):
         log.add("offer", "m", str(n))
@@ -99,6 +100,27 @@ def test_audit_log_stays_bounded_and_keeps_counting(storage, monkeypatch):
     assert entries[-1].index == 199
     assert len(entries) < 40
     assert log.broken_links() == ()
+
+
+def test_refusals_are_counted_and_push_out_no_act(storage, monkeypatch):
+    monkeypatch.setattr("firmware_bridge.agent.state.audit._FILE_BYTES", {ACTS: 2000, NOTES: 2000})
+    now_s = [5.0]
+    log = AuditLog(storage, lambda: now_s[0])
+    log.add("install", "detector 1", "ok: slot a")
+    for n in range(4800):
+        log.refuse("offer", f"head {n}", "signature: the signature is not the key's")
+        now_s[0] += 40 / 4800
+    entries = log.entries()
+    assert entries[0].action == "install"
+    refused = [entry for entry in entries if entry.action == "offer"]
+    assert len(refused) == 9
+    assert refused[-1].result.endswith("(the last of 4792 more)")
+    for n in range(3000):
+        log.refuse("offer", "x", f"reason {n}: each another")
+    again = AuditLog(storage, lambda: 99.0)
+    assert again.entries()[0].subject == "detector 1"
+    assert again.broken_links() == ()
+    assert again.entries()[-1].index == log.entries()[-1].index
 
 
 # --- lifecycle ----------------------------------------------------------------------------------------------

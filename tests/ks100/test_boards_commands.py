@@ -185,3 +185,15 @@ def test_a_board_that_does_not_exist_is_not_made_by_looking_at_it(ks100, tmp_pat
         assert code == 3
         assert "ks100 emulate" in err
     assert not (tmp_path / "nothing").exists()
+
+
+def test_a_board_whose_audit_log_was_changed_is_found_out(ks100, lab):
+    code, out, _ = ks100("boards", "audit", "bench-1", "--verify", "--json")
+    assert code == 0
+    [answer] = json.loads(out)["boards"]
+    assert answer["faults"] == []
+    head = answer["heads"]["notes"]
+    assert ks100("boards", "audit", "bench-1", "--verify", "--head", head)[0] == 0
+    code, out, _ = ks100("boards", "audit", "bench-1", "--verify", "--head", "0:" + "0" * 16)
+    assert code == 1
+    assert "does not contain 0:0000000000000000 any more" in out

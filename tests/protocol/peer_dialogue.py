@@ -20,6 +20,8 @@ from firmware_bridge.agent.session_rules import SessionLock
 from firmware_bridge.errors import BridgeError
 from firmware_bridge.host.board import Board
 from firmware_bridge.links.memory import memory_pair
+from firmware_bridge.protocol.connection import Connection
+from firmware_bridge.protocol.frames import PrefixRequest
 from tests.host.memory_service import MemoryPackage, MemoryService
 
 SESSION = 0x12345678
@@ -89,6 +91,8 @@ def record(version: int) -> None:
     import firmware_bridge.host.board as module
 
     module.secrets.randbelow = lambda _: SESSION - 2**24  # type: ignore[assignment]
+    pack = Connection._pack  # recordings are stuffed throughout: who reads them needs no state
+    Connection._pack = lambda end, frame: b"" if isinstance(frame, PrefixRequest) else pack(end, frame)
     steps: list[list[str]] = []
     guard, lock, other = threading.Lock(), SessionLock(lambda: 0.0), object()
 

@@ -1,38 +1,47 @@
-"""The board's audit log: every accept, refusal, activation and load, in order, each line chained to the one before.
+"""The board's audit log: every act, refusal and load, in order, each line chained to the one before in its chain.
 
-Owns the file format: JSON lines, each with the first bytes of the SHA-256 of the line before, so that a line that was
-changed or taken out shows. The log is bounded: the older of two files goes when the newer one is full.
+Owns the files and what is counted instead of written. There are two chains, each in two files of which the older goes
+when the newer is full: what changed the board, and all else. So no flood of refusals pushes out an act; and of one kind
+of refusal that comes again and again only the first are written one by one, and the others as a number.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, replace
 
 from firmware_bridge.agent.state.storage import Storage, replace_file
+from firmware_bridge.protocol.audit_chain import ACTS, NOTES, broken_links, line_of, link_after
 from firmware_bridge.protocol.messages import AuditEntry
+from firmware_bridge.text import clean_text
 
 __all__ = ["AuditLog"]
 
 _log = logging.getLogger(__name__)
 
 _FOLDER = "audit"
-_NEWER, _OLDER = f"{_FOLDER}/log", f"{_FOLDER}/log.old"
-_FILE_BYTES = 512 * 1024  # two files of about 3,000 lines each; an answer with all of them fits into one message
-_LINK_DIGITS = 16
+_FILES = {ACTS: f"{_FOLDER}/log", NOTES: f"{_FOLDER}/notes"}
+_FILE_BYTES = {ACTS: 384 * 1024, NOTES: 96 * 1024}  # an answer with all lines of all files fits into one message
+_OLDER = ".old"
+_ACTIONS = frozenset({"provision", "trust", "install", "activate", "confirm", "fallback"})
 _TEXT_LIMIT = 300
+_ALIKE_LIMIT = 8  # refusals of one kind that are written one by one
+_ALIKE_S = 60.0  # within so many seconds; the others are counted
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
-    entry: AuditEntry
-    raw: bytes
+@dataclass
+class _Alike:
+    """Refusals of one kind since ``begun_s``: how many were written, how many only counted, and the last of those."""
+
+    begun_s: float
+    written: int = 0
+    counted: int = 0
+    subject: str = ""
+    result: str = ""
 
 
 class AuditLog:
@@ -40,56 +49,101 @@ class AuditLog:
 
     def __init__(self, storage: Storage, wall_s: Callable[[], float]) -> None:
         """Continue the log in ``storage``; ``wall_s`` gives seconds since 1970, as far as the board knows."""
-        self._storage = storage
         self._wall_s = wall_s
         self._guard = threading.Lock()
-        self._older = _parse(self._read(_OLDER))
-        raw = self._read(_NEWER)
-        self._newer = _parse(raw)
-        intact = b"".join(line.raw for line in self._newer)
-        if intact != raw:  # the power went in the middle of a line
-            with contextlib.suppress(OSError):
-                replace_file(storage, _NEWER, intact)
-        self._bytes = len(intact)
+        self._chains = {name: _Chain(storage, name) for name in _FILES}
+        self._next = max(chain.next_index for chain in self._chains.values())
+        self._alike: dict[tuple[str, str], _Alike] = {}
 
     def add(self, action: str, subject: str, result: str = "ok") -> None:
-        """Append one entry; durable on return. When the disk fails, the board continues and logs it to its journal."""
+        """Append what was done; durable on return. On a disk that fails the board goes on, and its journal says so."""
         with self._guard:
-            if self._bytes >= _FILE_BYTES:
-                self._turn()
-            last = next(iter((self._newer or self._older)[-1:]), None)
-            index = last.entry.index + 1 if last else 0
-            time_s = round(self._wall_s(), 3)
-            entry = AuditEntry(index, time_s, action, subject[:_TEXT_LIMIT], result[:_TEXT_LIMIT])
-            raw = _encode(entry, _link(last.raw if last else b""))
-            self._write(raw)
-            self._newer.append(_Line(entry, raw))
-            self._bytes += len(raw)
+            self._write(ACTS if action in _ACTIONS else NOTES, action, subject, result)
+
+    def refuse(self, action: str, subject: str, result: str) -> None:
+        """Append what was refused, or count it; ``result`` begins with the reason's code."""
+        with self._guard:
+            now_s = self._wall_s()
+            alike = self._alike.get((action, result.partition(":")[0]))
+            if alike is None or not 0 <= now_s - alike.begun_s < _ALIKE_S:
+                self._write_counted()
+                alike = self._alike[action, result.partition(":")[0]] = _Alike(now_s)
+            if alike.written < _ALIKE_LIMIT:
+                alike.written += 1
+                self._write(NOTES, action, subject, result)
+            else:
+                alike.counted, alike.subject, alike.result = alike.counted + 1, subject, result
 
     def entries(self, since: int = 0) -> tuple[AuditEntry, ...]:
-        """Return the entries from number ``since`` on, as far as they are still stored."""
+        """Return the entries from number ``since`` on, as far as they are still stored; what was counted is written."""
         with self._guard:
-            return tuple(line.entry for line in (*self._older, *self._newer) if line.entry.index >= since)
+            self._write_counted()
+            found = [entry for chain in self._chains.values() for entry in chain.entries if entry.index >= since]
+        return tuple(sorted(found, key=lambda entry: entry.index))
 
     def broken_links(self) -> tuple[int, ...]:
         """Return the numbers of the entries that do not follow from the one before them."""
-        with self._guard:
-            lines = [*self._older, *self._newer]
-        return tuple(b.entry.index for a, b in pairwise(lines) if json.loads(b.raw)["after"] != _link(a.raw))
+        return broken_links(self.entries())
 
-    def _write(self, raw: bytes) -> None:
-        """Append to the file; a disk that is full or broken must not stop a board that runs."""
+    def _write_counted(self) -> None:
+        for (action, _), alike in self._alike.items():
+            if alike.counted:
+                result = alike.result[: _TEXT_LIMIT - 30]
+                self._write(NOTES, action, alike.subject, f"{result} (the last of {alike.counted} more)")
+                alike.counted = 0
+
+    def _write(self, chain: str, action: str, subject: str, result: str) -> None:
+        texts = (clean_text(text, _TEXT_LIMIT) for text in (subject, result))
+        self._chains[chain].append(AuditEntry(self._next, round(self._wall_s(), 3), action, *texts))
+        self._next += 1
+
+
+class _Chain:
+    """One chain of lines, in two files.
+
+    Attributes:
+        entries: what is stored of it, oldest first.
+    """
+
+    def __init__(self, storage: Storage, name: str) -> None:
+        self._storage, self._name, self._file = storage, name, _FILES[name]
+        self._limit_bytes = _FILE_BYTES[name]
+        self._older = _parse(self._read(self._file + _OLDER), name)
+        raw = self._read(self._file)
+        self._newer = _parse(raw, name)
+        intact = b"".join(map(line_of, self._newer))
+        if intact != raw:  # the power went in the middle of a line
+            with contextlib.suppress(OSError):
+                replace_file(storage, self._file, intact)
+        self._bytes = len(intact)
+
+    @property
+    def entries(self) -> list[AuditEntry]:
+        return [*self._older, *self._newer]
+
+    @property
+    def next_index(self) -> int:
+        return max((entry.index for entry in self.entries[-1:]), default=-1) + 1
+
+    def append(self, entry: AuditEntry) -> None:
+        if self._bytes >= self._limit_bytes:
+            self._turn()
+        last = next(iter((self._newer or self._older)[-1:]), None)
+        entry = replace(entry, link=link_after(self._name, line_of(last) if last else b""))
+        line = line_of(entry)
         try:
-            self._storage.append(_NEWER, raw)
-            self._storage.fsync(_NEWER)
+            self._storage.append(self._file, line)
+            self._storage.fsync(self._file)
             if not self._newer:
                 self._storage.sync_folder(_FOLDER)
-        except OSError as error:
+        except OSError as error:  # a disk that is full or broken must not stop a board that runs
             _log.warning("an entry of the audit log is not on the disk: %s", error)
+        self._newer.append(entry)
+        self._bytes += len(line)
 
     def _turn(self) -> None:
         try:
-            self._storage.rename(_NEWER, _OLDER)
+            self._storage.rename(self._file, self._file + _OLDER)
             self._storage.sync_folder(_FOLDER)
         except OSError as error:
             _log.warning("the audit log could not be turned over: %s", error)
@@ -97,36 +151,21 @@ class AuditLog:
 
     def _read(self, name: str) -> bytes:
         try:
-            return self._storage.read(name, 2 * _FILE_BYTES)
+            return self._storage.read(name, 2 * self._limit_bytes)
         except OSError:
             return b""
 
 
-def _encode(entry: AuditEntry, after: str) -> bytes:
-    item = {
-        "index": entry.index,
-        "time_s": entry.time_s,
-        "action": entry.action,
-        "subject": entry.subject,
-        "result": entry.result,
-        "after": after,
-    }
-    return json.dumps(item, ensure_ascii=True).encode() + b"\n"
-
-
-def _link(raw: bytes) -> str:
-    return hashlib.sha256(raw).hexdigest()[:_LINK_DIGITS]
-
-
-def _parse(raw: bytes) -> list[_Line]:
-    lines = []
+def _parse(raw: bytes, chain: str) -> list[AuditEntry]:
+    entries = []
     for line in raw.splitlines(keepends=True):
         try:
             item = json.loads(line)
-            fields = (int(item["index"]), float(item["time_s"]), item["action"], item["subject"], item["result"])
-            item["after"] + "".join(fields[2:])  # all texts
-        except (ValueError, KeyError, TypeError):
+            texts = [clean_text(item[name]) for name in ("action", "subject", "result")]
+            link = f"{chain} {clean_text(item['after'])}"
+            entry = AuditEntry(int(item["index"]), float(item["time_s"]), *texts, link)
+        except (ValueError, KeyError, TypeError, AttributeError):
             continue
         if line.endswith(b"\n"):
-            lines.append(_Line(AuditEntry(*fields), line))
-    return lines
+            entries.append(entry)
+    return entries
