@@ -104,7 +104,7 @@ def _schema(shop: SigningKit) -> Iterator[Case]:
         "short-digest": {"sha256": bytes(31)},
         "text-digest": {"sha256": "0" * 64},
         "future-schema": {"schema": SCHEMA + 1},
-        "past-schema": {"schema": SCHEMA - 1},
+        "past-schema": {"schema": SCHEMA - 2},
         "format-text": {"format": "tflite"},
         "format-version-text": {"format": ["tflite", "3"]},
         "format-version-0": {"format": ["tflite", 0]},
