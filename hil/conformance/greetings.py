@@ -12,7 +12,7 @@ from firmware_bridge.errors import BoardBusyError, BoardError, BridgeError, Tran
 from firmware_bridge.protocol import messages as m
 from firmware_bridge.protocol.codec import MAX_GREETING_BYTES, NUMBERS
 from hil.conformance.forging import Bytes
-from hil.conformance.rules import ACCEPTED, FAULT, OVER_SSH, SURVIVED, Case, Group, Rule, Target
+from hil.conformance.rules import ACCEPTED, FAULT, OVER_SSH, SURVIVED, Act, Case, Group, Rule, Target
 from hil.conformance.session import RawSession
 from hil.conformance.signing_kit import SigningKit
 
@@ -50,30 +50,31 @@ _AFTER_HELLO = {
 }
 
 
-def _ended(target: Target, message: Bytes, *, greets: bool) -> str:
-    """Send what is no message; the board must end this session by name, and go on with the next."""
-    target.board.close()
-    try:
-        with RawSession(target.open_link(), greets=greets) as session:
-            try:
+def _sends(message: Bytes, *, greets: bool) -> Act:
+    """Return the act of sending what is no message; the board must end the session by name, and serve the next."""
+
+    def act(target: Target) -> str:
+        target.board.close()
+        try:
+            with RawSession(target.open_link(), greets=greets) as session:
                 session.ask(message)
-            except TransferError as error:
-                if any(how in str(error) for how in _HUNG_UP):
-                    return SURVIVED
-                raise
-        return ACCEPTED
-    finally:
-        target.reopen()
+            return ACCEPTED
+        except TransferError as error:
+            if any(how in str(error) for how in _HUNG_UP):
+                return SURVIVED
+            raise
+        finally:
+            target.reopen()
+
+    return act
 
 
 def _before(_: SigningKit) -> Iterator[Case]:
-    for label, message in _NO_MESSAGES.items():
-        yield Case(label, lambda target, message=message: _ended(target, message, greets=False))
+    yield from (Case(label, _sends(message, greets=False)) for label, message in _NO_MESSAGES.items())
 
 
 def _after(_: SigningKit) -> Iterator[Case]:
-    for label, message in _AFTER_HELLO.items():
-        yield Case(label, lambda target, message=message: _ended(target, message, greets=True))
+    yield from (Case(label, _sends(message, greets=True)) for label, message in _AFTER_HELLO.items())
 
 
 def _unasked(_: SigningKit) -> Iterator[Case]:

@@ -93,8 +93,8 @@ class AuditLog:
                 alike.counted = 0
 
     def _write(self, chain: str, action: str, subject: str, result: str) -> None:
-        texts = (clean_text(text, _TEXT_LIMIT) for text in (subject, result))
-        self._chains[chain].append(AuditEntry(self._next, round(self._wall_s(), 3), action, *texts))
+        subject, result = clean_text(subject, _TEXT_LIMIT), clean_text(result, _TEXT_LIMIT)
+        self._chains[chain].append(AuditEntry(self._next, round(self._wall_s(), 3), action, subject, result))
         self._next += 1
 
 
@@ -161,9 +161,10 @@ def _parse(raw: bytes, chain: str) -> list[AuditEntry]:
     for line in raw.splitlines(keepends=True):
         try:
             item = json.loads(line)
-            texts = [clean_text(item[name]) for name in ("action", "subject", "result")]
-            link = f"{chain} {clean_text(item['after'])}"
-            entry = AuditEntry(int(item["index"]), float(item["time_s"]), *texts, link)
+            action, subject, result, after = (
+                clean_text(item[name]) for name in ("action", "subject", "result", "after")
+            )
+            entry = AuditEntry(int(item["index"]), float(item["time_s"]), action, subject, result, f"{chain} {after}")
         except (ValueError, KeyError, TypeError, AttributeError):
             continue
         if line.endswith(b"\n"):
