@@ -25,12 +25,13 @@ def command() -> None:
     "--hardness", type=click.FloatRange(0, 1), default=0.0, show_default=True, help="0 is typical, 1 is hard."
 )
 @click.option("--name", default="captures", show_default=True, help="Name of the set.")
+@click.option("--ood", is_flag=True, help="Weather and sensor faults that training never shows.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder to write.")
-def generate(seed: int, count: int, size: tuple[int, int], hardness: float, name: str, out: Path) -> None:
+def generate(seed: int, count: int, size: tuple[int, int], hardness: float, name: str, ood: bool, out: Path) -> None:
     """Generate one set of captures and print its digest."""
     from models.scenes import SceneSpec, generate
 
-    spec = SceneSpec(seed=seed, count=count, width=size[0], height=size[1], hardness=hardness, name=name)
+    spec = SceneSpec(seed=seed, count=count, width=size[0], height=size[1], hardness=hardness, name=name, ood=ood)
     with progress_bar("scenes") as progress:
         captures = generate(spec, progress=counted(progress, "{done}/{total} pairs"))
     captures.save(out)

@@ -28,11 +28,13 @@ class PoolSpec:
         pool: which pool; its value is the folder's name.
         count: frame pairs.
         hardness: 0 is typical, 1 is hard; see `models.scenes.SceneSpec`.
+        ood: out of distribution, likewise.
     """
 
     pool: Pool
     count: int
     hardness: float
+    ood: bool = False
 
 
 POOLS = (
@@ -40,6 +42,9 @@ POOLS = (
     PoolSpec(Pool.TRAIN, 1600, 0.2),
     PoolSpec(Pool.CALIBRATION, 128, 0.2),
     PoolSpec(Pool.VALIDATION, 300, 0.2),
+    # At least 20 scenes, of four frames, in each category: a bootstrap over fewer scenes is too narrow.
+    PoolSpec(Pool.CONDITIONS, 400, 0.2),
+    PoolSpec(Pool.OOD, 800, 0.2, ood=True),
     PoolSpec(Pool.HARD_DEV, 200, 1.0),
     PoolSpec(Pool.HARD_HOLDOUT, 200, 1.0),
 )
@@ -80,7 +85,7 @@ def generate_pools(
         name = item.pool.value
         if not counts[name]:
             continue
-        spec = SceneSpec(seed, counts[name], width, height, item.hardness, name)
+        spec = SceneSpec(seed, counts[name], width, height, item.hardness, name, item.ood)
         made[name] = generate(spec, shifted(progress, before, total), workers=workers)
         before += counts[name]
         if folder is not None:

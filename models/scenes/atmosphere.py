@@ -28,7 +28,7 @@ class Atmosphere:
     """The air of one scene.
 
     Attributes:
-        category: clear, haze or precipitation.
+        category: clear, haze, precipitation, or what training never shows, fog and dust.
         visibility_m: meteorological visibility (2 % contrast) of the aerosol alone.
         rain_mm_h: rain rate, 0 if dry; for snowfall its melted equivalent.
         air_k: air temperature, kelvin.
@@ -57,10 +57,12 @@ class Atmosphere:
 
         Vapour: 0.91e-4 + 0.268e-4 per g/m3, the line through transmissions 0.92, 0.85 and 0.69 over 500 m at
         (10 C, 30 %), (20 C, 50 %) and (30 C, 80 %). Aerosol: Kruse's ratio (10 / 0.55)^-q (Kruse et al. 1962),
-        which holds for haze, not for fog.
+        which holds for haze. Fog's droplets are large against both wavelengths: the ratio is 1 (Kim et al. 2001).
+        Dust lies between them; a ratio of 0.5 is assumed.
         """
         vapour: float = 0.91e-4 + 0.268e-4 * absolute_humidity_g_m3(self.air_k, self.relative_humidity)
-        aerosol: float = 3.912 / self.visibility_m * float((10.0 / 0.55) ** -_kruse_exponent(self.visibility_m))
+        kruse = float((10.0 / 0.55) ** -_kruse_exponent(self.visibility_m))
+        aerosol: float = 3.912 / self.visibility_m * {"fog": 1.0, "dust": 0.5}.get(self.category, kruse)
         return vapour + aerosol + self.rain_extinction_per_m
 
     def eo_transmission(self, range_m: float | NDArray[np.float32]) -> NDArray[np.float32]:

@@ -64,7 +64,8 @@ class Backdrop:
 def airlight(place: Place) -> NDArray[np.float32]:
     """Return the radiance of an infinitely thick layer of the scene's air, float32 [3]."""
     level = 0.10 if place.thermal == "night" else 0.75
-    return np.float32(level) * np.array([0.95, 0.98, 1.0], np.float32)
+    colour = (1.0, 0.85, 0.62) if place.atmosphere.category == "dust" else (0.95, 0.98, 1.0)
+    return np.float32(level) * np.array(colour, np.float32)
 
 
 def build_backdrop(place: Place, width: int, rng: np.random.Generator) -> Backdrop:

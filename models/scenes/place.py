@@ -12,6 +12,7 @@ import numpy as np
 
 from models.captures import Conditions
 from models.scenes.atmosphere import Atmosphere
+from models.scenes.ood import WEATHER, Ood, air_of, kind_of
 from models.scenes.spec import SceneSpec
 from models.scenes.thermal import SURFACES, Heating, crossover_hours, surface_temperature_k
 
@@ -81,6 +82,7 @@ class Place:
         direct: share of the light that casts shadows, 0 to 1.
         light_electrons: mean signal of a white pixel, electrons.
         hardness: of the set.
+        ood: the kind of weather or fault of a scene that is out of distribution, else None.
     """
 
     id: str
@@ -94,10 +96,13 @@ class Place:
     direct: float
     light_electrons: float
     hardness: float
+    ood: Ood | None = None
 
     @property
     def conditions(self) -> Conditions:
-        """The three condition axes."""
+        """The three condition axes; out of distribution, its kind alone."""
+        if self.ood is not None:
+            return Conditions((("ood", str(self.ood)),))
         return Conditions(
             (("background", self.background), ("atmosphere", self.atmosphere.category), ("thermal", self.thermal))
         )
@@ -114,12 +119,16 @@ class Place:
 
 def draw_place(spec: SceneSpec, scene: int, rng: np.random.Generator) -> Place:
     """Draw the scene's conditions; backgrounds take turns, so that each has the same share of any set."""
-    background = BACKGROUNDS[scene % len(BACKGROUNDS)]
+    kind = kind_of(scene) if spec.ood else None
+    background = BACKGROUNDS[(scene if kind is None else scene // len(Ood)) % len(BACKGROUNDS)]
     h = spec.hardness
     category = str(rng.choice(ATMOSPHERES, p=_mix((0.55, 0.25, 0.20), (0.15, 0.55, 0.30), h)))
     thermal = str(rng.choice(THERMALS, p=_mix((0.45, 0.33, 0.22), (0.25, 0.35, 0.40), h)))
+    if kind is Ood.SNOW_CROSSOVER:
+        background, thermal = "snow", "crossover"
     air_k = 273.15 + rng.uniform(*_AIR_C[background]) - (4 if thermal == "night" else 0)
-    atmosphere = _draw_air(category, air_k, h, rng)
+    atmosphere = air_of(kind, air_k, rng) if kind in WEATHER else _draw_air(category, air_k, h, rng)
+    category = atmosphere.category
     wet = category == "precipitation"
     cloud = 0.3 if wet else float(rng.choice([1.0, 0.85, 0.6], p=[0.6, 0.25, 0.15]))
     heating = Heating(air_k, cloud * rng.uniform(620, 900), cloud, 0.45 if wet else 1.0)
@@ -132,7 +141,7 @@ def draw_place(spec: SceneSpec, scene: int, rng: np.random.Generator) -> Place:
     )  # fmt: skip
     return Place(
         f"{spec.name}-{spec.seed}-{scene:05d}", background, thermal, atmosphere, heating, hour, _draw_camera(spec, rng),
-        sun, direct, electrons, h,
+        sun, direct, electrons, h, kind,
     )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from models.captures import Capture, TruthObject
 from models.scenes.backdrop import Backdrop, airlight
 from models.scenes.cast import Actor, draw_cast
 from models.scenes.ground import noise_patch
+from models.scenes.ood import degrade
 from models.scenes.palette import draw_palette
 from models.scenes.place import Place
 from models.scenes.raster import Sprite, rasterise
@@ -67,7 +68,10 @@ def render(place: Place, backdrop: Backdrop, lwir_sensor: LwirSensor, frame_id: 
         if (item := _truth(stage, actors, sprites, opacities, index, sensor)) is not None
     )
     capture = Capture(frame_id, place.id, width, height, place.conditions, objects)
-    return Frame(capture, sensor.expose(stage.eo, rng), lwir_sensor.expose(stage.lwir, rng))
+    eo, lwir = sensor.expose(stage.eo, rng), lwir_sensor.expose(stage.lwir, rng)
+    if place.ood is not None:
+        eo, lwir = degrade(place.ood, eo, lwir, rng)
+    return Frame(capture, eo, lwir)
 
 
 def _sprite(place: Place, backdrop: Backdrop, actor: Actor, rng: np.random.Generator) -> Sprite:

@@ -13,7 +13,7 @@ from models.scenes.render import Frame, render
 from models.scenes.sensor import LwirSensor
 from models.scenes.spec import FRAMES_PER_SCENE, SceneSpec
 
-__all__ = ["render_scene", "render_scenes"]
+__all__ = ["render_scene", "render_scenes", "scene_stream"]
 
 _CAMERA_STREAM = 1
 _SCENE_STREAM = 2
@@ -35,8 +35,13 @@ def render_scene(spec: SceneSpec, scene: int) -> list[Frame]:
     """Render the frames of one scene of the set."""
     camera = np.random.default_rng(spec.entropy(_CAMERA_STREAM))
     sensor = LwirSensor.build(spec.height, spec.width, camera)
-    rng = np.random.default_rng(spec.entropy(_SCENE_STREAM, scene))
+    rng = scene_stream(spec, scene)
     place = draw_place(spec, scene, rng)
     backdrop = build_backdrop(place, spec.width * 3 // 2, rng)
     count = min(FRAMES_PER_SCENE, spec.count - scene * FRAMES_PER_SCENE)
     return [render(place, backdrop, sensor, f"{place.id}-{k}", rng) for k in range(count)]
+
+
+def scene_stream(spec: SceneSpec, scene: int) -> np.random.Generator:
+    """Return the random numbers of one scene of the set, from their start: its place is drawn first."""
+    return np.random.default_rng(spec.entropy(_SCENE_STREAM, scene))

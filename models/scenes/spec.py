@@ -27,6 +27,7 @@ class SceneSpec:
         hardness: 0 is typical, 1 is hard: lower visibility, more crossover, smaller, more occluded and better
             camouflaged objects. A physical severity, not an artefact laid over the image.
         name: the set's name.
+        ood: scenes of weather and sensor faults that no other set shows, see `models.scenes.ood`.
     """
 
     seed: int
@@ -35,6 +36,7 @@ class SceneSpec:
     height: int = 128
     hardness: float = 0.0
     name: str = "captures"
+    ood: bool = False
 
     def __post_init__(self) -> None:
         if self.count < 1 or self.width < 64 or self.height < 48 or not 0 <= self.hardness <= 1 or self.seed < 0:

@@ -7,7 +7,7 @@ import pytest
 from models.curation import POOLS, Pool, check_disjoint, generate_pools, load_pools
 from models.errors import DataError
 
-_SIZES = {"train": 16, "calibration": 8, "validation": 8, "hard-dev": 4, "hard-holdout": 8}
+_SIZES = {"train": 16, "calibration": 8, "validation": 8, "conditions": 4, "ood": 4, "hard-dev": 4, "hard-holdout": 8}
 
 
 def test_pools_share_no_scene_and_come_back_from_disk(tmp_path: Path) -> None:
@@ -22,7 +22,7 @@ def test_pools_share_no_scene_and_come_back_from_disk(tmp_path: Path) -> None:
 def test_progress_counts_over_all_pools() -> None:
     seen: list[tuple[int, int]] = []
     generate_pools(3, {**_SIZES, "train": 0}, progress=lambda done, total: seen.append((done, total)))
-    assert seen[-1] == (28, 28)
+    assert seen[-1] == (36, 36)
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
 
 

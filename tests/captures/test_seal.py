@@ -89,7 +89,7 @@ def _open(folder: str) -> int:
 
 
 def test_the_generated_holdout_is_sealed_and_sealing_equal_data_again_leaves_no_line(tmp_path: Path) -> None:
-    sizes = {"train": 0, "calibration": 0, "validation": 4, "hard-dev": 4, "hard-holdout": 4}
+    sizes = {"train": 0, "calibration": 0, "validation": 4, "conditions": 0, "ood": 0, "hard-dev": 4, "hard-holdout": 4}
     for _ in range(2):
         generate_pools(3, sizes, tmp_path)
     assert [a.event for a in read_accesses(tmp_path / "hard-holdout")] == [Event.SEALED]

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 # What the gate says of such a network: its float parent finds nothing, so nothing can be said of the candidate.
 INCONCLUSIVE = 6
-POOLS = ("train=48", "calibration=16", "validation=48", "hard-dev=8", "hard-holdout=48")
+POOLS = ("train=48", "calibration=16", "validation=48", "conditions=8", "ood=8", "hard-dev=8", "hard-holdout=48")
 
 
 def ks100(*arguments: str | Path) -> subprocess.CompletedProcess[str]:

@@ -35,7 +35,15 @@ def float_graph() -> bytes:
 
 @cache
 def pools() -> dict[str, CaptureSet]:
-    sizes = {"train": 0, "calibration": 8, "validation": FRAMES, "hard-dev": 8, "hard-holdout": 0}
+    sizes = {
+        "train": 0,
+        "calibration": 8,
+        "validation": FRAMES,
+        "conditions": 0,
+        "ood": 0,
+        "hard-dev": 8,
+        "hard-holdout": 0,
+    }
     return generate_pools(3, sizes, workers=1)
 
 
