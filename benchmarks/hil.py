@@ -1,4 +1,4 @@
-"""How far verdicts on a board can be trusted: lying results against a baseline, and the interval of an energy."""
+"""How far verdicts on a board can be trusted: lying results, the interval of an energy, and comparisons by blocks."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from benchmarks.harness import Benchmark, run
+from benchmarks.hil_comparisons import measure_blocks, measure_boards, measure_end_to_end
 
 _RAILS = 1000
 _SEED = 11
@@ -15,9 +16,11 @@ _COVERAGE = (0.93, 0.97)
 
 
 def measure(bench: Benchmark) -> None:
-    """Measure what needs no board."""
+    """Measure without a real board."""
     _lying_runs(bench)
     _energy_coverage(bench)
+    measure_blocks(bench, measure_boards(bench))
+    measure_end_to_end(bench)
 
 
 def _lying_runs(bench: Benchmark) -> None:

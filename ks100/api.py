@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from firmware_bridge.host.fleet import FlashEvent, FlashResult
     from firmware_bridge.package.container import PackageFile
     from firmware_bridge.package.trust import VerifiedPackage
-    from hil.measurements.baseline import RunComparison
+    from hil.comparison.runs import RunComparison
     from hil.measurements.results import HilResults
     from ks100.steps.quantizing import GraphSummary
     from models.captures import CaptureSet
@@ -202,20 +202,34 @@ def run_suite(
 
 
 def compare(
-    before: HilResults | str | Path, after: HilResults | str | Path, *, allow: Sequence[str] = ()
+    before: HilResults | str | Path,
+    after: HilResults | str | Path,
+    *,
+    allow: Sequence[str] = (),
+    policy: str | Path | None = None,
+    history: str | Path | None = None,
 ) -> RunComparison:
     """Compare two runs figure by figure, each with the interval of its difference and its margin; MISSING is no pass.
+
+    How much runs differ by themselves comes from the history; without it, figures that vary are undecided.
 
     Args:
         before: the baseline.
         after: the run to judge.
-        allow: in what the two may differ, e.g. ``link``; see `hil.measurements.comparable.DIFFERENCES`.
+        allow: in what the two may differ, e.g. ``link``; see `hil.comparison.comparable.DIFFERENCES`.
+        policy: margins, limits and confidence (TOML); the default ones if None.
+        history: the history of runs, as `ks100 hil run` keeps it.
 
     Raises:
         EvidenceError: the two cannot be compared.
+        SuiteError: the policy is wrong.
     """
-    from hil.measurements.baseline import compare as compare_runs
+    from hil.comparison.history import History
+    from hil.comparison.policy import ComparisonPolicy
+    from hil.comparison.runs import compare as compare_runs
     from hil.measurements.results import HilResults
 
     first, second = (item if isinstance(item, HilResults) else HilResults.load(Path(item)) for item in (before, after))
-    return compare_runs(first, second, allow=allow)
+    rules = None if policy is None else ComparisonPolicy.load(Path(policy))
+    spreads = None if history is None else History(Path(history)).spreads(first, second)
+    return compare_runs(first, second, rules, allow=allow, spreads=spreads)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import time
@@ -22,6 +23,12 @@ settings.load_profile("same")
 # A shell that starts the tests in the background has them ignore interrupts, and what they start would too.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_history(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep the runs of tests out of the history of whoever runs them."""
+    os.environ["KS100_HISTORY"] = str(tmp_path_factory.mktemp("history") / "hil.sqlite")
 
 
 @pytest.fixture

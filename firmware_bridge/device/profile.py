@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from firmware_bridge.device.profile_options import Noise, Validity
 from firmware_bridge.errors import InputError
 from firmware_bridge.given_files import FileKind, read_text
 
@@ -31,6 +32,7 @@ __all__ = [
 
 DEFAULT_BOARD = "ks100"
 """The kind of board where none is named."""
+_Options = TypeVar("_Options", Noise, Validity)
 _TOLERANCE = 0.01  # of a rail's sensor: a shunt of 1 % hides the gain of an INA226 (0.1 %, TI SBOS547, section 6.5)
 
 
@@ -172,6 +174,8 @@ class BoardProfile:
         published_w: the published watts by plan; may be empty.
         published: the figures that its maker published; None if there are none.
         constants: every number with its source.
+        validity: how many samples a figure needs; defaults where the profile does not say.
+        noise: how an emulated board of this kind varies; defaults where the profile does not say.
     """
 
     name: str
@@ -196,6 +200,8 @@ class BoardProfile:
     published_w: Mapping[str, float]
     published: Published | None
     constants: tuple[Constant, ...]
+    validity: Validity
+    noise: Noise
 
     @classmethod
     def load(cls, name: str) -> BoardProfile:
@@ -286,6 +292,8 @@ class _Reader:
             reference=self._reference(),
             published_w=dict(self._data.get("reference", {}).get("published_w", {})),
             published=self._published(),
+            validity=self._options("validity", Validity()),
+            noise=self._options("noise", Noise()),
             constants=tuple(self._constants),
         )
 
@@ -303,19 +311,36 @@ class _Reader:
             raise InputError(f"board profile {self._where}: {key} must be a text")
         return value
 
-    def _number(self, key: str) -> float:
+    def _number(self, key: str, *, zero: bool = False) -> float:
         entry = self._at(key)
         value, source = (entry.get("value"), entry.get("source")) if isinstance(entry, Mapping) else (None, None)
-        if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < float("inf"):
-            raise InputError(f"board profile {self._where}: {key} must be {{ value = positive number, source = text }}")
+        if (
+            not isinstance(value, int | float)
+            or isinstance(value, bool)
+            or not 0 <= value < float("inf")
+            or not (value or zero)
+        ):
+            kind = "number from 0" if zero else "positive number"
+            raise InputError(f"board profile {self._where}: {key} must be {{ value = {kind}, source = text }}")
         if not isinstance(source, str) or not source:
             raise InputError(f"board profile {self._where}: {key} has no source; say where the number comes from")
         self._constants.append(Constant(key, float(value), source))
         return float(value)
 
+    def _options(self, key: str, usual: _Options) -> _Options:
+        """Return the table ``key``, of which any number may be left to its default."""
+        given = self._data.get(key, {})
+        known = [field.name for field in fields(usual)]
+        unknown = [name for name in given if name not in known] if isinstance(given, Mapping) else [""]
+        if unknown:
+            where = f"board profile {self._where}: {key}"
+            raise InputError(f"{where}.{unknown[0]} is not known; [{key}] may have {', '.join(known)}")
+        values = {name: type(getattr(usual, name))(self._number(f"{key}.{name}", zero=True)) for name in given}
+        return replace(usual, **values)
+
     def _engine(self, key: str) -> EngineCost:
-        fields = ("macs_per_s", "elements_per_s", "mac_pj", "element_pj")
-        return EngineCost(*(self._number(f"{key}.{field}") for field in fields))
+        names = ("macs_per_s", "elements_per_s", "mac_pj", "element_pj")
+        return EngineCost(*(self._number(f"{key}.{name}") for name in names))
 
     def _op_lists(self) -> list[tuple[str, list[str]]]:
         return [(dtype, ops) for dtype, ops in self._at("npu_ops").items() if isinstance(ops, list)]

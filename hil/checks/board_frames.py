@@ -17,7 +17,7 @@ from models.evaluation.detections import DETECTIONS_FILE, save_detections
 from models.evaluation.predict import predict
 from models.heads import Detections
 
-__all__ = ["BoardFrames", "frames_for_link", "run_frames", "spread"]
+__all__ = ["BoardFrames", "choose_frames", "frames_for_link", "run_frames", "spread"]
 
 # A bench's patience: what frames may take on a serial line, so that the whole suite stays under some minutes.
 _SERIAL_BUDGET_S = 45.0
@@ -62,14 +62,19 @@ def spread(available: int, count: int) -> list[int]:
     return sorted({round((i + 0.5) * available / count - 0.5) for i in range(count)})
 
 
+def choose_frames(captures: CaptureSet, request: SuiteRequest, graph: Graph) -> tuple[CaptureSet, str]:
+    """Return the captures to run, spread over the set, and why not all, or ``""``; the same for like graphs."""
+    count, limited = frames_for_link(request, graph, len(captures))
+    return captures if count == len(captures) else captures.subset(spread(len(captures), count)), limited
+
+
 def run_frames(
     board: Board, payload: bytes, card: ModelCard, captures: CaptureSet, request: SuiteRequest, record: Recorder
 ) -> BoardFrames:
     """Run captures on the board and on the host; ``card`` says how frames go in and what comes out."""
     graph = Graph.parse(payload)
-    count, limited = frames_for_link(request, graph, len(captures))
-    chosen = captures if count == len(captures) else captures.subset(spread(len(captures), count))
-    finished = 0
+    chosen, limited = choose_frames(captures, request, graph)
+    count, finished = len(chosen), 0
 
     def done() -> None:
         nonlocal finished

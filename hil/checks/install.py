@@ -27,8 +27,9 @@ from hil.measurements.setup import LoopFacts, PoolFacts
 from models.captures import CaptureSet
 from models.card import ModelCard
 from models.card.feed import graph_inputs
+from models.evaluation.predict import card_of
 
-__all__ = ["ZEROS", "Installation", "install", "measure", "middle_frame", "package_facts", "pool_facts"]
+__all__ = ["ZEROS", "Installation", "install", "measure", "middle_frame", "package_card", "package_facts", "pool_facts"]
 
 ZEROS = "zeros"
 """What a loop sees without captures."""
@@ -76,6 +77,14 @@ def package_facts(path: Path, package: PackageFile) -> PackageFacts:
         npu_ops=manifest.npu_ops,
         gate=manifest.evidence.verdict,
     )
+
+
+def package_card(package: PackageFile) -> ModelCard:
+    """Return the model card that is signed into a package: no other list of classes reads what the board finds.
+
+    A package without one holds a network of the project's own contract.
+    """
+    return ModelCard.signed_into(package.manifest_unverified) or card_of(Graph.parse(package.payload()))
 
 
 def install(board: Board, package: PackageFile, record: Recorder) -> Installation:

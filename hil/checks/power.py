@@ -13,12 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firmware_bridge.device.profile import Rail
+from firmware_bridge.device.profile_options import Validity
 from firmware_bridge.protocol.messages import Measured, RailTrace
 from hil.checks.energy_uncertainty import WindowMean, energy_interval, window_mean
 from hil.checks.rail_validity import Window, coverage, defects
 from hil.errors import EvidenceError
 
 __all__ = ["PowerFigures", "RailFigures", "power_figures"]
+
+_USUAL = Validity()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +117,13 @@ class PowerFigures:
         return self.idle_mw + rate_hz * self.frame_mj
 
 
-def power_figures(measured: Measured, rails: Sequence[Rail] | None = None) -> PowerFigures:
+def power_figures(measured: Measured, rails: Sequence[Rail] | None = None, validity: Validity = _USUAL) -> PowerFigures:
     """Integrate the rails of one run.
 
     Args:
         measured: the run.
         rails: those of the board's profile: others do not count, and one that is not there is a defect; all if None.
+        validity: from when samples count.
 
     Raises:
         EvidenceError: the run counted no frame.
@@ -130,7 +134,7 @@ def power_figures(measured: Measured, rails: Sequence[Rail] | None = None) -> Po
     known = {rail.label: rail for rail in rails or (Rail(t.rail, 1.0, 0.0, 0.0) for t in measured.rails)}
     traces = [trace for trace in measured.rails if trace.rail in known]
     windows = (Window("idle window", measured.idle_from_s, measured.idle_to_s), _loop(measured))
-    found = tuple(_rail(trace, known[trace.rail], windows, frames) for trace in traces)
+    found = tuple(_rail(trace, known[trace.rail], windows, frames, validity) for trace in traces)
     absent = sorted(set(known) - {trace.rail for trace in traces})
     trouble = [f"rail {rail.rail}: {defect}" for rail in found for defect in rail.defects]
     trouble += [f"rail {label}: the board reports no trace of it" for label in absent]
@@ -138,7 +142,7 @@ def power_figures(measured: Measured, rails: Sequence[Rail] | None = None) -> Po
     return PowerFigures(found, frames, measured.dropped, tuple(trouble))
 
 
-def _rail(trace: RailTrace, rail: Rail, windows: tuple[Window, Window], frames: int) -> RailFigures:
+def _rail(trace: RailTrace, rail: Rail, windows: tuple[Window, Window], frames: int, validity: Validity) -> RailFigures:
     idle, loop = windows
     counts = [coverage(trace, window) for window in windows]
     time_s: NDArray[np.float64] = np.asarray(trace.time_s, np.float64)
@@ -152,7 +156,7 @@ def _rail(trace: RailTrace, rail: Rail, windows: tuple[Window, Window], frames: 
         part_of=rail.part_of,
         samples=sum(count.received for count in counts),
         expected=sum(count.expected for count in counts),
-        defects=tuple(defects(trace, windows)),
+        defects=tuple(defects(trace, windows, validity)),
     )
 
 

@@ -11,15 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from firmware_bridge.device.profile_options import Validity
 from firmware_bridge.protocol.messages import RailTrace
 
-__all__ = ["FEWEST_SAMPLES", "MAX_MISSING", "Coverage", "Window", "coverage", "defects"]
-
-FEWEST_SAMPLES = 20
-"""In each window: fewer leave the mean to the two at the window's ends, which stand for time outside it."""
-
-MAX_MISSING = 0.05
-"""Fraction of a window's samples: what a gap drew is a guess."""
+__all__ = ["Coverage", "Window", "coverage", "defects"]
 
 _GAP = 1.5
 """A step longer than this many usual ones lacks samples."""
@@ -65,7 +60,7 @@ def coverage(trace: RailTrace, window: Window) -> Coverage:
     return Coverage(len(inside), expected, gaps, step_s)
 
 
-def defects(trace: RailTrace, windows: Iterable[Window]) -> list[str]:
+def defects(trace: RailTrace, windows: Iterable[Window], validity: Validity) -> list[str]:
     """Return why a rail's samples are no power, one clause each; empty where they can be."""
     time_s: NDArray[np.float64] = np.asarray(trace.time_s, np.float64)
     power_mw: NDArray[np.float64] = np.asarray(trace.power_mw, np.float64)
@@ -74,27 +69,28 @@ def defects(trace: RailTrace, windows: Iterable[Window]) -> list[str]:
     found = ["its clock runs backwards"] if (np.diff(time_s) <= 0).any() else []
     if (power_mw < 0).any():
         found.append(f"{int((power_mw < 0).sum())} samples are negative")
-    if len(power_mw) >= FEWEST_SAMPLES and (power_mw == power_mw[0]).all():
+    if len(power_mw) >= validity.window_samples and (power_mw == power_mw[0]).all():
         found.append(f"it is stuck: every sample is {power_mw[0]:g} mW")
     elif _is_saturated(power_mw):
         found.append(f"it is saturated at {power_mw.max():g} mW")
     for window in windows:
-        found += _window_defects(coverage(trace, window), window)
+        found += _window_defects(coverage(trace, window), window, validity)
     return found
 
 
-def _window_defects(found: Coverage, window: Window) -> Iterable[str]:
+def _window_defects(found: Coverage, window: Window, validity: Validity) -> Iterable[str]:
     length_s = window.end_s - window.begin_s
-    if found.received < FEWEST_SAMPLES:
+    needed = validity.window_samples
+    if found.received < needed:
         slow = f", one every {found.step_s:.3g} s" if found.step_s == found.step_s else ""
         yield (
-            f"{found.received} samples in the {window.name} of {length_s:.3g} s{slow}, {FEWEST_SAMPLES} are needed; "
+            f"{found.received} samples in the {window.name} of {length_s:.3g} s{slow}, {needed} are needed; "
             "run it longer, or let the sensor update faster"
         )
-    elif found.missing > MAX_MISSING:
+    elif found.missing > validity.missing_fraction:
         yield (
             f"{found.received} of {found.expected} samples came in the {window.name}, with {found.gaps} gaps; "
-            f"at most {MAX_MISSING:.0%} may be missing"
+            f"at most {validity.missing_fraction:.0%} may be missing"
         )
 
 

@@ -8,13 +8,16 @@ from enum import Enum
 
 from models.records import derived
 
-__all__ = ["Basis", "Better", "Limit", "Margin", "Measurement", "Source", "Subject", "Verdict"]
+__all__ = ["Basis", "Better", "Limit", "Margin", "Measurement", "Source", "Subject", "Varies", "Verdict"]
 
 
 class Source(Enum):
     """What kind of board a figure comes from."""
 
     HARDWARE = "HARDWARE"
+    """A board that has proven, by a signature, that it is one of a known kind; none has a key for that yet."""
+    CLAIMED = "claims HARDWARE"
+    """A board that says so itself."""
     EMULATED = "EMULATED"
 
 
@@ -51,6 +54,16 @@ class Better(Enum):
     HIGHER = "higher"
     LOWER = "lower"
     NEITHER = "neither"
+
+
+class Varies(Enum):
+    """What makes a figure of the same package on the same board differ."""
+
+    RUNS = "from run to run"
+    """Time, power and what follows from them: how much, only several runs say."""
+    FRAMES = "with the frames"
+    """Accuracy: the same on the same frames, and a sample of what it would be on others."""
+    NEVER = "never"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +133,7 @@ class Measurement:
         series: name of the samples behind it, as `HilResults.series` gives them; ``""`` if none are saved.
         subject: what it says something about.
         invalid: why there is no number although one was measured, one clause; the value is then NaN.
+        varies: what else than the package changes it; decides how it is compared.
     """
 
     name: str
@@ -137,6 +151,7 @@ class Measurement:
     series: str = ""
     subject: Subject = Subject.MODEL
     invalid: str = ""
+    varies: Varies = Varies.RUNS
 
     def __post_init__(self) -> None:
         """Refuse a quantile without its samples, which no comparison could judge, and an invalid number."""

@@ -7,10 +7,7 @@ from math import ceil, floor, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MIN_SAMPLES", "interval", "quantile"]
-
-MIN_SAMPLES = 64
-"""Fewer give no verdict on a tail: the least that MLPerf's single-stream scenario stops at (early stopping, p90)."""
+__all__ = ["interval", "quantile"]
 
 _Z95 = 1.96
 

@@ -17,7 +17,7 @@ from typing import NoReturn
 from firmware_bridge.protocol.messages import BoardInfo, Measured
 from hil.errors import SuiteError
 from hil.measurements.accuracy import AccuracyRecord
-from hil.measurements.measurement import Basis, Better, Limit, Margin, Measurement, Source, Subject, Verdict
+from hil.measurements.measurement import Basis, Better, Limit, Margin, Measurement, Source, Subject, Varies, Verdict
 from hil.measurements.requirements import Requirements
 from hil.measurements.results import Check, HilResults, PackageFacts, Rejection, Transfer
 from hil.measurements.setup import LoopFacts, PlannedCheck, PoolFacts
@@ -88,6 +88,7 @@ class Recorder:
         series: str = "",
         subject: Subject = Subject.MODEL,
         invalid: str = "",
+        varies: Varies = Varies.RUNS,
     ) -> Measurement:
         """Record one figure and return it; a later one of the same name replaces it. See `Measurement`.
 
@@ -98,7 +99,7 @@ class Recorder:
             reference = requirements.published_value(name)
         item = Measurement(
             name, float(value), unit, self.source, basis, limit, n, reference, note, better, margin, quantile, series,
-            subject, invalid,
+            subject, invalid, varies,
         )  # fmt: skip
         kept = tuple(m for m in self._results.measurements if m.name != name)
         self._results = replace(self._results, measurements=(*kept, item))

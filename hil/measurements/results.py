@@ -238,7 +238,7 @@ class HilResults:
         """Where its figures come from; None if no board was reached."""
         if self.board is None:
             return None
-        return Source.EMULATED if self.board.emulated else Source.HARDWARE
+        return Source.EMULATED if self.board.emulated else Source.CLAIMED
 
     @property
     def verdict(self) -> SuiteVerdict:
@@ -309,6 +309,6 @@ class HilResults:
         return FILE.load(path / RESULTS_FILE if path.is_dir() else path)
 
 
-FILE = RecordFile(HilResults, "the results of a HIL run", 3, "run again", EvidenceError, indent=None)
+FILE = RecordFile(HilResults, "the results of a HIL run", 4, "run again", EvidenceError, indent=None)
 derived(Rejection, "holds")
 derived(HilResults, "source", "verdict", "not_run", "missing")

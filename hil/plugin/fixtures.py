@@ -130,16 +130,10 @@ def ks_measured(
 
 @pytest.fixture(scope="session")
 def ks_card(ks_package: PackageFile) -> ModelCard:
-    """The model card that is signed into the package: no other list of classes reads what the board finds.
+    """The model card of the package."""
+    from hil.checks.install import package_card
 
-    A package without one holds a network of the project's own contract.
-    """
-    from firmware_bridge.device.graph import Graph
-    from models.card import ModelCard
-    from models.evaluation.predict import card_of
-
-    signed = ModelCard.signed_into(ks_package.manifest_unverified)
-    return signed or card_of(Graph.parse(ks_package.payload()))
+    return package_card(ks_package)
 
 
 @pytest.fixture(scope="session")

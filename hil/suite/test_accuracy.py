@@ -8,7 +8,7 @@ import pytest
 
 from hil.checks.board_frames import BoardFrames
 from hil.measurements.accuracy import accuracy_record
-from hil.measurements.measurement import Better, Limit, Margin
+from hil.measurements.measurement import Better, Limit, Margin, Varies
 from hil.measurements.recorder import Recorder
 from models.card import ModelCard
 from models.evaluation.by_frame import evaluate_found
@@ -32,7 +32,14 @@ def test_hard_case_accuracy_on_the_board_is_the_hosts(
     for evaluation in (board, host):
         ks_record.accuracy(accuracy_record(evaluation, pool=pool))
     ks_record.figure(
-        "hard_ap50_board", 100 * board.ap50, "points", n=n, note=note, better=Better.HIGHER, margin=Margin(0.0, 1.0)
+        "hard_ap50_board",
+        100 * board.ap50,
+        "points",
+        n=n,
+        note=note,
+        better=Better.HIGHER,
+        margin=Margin(0.0, 1.0),
+        varies=Varies.FRAMES,
     )
     ks_record.figure("hard_ap50_host", 100 * host.ap50, "points", n=n, note=note)
     same = sum(_equal(one, other) for one, other in zip(ks_board_frames.board, ks_board_frames.host, strict=True))

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from firmware_bridge.device.profile import BoardProfile
 from firmware_bridge.package.container import PackageFile
 from firmware_bridge.protocol.messages import Measured
-from hil.measurements.measurement import Better, Limit, Margin, Measurement
-from hil.measurements.quantiles import MIN_SAMPLES, interval, quantile
+from hil.measurements.measurement import Better, Limit, Margin, Measurement, Varies
+from hil.measurements.quantiles import interval, quantile
 from hil.measurements.recorder import Recorder
 from hil.measurements.results import LATENCY
 
@@ -27,7 +27,8 @@ def test_latency_stays_within_the_decision_window(
 ) -> None:
     samples = np.asarray(ks_measured.latency_ms)
     window = Limit(high=ks_profile.window_ms, why="decision window")
-    ks_record.require(*(_latency(ks_record, samples, share, window) for share in (0.50, 0.90, 0.99)))
+    needed = ks_profile.validity.latency_samples
+    ks_record.require(*(_latency(ks_record, samples, share, window, needed) for share in (0.50, 0.90, 0.99)))
 
 
 @pytest.mark.ks_figures("frame_rate")
@@ -49,16 +50,16 @@ def test_npu_takes_the_operations_that_the_package_counts_on(
     ks_record.require(
         ks_record.figure(
             "npu_ops", ks_measured.npu_ops, "1", limit=limit, basis=ks_record.time_basis, note=note,
-            better=Better.HIGHER, margin=Margin(0.0, 0.0),
+            better=Better.HIGHER, margin=Margin(0.0, 0.0), varies=Varies.NEVER,
         )
     )  # fmt: skip
 
 
-def _latency(record: Recorder, samples: NDArray[np.float64], share: float, window: Limit) -> Measurement:
-    enough = len(samples) >= MIN_SAMPLES
+def _latency(record: Recorder, samples: NDArray[np.float64], share: float, window: Limit, needed: int) -> Measurement:
+    enough = len(samples) >= needed
     value = quantile(samples, share) if enough else math.nan
     low, high = interval(samples, share) if enough else (math.nan, math.nan)
-    note = f"95 % interval {low:.3g} to {high:.3g} ms" if enough else f"at least {MIN_SAMPLES} frames are needed"
+    note = f"95 % interval {low:.3g} to {high:.3g} ms" if enough else f"at least {needed} frames are needed"
     return record.figure(
         f"latency_p{share * 100:.0f}", value, "ms", limit=window, basis=record.time_basis, n=len(samples), note=note,
         better=Better.LOWER, quantile=share, series=LATENCY,

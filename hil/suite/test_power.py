@@ -11,16 +11,13 @@ import pytest
 from firmware_bridge.device.profile import BoardProfile
 from firmware_bridge.protocol.messages import Measured
 from hil.checks.power import PowerFigures, power_figures
-from hil.checks.rail_validity import MAX_MISSING
 from hil.measurements.measurement import Better, Limit, Measurement
 from hil.measurements.recorder import Recorder
-
-_MISSING = Limit(high=MAX_MISSING, why="what a gap drew is a guess")
 
 
 @pytest.fixture(scope="module")
 def figures(ks_measured: Measured, ks_profile: BoardProfile) -> PowerFigures:
-    return power_figures(ks_measured, ks_profile.rails)
+    return power_figures(ks_measured, ks_profile.rails, ks_profile.validity)
 
 
 @pytest.mark.ks_figures("power_total", "power_idle")
@@ -49,13 +46,12 @@ def test_each_rail_has_power_and_energy_a_frame(figures: PowerFigures, ks_record
 
 
 @pytest.mark.ks_figures("power_samples_missing")
-def test_rail_samples_are_complete(figures: PowerFigures, ks_record: Recorder) -> None:
+def test_rail_samples_are_complete(figures: PowerFigures, ks_profile: BoardProfile, ks_record: Recorder) -> None:
+    limit = Limit(high=ks_profile.validity.missing_fraction, why="what a gap drew is a guess")
     due = sum(rail.expected for rail in figures.rails)
     note = f"{figures.samples} of {due} samples that were due at the sensors' own step; {figures.unread} not readable"
     ks_record.require(
-        ks_record.figure(
-            "power_samples_missing", figures.missing_share, "1", limit=_MISSING, n=figures.samples, note=note
-        )
+        ks_record.figure("power_samples_missing", figures.missing_share, "1", limit=limit, n=figures.samples, note=note)
     )
 
 

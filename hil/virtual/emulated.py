@@ -31,6 +31,7 @@ class EmulatedBoard(VirtualBoard):
         runtime: str | None = None,
         serial_number: str | None = None,
         byte_error_rate: float = 0.0,
+        noise: bool = True,
         seed: int = 0,
     ) -> EmulatedBoard:
         """Start a board; it ends with `stop`, or by itself when this process does.
@@ -41,8 +42,9 @@ class EmulatedBoard(VirtualBoard):
             profile: kind of a factory-new board, a profile's name or TOML file; the default kind if None.
             runtime: ``litert`` or ``tflite-runtime``; by default what the profile ships.
             serial_number: of a factory-new board; by default a random one.
-            byte_error_rate: how many bytes of the serial line lose a bit.
-            seed: which ones.
+            byte_error_rate: fraction of the serial line's bytes that lose a bit.
+            noise: whether latency, power and sensors vary as the profile's `Noise` says.
+            seed: of the noise and of the lost bits; with it, serial number and starts say what each run draws.
 
         Raises:
             InputError: there is no such profile, or it is wrong.
@@ -52,7 +54,8 @@ class EmulatedBoard(VirtualBoard):
         options += [] if ssh else ["--no-ssh"]
         options += ["--runtime", runtime] if runtime else []
         options += ["--serial-number", serial_number] if serial_number else []
-        options += ["--byte-error-rate", str(byte_error_rate), "--seed", str(seed)] if byte_error_rate else []
+        options += ["--byte-error-rate", str(byte_error_rate)] if byte_error_rate else []
+        options += ["--seed", str(seed), *([] if noise else ["--no-noise"])]
         return cls.spawn(state, "hil.virtual.emulated", options)
 
     def agent_process(self) -> int:

@@ -30,6 +30,7 @@ from firmware_bridge.links.tty import FASTEST_BAUD
 from hil.virtual.clock import ModelledClock
 from hil.virtual.engine import ModelledEngine
 from hil.virtual.ina226 import ina226_chips
+from hil.virtual.noise import NO_NOISE, BoardNoise, count_start
 from hil.virtual.power import ModelledPower, Sensor, hwmon_files
 
 __all__ = ["READY", "main"]
@@ -63,6 +64,8 @@ def _parser() -> argparse.ArgumentParser:
     options.add_argument("--runtime")
     options.add_argument("--i2c", type=Path, help="bus of INA226 chips that a kernel driver reads; else files stand in")
     options.add_argument("--serial-number", required=True)
+    options.add_argument("--no-noise", action="store_true", help="figures are exactly the model's")
+    options.add_argument("--seed", type=int, default=0, help="of the noise")
     return options
 
 
@@ -70,8 +73,10 @@ def _service(options: argparse.Namespace) -> BoardService:
     profile = BoardProfile.load(options.profile)
     clock = ModelledClock()
     sensors, rails = _power_sensors(options, profile)
-    power = ModelledPower(sensors, profile, clock)
-    engine = ModelledEngine(default_runtime(options.runtime or profile.runtime), profile, clock, power)
+    spread = NO_NOISE if options.no_noise else profile.noise
+    noise = BoardNoise(spread, options.serial_number, start=count_start(options.state), seed=options.seed)
+    power = ModelledPower([noise.on(sensor) for sensor in sensors], profile, clock)
+    engine = ModelledEngine(default_runtime(options.runtime or profile.runtime), profile, clock, power, noise)
     return BoardService(
         BoardParts(
             identity=BoardIdentity(profile.name, options.serial_number, emulated=True),

@@ -47,15 +47,17 @@ class _Busy:
 class ModelledPower:
     """The rails of one board."""
 
-    def __init__(self, sensors: Sequence[Sensor], profile: BoardProfile, clock: Clock) -> None:
-        """Write to the sensors now, and every `PERIOD_S` of ``clock`` from now on."""
+    def __init__(
+        self, sensors: Sequence[Sensor], profile: BoardProfile, clock: Clock, period_s: float = PERIOD_S
+    ) -> None:
+        """Write to the sensors now, and every ``period_s`` of ``clock`` from now on."""
         self._profile = profile
         self._clock = clock
         self._busy: deque[_Busy] = deque()
         self._last_s = clock.now_s()
         self._sensors = tuple(sensors)
         self._write(0.0)
-        clock.every(PERIOD_S, self._update)
+        clock.every(period_s, self._update)
 
     def busy(self, begin_s: float, seconds: float, energy_mj: float) -> None:
         """Let the board draw ``energy_mj`` on top of its idle power, evenly from ``begin_s`` on for ``seconds``."""

@@ -61,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     options.add_argument("--serial-number")
     options.add_argument("--byte-error-rate", type=float, default=0.0)
     options.add_argument("--seed", type=int, default=0)
+    options.add_argument("--no-noise", action="store_true")
     return options
 
 
@@ -161,6 +162,7 @@ class _Board:
         command += ["--tty", self._line.board_tty, "--baud", str(_BAUD), "--profile", self._profile]
         command += ["--serial-number", self._serial_number]
         command += ["--runtime", options.runtime] if options.runtime else []
+        command += ["--seed", str(options.seed), *(["--no-noise"] if options.no_noise else [])]
         if self._agent is not None:
             _close_pipes(self._agent)
         # It ends when the pipe to its standard input does, also when this process is killed.

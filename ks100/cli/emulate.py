@@ -21,11 +21,13 @@ __all__ = ["command"]
     metavar="NAME|FILE.toml",
     help="Kind of a factory-new board: a profile; ks100 otherwise.",
 )
-def command(folder: Path, trust: Path | None, board: str | None) -> None:
+@click.option("--seed", default=0, type=click.IntRange(0), show_default=True, help="Of the noise of time and power.")
+@click.option("--no-noise", is_flag=True, help="Time and power are exactly what the model says.")
+def command(folder: Path, trust: Path | None, board: str | None, seed: int, no_noise: bool) -> None:
     """Run an emulated board with its state in FOLDER, until interrupted.
 
     It runs the real agent behind a real sshd on a loopback port and a pseudo-terminal. Numerics are real; the NPU's
-    time and the rails' power are modelled.
+    time and the rails' power are modelled, with noise like a real board's.
     """
     from hil.boards import open_board
     from hil.virtual.emulated import EmulatedBoard
@@ -34,7 +36,7 @@ def command(folder: Path, trust: Path | None, board: str | None) -> None:
     store = None if trust is None else read_trust(trust)
     ended = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: ended.set())
-    with EmulatedBoard.start(folder, profile=board) as running:
+    with EmulatedBoard.start(folder, profile=board, noise=not no_noise, seed=seed) as running:
         if store is not None:
             with open_board(running.ssh_url) as opened:
                 opened.provision(store.raw)

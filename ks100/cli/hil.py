@@ -1,4 +1,4 @@
-"""``ks100 hil``: measure a board; compare two runs."""
+"""``ks100 hil run``: measure a board, by itself or against a baseline."""
 
 from __future__ import annotations
 
@@ -7,14 +7,19 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ks100.cli import hil_compare, hil_history
 from ks100.cli.board_choice import find_board, inventory_option
+from ks100.cli.hil_compare import policy_option
+from ks100.cli.hil_history import history_option
 from ks100.cli.output import json_option, print_json
 from ks100.cli.progress import progress_bar
 from ks100.cli.tables import FIGURE_COLUMNS, figure_row, print_table
 from ks100.errors import verdict_code
 
 if TYPE_CHECKING:
-    from hil.measurements.baseline import Comparison, RunComparison
+    from hil.against import BlockPlan
+    from hil.comparison.policy import ComparisonPolicy
+    from hil.comparison.runs import RunComparison
     from hil.measurements.results import HilResults
 
 __all__ = ["command", "print_results"]
@@ -22,7 +27,11 @@ __all__ = ["command", "print_results"]
 
 @click.group(name="hil")
 def command() -> None:
-    """Measure a board with the hardware-in-the-loop suite; compare two runs."""
+    """Measure a board with the hardware-in-the-loop suite; compare two packages, or two runs."""
+
+
+command.add_command(hil_compare.command)
+command.add_command(hil_history.command)
 
 
 @command.command()
@@ -36,32 +45,83 @@ def command() -> None:
               show_default=True, help="Folder for results.json, junit.xml and pytest.log.")  # fmt: skip
 @click.option("--frames", type=click.IntRange(1), help="Most captures to run on the board.")
 @click.option("--profile", metavar="NAME|FILE.toml", help="The board's profile; that of the kind it names otherwise.")
+@click.option("--against", metavar="BASELINE.ksm|RESULTS", type=click.Path(path_type=Path, exists=True),
+              help="Compare with a package, in turns on this board, or with an earlier run's results.")  # fmt: skip
+@click.option("--blocks", type=click.IntRange(2, 200), default=12, show_default=True,
+              help="Most turns of baseline and candidate; it ends before, once every figure is decided.")  # fmt: skip
+@policy_option
+@history_option
 @json_option
 def run(
     package: Path, board: str, inventory: Path | None, trust: Path | None, captures: Path | None, results: Path,
-    frames: int | None, profile: str | None, as_json: bool,
+    frames: int | None, profile: str | None, against: Path | None, blocks: int, policy: Path | None,
+    history: Path | None, as_json: bool,
 ) -> int:  # fmt: skip
     """Run the suite on a board: identity, install, latency, power, accuracy, parity, rejections.
 
     The same as: pytest --pyargs hil.suite --ks-board BOARD --ks-package PACKAGE
+
+    With --against it also says whether PACKAGE is worse than the baseline.
     """
+    from hil.against import joined, one_board, run_blocks
     from hil.measurements.results import RESULTS_FILE
     from hil.suite_runner import run_suite
     from ks100.cli.verify import trust_beside
 
     url, store = find_board(board, inventory), trust_beside(package, trust)
     _check(url, package, store, captures, profile)
-    with progress_bar("hil") as progress:
+    rules = hil_compare.read_policy(policy)
+    plan, baseline = _baseline(against, package, store, captures, frames, profile, rules, blocks)
+    runs = hil_history.open_history(history)
+    with progress_bar("hil") as progress, one_board(url) as same_url:
+        compared = None if plan is None else run_blocks(same_url, plan, results, progress)
         found = run_suite(
-            url, package, store, captures, results, frames=frames, profile=profile,
+            same_url if plan else url, package, store, captures, results, frames=frames, profile=profile,
             progress=lambda event: progress(event.share, event.text),
         )  # fmt: skip
+    change: RunComparison | None = None
+    if plan is not None and compared is not None:
+        change = joined(compared, found, plan, results)
+    elif baseline is not None and against is not None:
+        change = hil_compare.compare_runs(baseline, found, (against, results), captures, rules, runs)
+    hil_history.keep(runs, found, results, needed=history is not None)
+    if change is not None:
+        return _show_change(change, found, results, as_json=as_json)
     if as_json:
         click.echo((results / RESULTS_FILE).read_text("utf-8"), nl=False)
         return verdict_code(found.verdict)
     print_results(found)
     click.echo(f"{results}: results.json, junit.xml, pytest.log")
     return verdict_code(found.verdict)
+
+
+def _show_change(change: RunComparison, found: HilResults, results: Path, *, as_json: bool) -> int:
+    if as_json:
+        print_json(hil_compare.comparison_json(change))
+        return verdict_code(change.verdict)
+    print_results(found)
+    hil_compare.print_comparison(change)
+    click.echo(f"{results}: results.json, junit.xml, pytest.log")
+    return verdict_code(change.verdict)
+
+
+def _baseline(
+    against: Path | None, package: Path, trust: Path, captures: Path | None, frames: int | None, profile: str | None,
+    policy: ComparisonPolicy, blocks: int,
+) -> tuple[BlockPlan | None, HilResults | None]:  # fmt: skip
+    """Return how to compare by blocks where the baseline is a package, or the results where it is those of a run."""
+    from firmware_bridge.package.container import PackageFile
+    from hil.against import BlockPlan
+    from hil.measurements.results import HilResults
+    from models.captures import CaptureSet
+
+    if against is None:
+        return None, None
+    if against.is_dir() or against.suffix == ".json":
+        return None, HilResults.load(against)
+    pool = None if captures is None else CaptureSet.load(captures, "hardware-in-the-loop comparison")
+    one, other = PackageFile.open(against), PackageFile.open(package)
+    return BlockPlan(one, other, trust.read_bytes(), pool, frames, profile, policy, blocks), None
 
 
 def _check(url: str, package: Path, trust: Path, captures: Path | None, profile: str | None) -> None:
@@ -82,70 +142,6 @@ def _check(url: str, package: Path, trust: Path, captures: Path | None, profile:
     if not BoardAddress.parse(url).is_ephemeral:
         with open_board(url) as board:
             board.info()
-
-
-@command.command()
-@click.argument("before", type=click.Path(path_type=Path, exists=True))
-@click.argument("after", type=click.Path(path_type=Path, exists=True))
-@click.option("--allow", multiple=True, metavar="WHAT",
-              help="Accept that the runs differ in this: pool, loop, rails, runtime, profile, limits, board, emulator "
-              "or link; repeatable.")  # fmt: skip
-@json_option
-def compare(before: Path, after: Path, allow: tuple[str, ...], as_json: bool) -> int:
-    """Compare two runs (results.json, or their folders): is AFTER worse than BEFORE, or can one not tell?
-
-    AFTER passes only with all the evidence that BEFORE has. Runs that measured different things are refused.
-    """
-    from hil.measurements.baseline import compare as compare_runs
-    from hil.measurements.comparable import DIFFERENCES
-    from hil.measurements.measurement import Subject
-    from hil.measurements.results import HilResults
-
-    unknown = [name for name in allow if name not in DIFFERENCES]
-    if unknown:
-        raise click.UsageError(f"--allow {unknown[0]}: it is one of {', '.join(DIFFERENCES)}")
-    found = compare_runs(HilResults.load(before), HilResults.load(after), allow=allow)
-    if as_json:
-        print_json(_as_json(found))
-        return verdict_code(found.verdict)
-    for difference in found.differences:
-        click.echo(str(difference))
-    for subject, title in ((Subject.MODEL, ""), (Subject.LINK, "the link, which is no verdict on a model")):
-        rows = [_compared(row) for row in found.rows if row.subject is subject]
-        if rows:
-            print_table(
-                ("figure", ">before", ">after", "unit", ">95 % of the difference", ">margin", "verdict"),
-                rows,
-                title=title,
-            )
-    for line in found.lost:
-        click.echo(line)
-    if found.own.value != "pass":
-        click.echo(f"the later run itself: {found.own.value}")
-    click.echo(f"against the earlier run: {found.verdict.value}")
-    return verdict_code(found.verdict)
-
-
-def _compared(row: Comparison) -> tuple[str, ...]:
-    change = f"{row.change.value}: {row.note}" if row.note else row.change.value
-    numbers = ("", "", f"{row.margin:.3g}")
-    if row.change.value != "MISSING":
-        numbers = (f"{row.after:.4g}", f"{row.low:+.3g} … {row.high:+.3g}", f"{row.margin:.3g}")
-    return (row.name, f"{row.before:.4g}", numbers[0], row.unit, *numbers[1:], change)
-
-
-def _as_json(found: RunComparison) -> dict[str, object]:
-    from models.records import plain
-
-    figures = [
-        {"name": r.name, "before": r.before, "after": r.after, "unit": r.unit, "low": r.low, "high": r.high,
-         "margin": r.margin, "verdict": r.change.value, "subject": r.subject.value, "note": r.note}
-        for r in found.rows
-    ]  # fmt: skip
-    differences = [{"what": d.what, "before": d.before, "after": d.after} for d in found.differences]
-    whole = {"verdict": found.verdict.value, "run": found.own.value, "differences": differences, "lost": found.lost}
-    shown: dict[str, object] = plain({**whole, "figures": figures})
-    return shown
 
 
 def print_results(results: HilResults) -> None:

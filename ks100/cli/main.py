@@ -60,7 +60,7 @@ _COMMANDS = {
     "setup": _Entry("Boards", "Prepare this machine: udev rules, completion in the shell."),
     "agent": _Entry("Boards", "Install the agent on a real board, over SSH."),
     "flash": _Entry("Boards", "Push a package to boards, activate and confirm it."),
-    "hil": _Entry("Boards", "Measure a board with the hardware-in-the-loop suite; compare two runs."),
+    "hil": _Entry("Boards", "Measure a board with the hardware-in-the-loop suite; compare two packages, or two runs."),
     "conformance": _Entry("Boards", "Attack a board in every known way; it must refuse what it must."),
     "report": _Entry("Boards", "Write report.html, report.json and JUnit XML of a run."),
     "version": _Entry("Everything", "Show the versions of toolkit, protocol, package and files."),

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
+from hil.comparison.changes import Change
+from hil.comparison.history import History
+from hil.comparison.runs import compare
 from hil.errors import EvidenceError
-from hil.measurements.baseline import Change, compare
 from hil.measurements.results import HilResults, SuiteVerdict
 from ks100.cli.hil import command
 from ks100.errors import ExitCode
-from tests.hil.lying_runs import BASELINES, FILES, RUNS, changed, figure, make, passes, put, without
+from tests.hil.lying_runs import BASELINES, FILES, RUNS, SPREADS, changed, figure, make, passes, put, without
 
 BEFORE, AFTER = make(1), make(2)
+KNOWN = SPREADS["power_total"]
 
 
 def test_a_good_run_passes_so_that_a_lying_one_can_be_told(tmp_path: Path) -> None:
@@ -43,7 +47,7 @@ def test_a_run_does_not_pass_against_itself(tmp_path: Path) -> None:
 
 def test_what_is_missing_is_named() -> None:
     before, after = (HilResults.from_json(item) for item in (BEFORE, changed(AFTER, without("power"))))
-    found = compare(before, after)
+    found = compare(before, after, spreads=SPREADS)
     assert [row.name for row in found.rows if row.change is Change.MISSING] == ["power_total"]
     assert found.verdict is SuiteVerdict.INCONCLUSIVE
 
@@ -51,8 +55,8 @@ def test_what_is_missing_is_named() -> None:
 def test_a_difference_is_refused_by_its_name_and_said_when_allowed() -> None:
     before, after = (HilResults.from_json(item) for item in (BEFORE, changed(AFTER, put("serial", "link"))))
     with pytest.raises(EvidenceError, match=r"link: ssh before, serial now\); allow it: --allow link"):
-        compare(before, after)
-    found = compare(before, after, allow=["link"])
+        compare(before, after, spreads=SPREADS)
+    found = compare(before, after, allow=["link"], spreads=SPREADS)
     assert [str(item) for item in found.differences] == ["link: ssh before, serial now"]
     assert found.verdict is SuiteVerdict.PASS
 
@@ -62,9 +66,18 @@ def test_a_slower_link_is_shown_and_judges_no_model() -> None:
     link |= {"subject": "link", "better": "higher", "limit": None}
     both = [changed(item, lambda item: item["measurements"].append(dict(link))) for item in (BEFORE, AFTER)]
     slow = changed(both[1], figure("push_rate", value=1.0))
-    found = compare(HilResults.from_json(both[0]), HilResults.from_json(slow))
+    found = compare(HilResults.from_json(both[0]), HilResults.from_json(slow), spreads={**SPREADS, "push_rate": KNOWN})
     assert next(row for row in found.rows if row.name == "push_rate").change is Change.WORSE
     assert found.verdict is SuiteVerdict.PASS
+
+
+@pytest.fixture(scope="module")
+def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a history of twelve good runs."""
+    path = tmp_path_factory.mktemp("runs") / "hil.sqlite"
+    for seed in range(10, 22):
+        History(path).append(HilResults.from_json(make(seed)), path.parent)
+    return path
 
 
 @pytest.mark.parametrize(
@@ -77,16 +90,31 @@ def test_a_slower_link_is_shown_and_judges_no_model() -> None:
     ],
 )
 def test_the_command_says_what_differs_and_ends_with_the_verdicts_code(
-    tmp_path: Path, change: object, code: ExitCode, said: str
+    tmp_path: Path, history: Path, change: object, code: ExitCode, said: str
 ) -> None:
-    after = changed(AFTER, change)  # type: ignore[arg-type]
-    for name, item in (("before.json", BEFORE), ("after.json", after)):
-        (tmp_path / name).write_text(json.dumps(item))
-    arguments = ["compare", str(tmp_path / "before.json"), str(tmp_path / "after.json")]
-    done = CliRunner().invoke(command, arguments, standalone_mode=False)
-    assert done.exception is None
+    arguments = written(tmp_path, changed(AFTER, change))  # type: ignore[arg-type]
+    (tmp_path / "policy.toml").write_text('[margins]\n"latency_*" = { relative = 0.1 }\n')
+    done = invoked(*arguments, "--history", history, "--policy", tmp_path / "policy.toml")
     assert said in done.output
     assert done.return_value == code
+
+
+def test_two_single_runs_without_a_history_are_inconclusive_and_it_is_said_what_it_takes(tmp_path: Path) -> None:
+    done = invoked(*written(tmp_path, AFTER), "--history", tmp_path / "none.sqlite")
+    assert done.return_value == ExitCode.INCONCLUSIVE
+    assert "ks100 hil run --against BASELINE.ksm" in " ".join(done.output.split())
+
+
+def written(folder: Path, after: dict[str, Any]) -> tuple[Path, Path]:
+    for name, item in (("before.json", BEFORE), ("after.json", after)):
+        (folder / name).write_text(json.dumps(item))
+    return folder / "before.json", folder / "after.json"
+
+
+def invoked(*arguments: object) -> Any:
+    done = CliRunner().invoke(command, ["compare", *map(str, arguments)], standalone_mode=False)
+    assert done.exception is None, done.exception
+    return done
 
 
 def test_allowing_what_is_no_difference_is_a_usage_error() -> None:

@@ -94,7 +94,7 @@ def test_time_is_modelled_on_an_emulated_board_and_measured_on_hardware() -> Non
     emulated = Recorder(example.results(), None)
     hardware = Recorder(example.results(board=example.board_info(emulated=False)), None)
     assert (emulated.source, emulated.time_basis) == (Source.EMULATED, Basis.MODELLED)
-    assert (hardware.source, hardware.time_basis) == (Source.HARDWARE, Basis.MEASURED)
+    assert (hardware.source, hardware.time_basis) == (Source.CLAIMED, Basis.MEASURED)
 
 
 def test_a_figure_without_a_board_is_refused() -> None:

@@ -64,15 +64,14 @@ def test_a_package_is_pushed_run_and_measured_on_each_link(url, office):
                 np.testing.assert_array_equal(outputs[name], expected, strict=True)
         measured = board.measure(frames=40, warmup=5, rate_hz=60.0, idle_s=0.5)
     modelled = cost(graph, BoardProfile.load("ks100"))
-    assert modelled.latency_ms <= min(measured.latency_ms) < modelled.latency_ms + 5
+    assert 0.9 * modelled.latency_ms <= min(measured.latency_ms) < modelled.latency_ms + 5
     assert (measured.npu_ops, measured.cpu_ops) == (modelled.npu_ops, modelled.cpu_ops)
     assert measured.dropped == 0
 
 
-def test_the_rails_carry_the_modelled_energy(emulated, office):
-    with _open(emulated.ssh_url) as board:
-        if not board.trust():
-            board.provision(office.trust())
+def test_the_rails_carry_the_modelled_energy_where_there_is_no_noise(sshd, tmp_path, office):
+    with EmulatedBoard.start(tmp_path, noise=False) as running, _open(running.ssh_url) as board:
+        board.provision(office.trust())
         package = office.package(graph_bytes(4))
         _install(board, package)
         measured = board.measure(frames=120, warmup=0, rate_hz=60.0, idle_s=1.0)

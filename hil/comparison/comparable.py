@@ -19,7 +19,7 @@ from hil.measurements.quantiles import quantile
 from hil.measurements.results import HilResults, Outcome, SuiteVerdict
 from hil.measurements.setup import LoopFacts, PoolFacts
 
-__all__ = ["DIFFERENCES", "Difference", "check_comparable", "check_consistent", "lost_evidence"]
+__all__ = ["DIFFERENCES", "Difference", "check_comparable", "check_consistent", "lost_evidence", "setup_of"]
 
 DIFFERENCES = ("pool", "loop", "rails", "runtime", "profile", "limits", "board", "emulator", "link")
 """What may differ between two runs if it is allowed; hardware and emulation, or two programs, are never compared."""
@@ -110,6 +110,13 @@ def _identity(run: HilResults) -> dict[str, str]:
         "loop": _loop(run.loop),
         "profile": "none" if needs is None else f"{needs.board} {needs.profile_sha256[:_DIGEST_SHOWN]}",
     }
+
+
+def setup_of(run: HilResults) -> dict[str, str]:
+    """Return what was measured and how, of a run with a board and a package: what may not differ in a comparison."""
+    assert run.source is not None
+    setup = {name: value for name, value in _identity(run).items() if name not in _SHOWN}
+    return {**setup, "source": run.source.value, "program": "" if run.package is None else run.package.program}
 
 
 def _pool(pool: PoolFacts | None) -> str:
