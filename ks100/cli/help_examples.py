@@ -47,6 +47,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "ks100 quantize network --captures captures --plan mixed --out mixed.tflite",
         "ks100 quantize float.tflite --calibration samples --plan int8 --out int8.tflite",
     ),
+    "import": (
+        "ks100 import yolo.onnx --classes airplane,bird,drone,helicopter --out imported",
+        "ks100 import detector.keras --shape image=1,256,320,3 --out imported",
+    ),
     "card": ("ks100 card yolo.tflite --classes airplane,bird,drone,helicopter",),
     "evaluate": (
         "ks100 evaluate mixed.tflite --captures captures/hard-holdout --out mixed.json",

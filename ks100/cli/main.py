@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import keyword
 import os
 import signal
 import sys
@@ -40,6 +41,7 @@ _COMMANDS = {
     "train": _Entry("Model", "Train a float network."),
     "zoo": _Entry("Model", "Show the trained networks that ship with the project; take one out."),
     "quantize": _Entry("Model", "Produce one mixed-precision graph: QAT of a trained network, or PTQ of a .tflite."),
+    "import": _Entry("Model", "Make a float graph of a Keras, TensorFlow, ONNX or PyTorch network."),
     "card": _Entry("Model", "Begin the model card of a graph: inputs, classes, decoding."),
     "evaluate": _Entry("Model", "Measure a graph on captures, by condition."),
     "gate": _Entry("Model", "Judge a candidate against its float parent; refuse it if hard cases suffer."),
@@ -76,7 +78,8 @@ class _LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        command = importlib.import_module(f"ks100.cli.{cmd_name.replace('-', '_')}").command
+        module = cmd_name.replace("-", "_") + "_" * keyword.iskeyword(cmd_name)
+        command = importlib.import_module(f"ks100.cli.{module}").command
         assert isinstance(command, click.Command)
         return prepared(command, cmd_name)
 
