@@ -18,7 +18,7 @@ CLASSES_LIMIT = 1000
 
 @dataclass(frozen=True, slots=True)
 class SignedCard:
-    """A model card as strict CBOR: a map of ``classes``, ``inputs``, ``decoding`` and ``kinematics``."""
+    """A model card as strict CBOR: ``classes``, ``inputs``, ``decoding``, ``kinematics``, maybe ``operating_point``."""
 
     data: bytes
 
@@ -38,6 +38,10 @@ class SignedCard:
             raise schema_error("manifest.card.inputs is empty, or names one twice")
         read.map("decoding").text("type", NAME)
         read.array("kinematics", _label)
+        if isinstance(values, dict) and "operating_point" in values:
+            point = read.map("operating_point")
+            if not 0 <= point.number("score") <= 1:
+                raise schema_error("manifest.card.operating_point.score is not in [0, 1]")
         read.finish()
         return cls(cbor.encode(values))
 

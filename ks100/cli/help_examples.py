@@ -52,6 +52,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "ks100 import detector.keras --shape image=1,256,320,3 --out imported",
     ),
     "card": ("ks100 card yolo.tflite --classes airplane,bird,drone,helicopter",),
+    "operating-point": ("ks100 operating-point mixed.json --recall 0.7 --card mixed.card.toml --float float.json",),
     "evaluate": (
         "ks100 evaluate mixed.tflite --captures captures/hard-holdout --out mixed.json",
         "ks100 evaluate yolo.tflite --card yolo.card.toml --captures annotations/val.json",

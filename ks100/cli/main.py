@@ -44,6 +44,7 @@ _COMMANDS = {
     "import": _Entry("Model", "Make a float graph of a Keras, TensorFlow, ONNX or PyTorch network."),
     "card": _Entry("Model", "Begin the model card of a graph: inputs, classes, decoding."),
     "evaluate": _Entry("Model", "Measure a graph on captures, by condition."),
+    "operating-point": _Entry("Model", "Choose the score threshold that promises a recall in each condition."),
     "gate": _Entry("Model", "Judge a candidate against its float parent; refuse it if hard cases suffer."),
     "sensitivity": _Entry("Model", "Map which groups of layers quantization hurts, by condition."),
     "plan": _Entry("Model", "Choose the precision plan that loses least within latency and power."),

@@ -22,6 +22,7 @@ from firmware_bridge.given_files import FileKind, read_text
 from firmware_bridge.package.manifest import Manifest
 from models.captures import CLASSES
 from models.card.decodings import DECODINGS, Decoding, Grid, PythonDecoding, Raw
+from models.card.operating_point import OperatingPoint
 from models.card.toml import line_of, to_toml
 from models.errors import DataError, RecipeError
 from models.heads import INPUT_EO, INPUT_LWIR, Detections, is_grid
@@ -97,6 +98,7 @@ class ModelCard:
         inputs: the graph's inputs; all of one size.
         decoding: how its outputs become detections.
         kinematics: what it tells of a detection beside box, score and class: ``range_m``, ``velocity_mps``.
+        operating_point: the score from which its detections count, and what that promises; fitted to this very graph.
         notes: for people.
     """
 
@@ -104,6 +106,7 @@ class ModelCard:
     inputs: tuple[CardInput, ...]
     decoding: Decoding
     kinematics: tuple[Literal["range_m", "velocity_mps"], ...] = ()
+    operating_point: OperatingPoint | None = None
     notes: str = ""
 
     def __post_init__(self) -> None:
@@ -162,6 +165,8 @@ class ModelCard:
         """Return the card as plain values, as a package's manifest holds it: without notes and what is empty."""
         record: dict[Any, Any] = json.loads(json.dumps(plain(self)))  # tuples become lists
         del record["notes"]
+        if self.operating_point is None:
+            del record["operating_point"]
         return record
 
     @classmethod
