@@ -44,7 +44,8 @@ def window_mean(time_s: NDArray[np.float64], power_mw: NDArray[np.float64], begi
     weights = np.diff(np.concatenate([[begin], time_s[inside]]))
     mean = float(np.average(values, weights=weights))
     batches = min(_BATCHES, len(values))
-    means = np.array([part.mean() for part in np.array_split(values, batches)])
+    sizes = np.full(batches, len(values) // batches) + (np.arange(batches) < len(values) % batches)
+    means = np.add.reduceat(values, sizes.cumsum() - sizes) / sizes
     steps = np.diff(np.unique(power_mw))
     return WindowMean(mean, float(means.std(ddof=1) / np.sqrt(batches)), batches, float(steps.min(initial=np.inf)))
 

@@ -156,7 +156,7 @@ def _rail(trace: RailTrace, rail: Rail, windows: tuple[Window, Window], frames: 
         part_of=rail.part_of,
         samples=sum(count.received for count in counts),
         expected=sum(count.expected for count in counts),
-        defects=tuple(defects(trace, windows, validity)),
+        defects=tuple(defects(trace, zip(windows, counts, strict=True), validity)),
     )
 
 

@@ -60,7 +60,7 @@ def coverage(trace: RailTrace, window: Window) -> Coverage:
     return Coverage(len(inside), expected, gaps, step_s)
 
 
-def defects(trace: RailTrace, windows: Iterable[Window], validity: Validity) -> list[str]:
+def defects(trace: RailTrace, windows: Iterable[tuple[Window, Coverage]], validity: Validity) -> list[str]:
     """Return why a rail's samples are no power, one clause each; empty where they can be."""
     time_s: NDArray[np.float64] = np.asarray(trace.time_s, np.float64)
     power_mw: NDArray[np.float64] = np.asarray(trace.power_mw, np.float64)
@@ -73,8 +73,8 @@ def defects(trace: RailTrace, windows: Iterable[Window], validity: Validity) -> 
         found.append(f"it is stuck: every sample is {power_mw[0]:g} mW")
     elif _is_saturated(power_mw):
         found.append(f"it is saturated at {power_mw.max():g} mW")
-    for window in windows:
-        found += _window_defects(coverage(trace, window), window, validity)
+    for window, counted in windows:
+        found += _window_defects(counted, window, validity)
     return found
 
 

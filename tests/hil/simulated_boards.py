@@ -1,7 +1,7 @@
 """Emulated boards without a process or an interpreter: the real noise, clock, power model, paced loop and comparison.
 
 Left out are the numbers of inference (a leg's latency and energy are given), agent, links and hwmon files. The rails'
-sensors have a new value every 10 ms, not every 2: a fifth of the samples, which is a little more noise.
+sensors have a new value every 20 ms, not every 2, and legs are short: fewer samples, and a little more noise.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ __all__ = ["Load", "SimulatedBoard", "compared"]
 Load = tuple[float, float]
 """Latency (ms) and energy (mJ) of one inference."""
 
-_PERIOD_S = 0.01
+_PERIOD_S = 0.02
 _PROFILE = BoardProfile.load("ks100")
-_FRAMES, _WARMUP, _IDLE_S = 100, 5, 0.25
+_FRAMES, _WARMUP, _IDLE_S = 70, 2, 0.5
 
 
 class _Session:
