@@ -17,7 +17,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from firmware_bridge.device.profile import BoardProfile
-from firmware_bridge.errors import BridgeError
+from firmware_bridge.errors import BridgeError, RejectedError
 from firmware_bridge.host.board import Board
 from firmware_bridge.package.container import PackageFile
 from firmware_bridge.protocol.messages import BoardInfo
@@ -147,10 +147,10 @@ def both_installed(board: Board, baseline: PackageFile, candidate: PackageFile) 
     one, other = (package.manifest_unverified for package in (baseline, candidate))
     if one.program != other.program:
         raise EvidenceError(f"packages of different programs are not compared: {one.program} and {other.program}")
-    before = _installed(board, baseline)
+    before = _installed(board, baseline, "baseline")
     board.activate(before)
     board.confirm()
-    after = before if one.payload_sha256 == other.payload_sha256 else _installed(board, candidate)
+    after = before if one.payload_sha256 == other.payload_sha256 else _installed(board, candidate, "candidate")
     try:
         yield before, after
     finally:
@@ -158,10 +158,15 @@ def both_installed(board: Board, baseline: PackageFile, candidate: PackageFile) 
             board.activate(before)
 
 
-def _installed(board: Board, package: PackageFile) -> str:
-    digest = package.manifest_unverified.payload_sha256.hex()
+def _installed(board: Board, package: PackageFile, role: str) -> str:
+    manifest = package.manifest_unverified
+    digest = manifest.payload_sha256.hex()
     usable = (slot.name for slot in board.info().slots if slot.digest == digest and slot.state != "failed")
-    return next(usable, "") or board.push(package).slot
+    try:
+        return next(usable, "") or board.push(package).slot
+    except RejectedError as error:
+        which = f"the {role}, {manifest.model} {manifest.version}"
+        raise RejectedError(error.reason, f"{which}: {error.detail}") from error
 
 
 def _leg(board: Board, side: Side, profile: BoardProfile, loop: LegLoop) -> dict[str, LegFigure]:

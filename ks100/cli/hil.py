@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,6 +65,7 @@ def run(
     With --against it also says whether PACKAGE is worse than the baseline.
     """
     from hil.against import joined, one_board, run_blocks
+    from hil.comparison.interleaved import COMPARISON_FILE
     from hil.measurements.results import RESULTS_FILE
     from hil.suite_runner import run_suite
     from ks100.cli.verify import trust_beside
@@ -73,6 +75,9 @@ def run(
     rules = hil_compare.read_policy(policy)
     plan, baseline = _baseline(against, package, store, captures, frames, profile, rules, blocks)
     runs = hil_history.open_history(history)
+    if plan is None:
+        with contextlib.suppress(OSError):  # a folder that cannot be written is the suite's to name
+            (results / COMPARISON_FILE).unlink()
     with progress_bar("hil") as progress, one_board(url) as same_url:
         compared = None if plan is None else run_blocks(same_url, plan, results, progress)
         found = run_suite(

@@ -32,11 +32,17 @@ def history_option(function: _F) -> _F:
 
 
 def open_history(path: Path | None) -> History:
-    """Return the history in ``path``, or the user's own."""
+    """Return the history in ``path``, or the user's own.
+
+    Raises:
+        EvidenceError: ``path`` is a file of something else: said before a board is touched.
+    """
     from hil.comparison.history import History
 
     if path is not None:
-        return History(path)
+        found = History(path)
+        found.runs(last=1)
+        return found
     state = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
     try:
         return History(Path(state).expanduser() / "ks100" / "hil.sqlite")
