@@ -94,7 +94,7 @@ def transfer(seed: int) -> Transfer:
             rate_bytes_s=rate,
             carries_baud=carries_baud,
             begin_s=begin_s,
-            tells_cut=source.random() < 0.5,
+            reports_cut=source.random() < 0.5,
         )
         try:
             said = _push(cable, package, service)

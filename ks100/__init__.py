@@ -1,6 +1,6 @@
-"""KS-100: bring neural networks safely onto embedded perception boards.
+"""KS-100: safe deployment of neural networks to embedded perception boards.
 
-The names below are the Python API (`ks100.api`); they are loaded when they are first used.
+The names below are the Python API (`ks100.api`), loaded on first use.
 """
 
 from __future__ import annotations

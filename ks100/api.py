@@ -1,7 +1,7 @@
 """The Python API: the ten names that `ks100` exports, for scripts and notebooks.
 
-Each does what the command of the same name does, on plain files, and raises the same errors that a command turns into
-an exit code (`ks100.cli.main.code_of`). Nothing here prints.
+Each corresponds to the command of the same name, works on plain files, and raises the errors that commands map to exit
+codes (`ks100.cli.main.code_of`). Nothing here prints.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = [
 
 
 def load_captures(path: str | Path) -> CaptureSet:
-    """Read a stored capture set, or a dataset by its annotations.
+    """Read a stored capture set, or a dataset from its annotations.
 
     Raises:
         DataError: it cannot be read.
@@ -50,7 +50,7 @@ def quantize(
     runtime: str = "litert",
     progress: Progress = silent,
 ) -> GraphSummary:
-    """Quantize a float ``.tflite`` after training, and check every operation against the plan.
+    """Quantize a float ``.tflite`` (post-training), and check every operation against the plan.
 
     Args:
         graph: the float graph.
@@ -75,7 +75,7 @@ def evaluate(
 
     Raises:
         DataError: the captures cannot be read.
-        InputError: the file is no graph that the runtime can load.
+        InputError: the file is not a graph that the runtime can load.
     """
     from ks100.steps.evaluating import evaluate_graph
 
@@ -84,10 +84,10 @@ def evaluate(
 
 
 def judge(parent: Evaluation, candidate: Evaluation, policy: GatePolicy | None = None) -> GateResult:
-    """Judge a candidate against its float parent on the same hard cases: pass, fail or inconclusive.
+    """Judge a candidate against its float parent on the same hard cases: PASS, FAIL or INCONCLUSIVE.
 
     Raises:
-        DataError: the two evaluations are not of the same frames.
+        DataError: the evaluations are of different frames.
     """
     from models.evaluation.gate import GatePolicy, PairedEvaluations
     from models.evaluation.gate import judge as judge_pairs
@@ -96,11 +96,11 @@ def judge(parent: Evaluation, candidate: Evaluation, policy: GatePolicy | None =
 
 
 def read_package(path: str | Path) -> PackageFile:
-    """Read a package's head. Nothing in it is verified: see `verify`.
+    """Read a package's head without verifying it; see `verify`.
 
     Raises:
         InputError: the file cannot be read.
-        RejectedError: it is not a whole package.
+        RejectedError: the package is incomplete or malformed.
     """
     from firmware_bridge.package.container import PackageFile
 
@@ -108,7 +108,7 @@ def read_package(path: str | Path) -> PackageFile:
 
 
 def verify(package: str | Path, trust: str | Path) -> VerifiedPackage:
-    """Check a package by every rule that needs no board.
+    """Check a package by all rules that need no board.
 
     Raises:
         RejectedError: the first rule that refuses it.
@@ -129,23 +129,23 @@ def flash(
     create: bool = False,
     events: Callable[[FlashEvent], None] | None = None,
 ) -> tuple[FlashResult, ...]:
-    """Push a package to boards in parallel, run its trial on each, and keep it.
+    """Push a package to boards in parallel, run its trial on each, and confirm it.
 
     Args:
         package: the ``.ksm`` file.
         boards: addresses, such as ``ssh://lab@board17`` or ``emu:DIR``.
-        trust: the trust store that provisions a new virtual board; ``trust.ksr`` beside the package if None.
-        activate: switch to it after the push.
-        confirm: keep it after the trial.
-        reinstall: also on boards that run it already.
-        create: make the emulated boards (``emu:DIR``) that do not exist yet.
-        events: called with each board's progress, in this thread.
+        trust: trust store for provisioning new virtual boards; ``trust.ksr`` beside the package if None.
+        activate: activate it after the push.
+        confirm: confirm it after the trial.
+        reinstall: also on boards that already run it.
+        create: create emulated boards (``emu:DIR``) that do not exist.
+        events: called with each board's progress, in the calling thread.
 
     Returns:
-        One result for each board, in order; one board's failure is in its result and ends no other.
+        One result per board, in order; a failed board does not stop the others.
 
     Raises:
-        RejectedError: a rule that needs no board refuses the package.
+        RejectedError: the package violates a rule that needs no board.
     """
     from firmware_bridge.host.fleet import FlashOptions, FlashTarget, ModelIdentity
     from firmware_bridge.host.fleet import flash as flash_targets
@@ -177,16 +177,16 @@ def run_suite(
     """Run the hardware-in-the-loop suite on a board: identity, latency, power, parity, accuracy, rejections.
 
     Args:
-        package: what to install and measure.
+        package: the package to install and measure.
         board: its address.
         trust: the trust store; ``trust.ksr`` beside the package if None.
-        captures: the hard cases; without them accuracy is not measured.
-        results: folder for ``results.json`` and ``junit.xml``; a temporary one if None.
-        profile: the board's profile, a name or a TOML file; that of the kind that the board names if None.
+        captures: the hard cases; accuracy is not measured without them.
+        results: folder for ``results.json`` and ``junit.xml``; temporary if None.
+        profile: the board's profile, a name or a TOML file; if None, that of the kind that the board reports.
         progress: called with (fraction, text).
 
     Raises:
-        SuiteError: the suite could not be run as asked.
+        SuiteError: the suite could not be run.
     """
     from hil.suite_runner import run_suite as run
 
@@ -209,20 +209,20 @@ def compare(
     policy: str | Path | None = None,
     history: str | Path | None = None,
 ) -> RunComparison:
-    """Compare two runs figure by figure, each with the interval of its difference and its margin; MISSING is no pass.
+    """Compare two runs figure by figure, by the interval of the difference and a margin; MISSING is not a pass.
 
-    How much runs differ by themselves comes from the history; without it, figures that vary are undecided.
+    The variation between equal runs is taken from the history; without it, varying figures are inconclusive.
 
     Args:
         before: the baseline.
-        after: the run to judge.
-        allow: in what the two may differ, e.g. ``link``; see `hil.comparison.comparable.DIFFERENCES`.
-        policy: margins, limits and confidence (TOML); the default ones if None.
-        history: the history of runs, as `ks100 hil run` keeps it.
+        after: the run under test.
+        allow: permitted differences, e.g. ``link``; see `hil.comparison.comparable.DIFFERENCES`.
+        policy: margins, limits and confidence (TOML); the defaults if None.
+        history: the history of runs, written by `ks100 hil run`.
 
     Raises:
-        EvidenceError: the two cannot be compared.
-        SuiteError: the policy is wrong.
+        EvidenceError: the runs are not comparable.
+        SuiteError: the policy is invalid.
     """
     from hil.comparison.history import History
     from hil.comparison.policy import ComparisonPolicy

@@ -1,8 +1,8 @@
-"""The top floor's errors, and the exit codes that they and those of the floors below map to.
+"""Errors of this layer, and the exit codes of all layers.
 
     Ks100Error
-    ├── UsageError     what the user asked for, or gave, is wrong
-    └── CustodyError   a statement or the log does not prove what it should
+    ├── UsageError     a wrong request or input of the user
+    └── CustodyError   a statement or the log is not valid evidence
 
 `ks100.cli.main` is the only place that maps an error to a code.
 """
@@ -12,11 +12,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import Enum, IntEnum
 
-__all__ = ["CustodyError", "ExitCode", "Ks100Error", "UsageError", "gravest", "verdict_code"]
+__all__ = ["CustodyError", "ExitCode", "Ks100Error", "UsageError", "verdict_code", "worst_code"]
 
 
 class ExitCode(IntEnum):
-    """What the process tells its caller."""
+    """Exit codes of the process."""
 
     PASS = 0
     LIMIT_FAILED = 1
@@ -25,7 +25,7 @@ class ExitCode(IntEnum):
     REJECTED = 4
     TRANSFER = 5
     INCONCLUSIVE = 6
-    INTERNAL = 70  # a bug of ours, as in sysexits.h: never the user's, the board's or the package's fault
+    INTERNAL = 70  # a bug in this program, as in sysexits.h
     INTERRUPTED = 130  # as a shell reports SIGINT
 
 
@@ -47,12 +47,12 @@ def verdict_code(verdict: Enum) -> ExitCode:
     return _CODES[verdict.value.lower()]
 
 
-# Of several ends the exit code is that of the gravest: a refusal says something of the package itself.
+# Order of severity for several boards: a rejection concerns the package itself.
 _GRAVITY = (ExitCode.REJECTED, ExitCode.BOARD_FAULT, ExitCode.TRANSFER, ExitCode.USAGE, ExitCode.LIMIT_FAILED)
 
 
-def gravest(codes: Iterable[int]) -> ExitCode:
-    """Return the exit code for several boards of which each ended with its own."""
+def worst_code(codes: Iterable[int]) -> ExitCode:
+    """Return the exit code for several boards, that of the worst outcome."""
     failures = {code for code in codes if code != ExitCode.PASS}
     if not failures:
         return ExitCode.PASS
@@ -60,12 +60,12 @@ def gravest(codes: Iterable[int]) -> ExitCode:
 
 
 class Ks100Error(Exception):
-    """Base of every error that this floor raises; its text is one line that names what, where and what to do."""
+    """Base of this layer's errors; the text is one line with the cause, the place and the remedy."""
 
 
 class UsageError(Ks100Error):
-    """What the user asked for, or gave, is wrong."""
+    """A wrong request or input of the user."""
 
 
 class CustodyError(Ks100Error):
-    """A statement or the log does not prove what it should."""
+    """A statement or the log is not valid evidence."""

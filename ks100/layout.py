@@ -1,4 +1,4 @@
-"""What a run folder contains, and under which names: graphs, pools, boards, and the files of evaluations."""
+"""Names in a run folder: graphs, pools, boards, and evaluation files."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ GRAPHS = {
     "INT8 PTQ": "graphs/int8-ptq.tflite",
     "mixed QAT": "graphs/mixed-qat.tflite",
 }
-"""The graphs that are compared, by the name that tables and reports give them."""
+"""The compared graphs by their names in tables and reports."""
 CANDIDATE = "mixed QAT"
 CAPTURES = ("train", "calibration", "validation", "hard-dev", "hard-holdout")
-"""The pools that are generated (`models.curation.Pool`)."""
+"""The generated pools (`models.curation.Pool`)."""
 POOLS = ("validation", "hard-holdout")
-"""The pools that every graph is evaluated on: conditions in the first, the verdict on the sealed second."""
+"""The evaluation pools: the first for conditions, the second, sealed, for the verdict."""
 BOARDS = {"ssh": "board-1", "serial": "board-2"}
-"""The demo's boards, by the link that the package is pushed over: two, since a board takes the same bytes only once."""
+"""The demo's boards by link: two, since a board receives the same bytes only once."""
 
 PROFILE = "board.toml"
-"""The profile of the board that the run is for: its limits, its NPU, its rails."""
+"""The profile of the board: its limits, its NPU, its rails."""
 SENSITIVITY, FRONT = "sensitivity.json", "plan-front.json"
-"""What each layer costs in INT8, and the picture of the plan's Pareto front."""
+"""The sensitivity map, and the data of the plan's Pareto front."""
 
 
 def evaluation_file(model: str, pool: str) -> str:
-    """Return the file of one evaluation in the run folder."""
+    """Return the path of an evaluation in the run folder."""
     return f"evaluation/{Path(GRAPHS[model]).stem}-{pool}.json"
 
 
 def detections_file(model: str, pool: str) -> str:
-    """Return the file of what one model found in one pool, in the run folder."""
+    """Return the path of a model's detections in a pool, in the run folder."""
     return f"evaluation/{Path(GRAPHS[model]).stem}-{pool}.npz"

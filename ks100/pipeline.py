@@ -1,6 +1,6 @@
-"""The visible steps from captures to a measured, signed model: what each reads, writes and depends on. Nothing else.
+"""The steps from captures to a measured, signed model, with their inputs, outputs and dependencies.
 
-How a step works is in `ks100.steps`; whether it has to run is decided by `ks100.run_folder`.
+`ks100.steps` implements the steps; `ks100.run_folder` decides which must run.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ _STUDIED = ("captures/validation", "captures/hard-dev", "captures/calibration")
 
 @dataclass(frozen=True, slots=True)
 class DemoOptions:
-    """What a person may choose.
+    """Options of the demo.
 
     Attributes:
         seed: of the captures.
-        recipe: of the training, a shipped name or a file.
-        program: the program that the package belongs to.
+        recipe: training recipe, a shipped name or a file.
+        program: program of the package.
         board: the kind of board, a profile's name or TOML file.
         frames: frame pairs by pool where they differ from the default.
-        policy: the gate's policy (TOML). By default the hard cases decide, and the condition categories are reported:
-            to prove 1.8 points in each of them takes some thousand objects a category (docs/evaluation.md).
-        headroom: what the planned network may draw above idle, against the same network all in INT8. By default what
-            the board's published network takes for its mixed plan; where none was published, the board's budget holds.
-        waiver: why a candidate is released that has not passed the gate; ``""`` stops there.
+        policy: the gate's policy (TOML). By default only the hard cases decide, and condition categories are reported:
+            proving 1.8 points needs some thousand objects per category (docs/evaluation.md).
+        headroom: power of the planned network above idle, relative to the same network in INT8. By default that of the
+            board's published mixed plan; without one, only the board's budget applies.
+        waiver: reason to release a candidate without a passed gate; ``""`` stops there.
     """
 
     seed: int = 1
@@ -59,7 +59,7 @@ def build_steps(options: DemoOptions) -> tuple[Step, ...]:
     """Return the steps up to the signed package, in order.
 
     Raises:
-        InputError: the board's profile cannot be read, or is wrong.
+        InputError: the board's profile cannot be read or is invalid.
     """
     runtime = BoardProfile.load(options.board).runtime
     return (
@@ -100,7 +100,7 @@ def _profile(options: DemoOptions) -> Step:
         progress(0.0, options.board)
         (run / PROFILE).write_text(text)
 
-    return Step("profile", "Take the board's profile", work, outputs=(PROFILE,), parameters={"profile": text})
+    return Step("profile", "Copy the board's profile", work, outputs=(PROFILE,), parameters={"profile": text})
 
 
 def _captures(options: DemoOptions) -> Step:
@@ -144,7 +144,7 @@ def _sensitivity() -> Step:
         map_network(run / GRAPHS["FP32"], run / "captures", run / SENSITIVITY, progress)
 
     return Step(
-        "sensitivity", "Measure which layers INT8 hurts, by condition", work, outputs=(SENSITIVITY,),
+        "sensitivity", "Measure the sensitivity of layers to INT8, by condition", work, outputs=(SENSITIVITY,),
         inputs=(GRAPHS["FP32"], *_STUDIED),
     )  # fmt: skip
 
@@ -170,7 +170,7 @@ def _post_training(runtime: str) -> Step:
 
         post_training(
             run / GRAPHS["FP32"], "int8", run / "captures/calibration", run / GRAPHS["INT8 PTQ"], progress,
-            runtime=runtime, allow_collapse=True,  # it is compared and never released: how badly it does is a result
+            runtime=runtime, allow_collapse=True,  # only for comparison, never released: a collapse is a result
         )  # fmt: skip
 
     return Step(
@@ -195,7 +195,7 @@ def _produce(runtime: str) -> Step:
     def work(run: Path, progress: Progress) -> None:
         from ks100.steps.quantizing import trained
 
-        progress(0.0, "one graph, each operation as planned")
+        progress(0.0, "one graph, each operation according to the plan")
         trained(run / "qat", run / "plan.json", run / "captures/calibration", run / GRAPHS[CANDIDATE], runtime=runtime)
 
     graph = GRAPHS[CANDIDATE]
@@ -237,7 +237,7 @@ def _gate(options: DemoOptions) -> Step:
 
     policy = "" if options.policy is None else options.policy.read_text("utf-8")
     return Step(
-        "gate", "Judge the candidate on hard cases", work, outputs=("gate.json",),
+        "gate", "Judge the candidate on the hard cases", work, outputs=("gate.json",),
         inputs=tuple(file for pair in pairs.values() for file in pair), parameters={"policy": policy},
     )  # fmt: skip
 
@@ -250,7 +250,7 @@ def _sign(options: DemoOptions) -> Step:
         release(run, options.program, options.waiver)
 
     return Step(
-        "sign", "Sign the package, state its custody", work, outputs=("package.ksm",),
+        "sign", "Sign the package, record its custody", work, outputs=("package.ksm",),
         inputs=(GRAPHS[CANDIDATE], GRAPHS["FP32"], PROFILE, "gate.json", "plan.json", "keys"),
         parameters={"program": options.program, "waiver": options.waiver},
     )  # fmt: skip

@@ -1,9 +1,8 @@
-"""The run folder: which step made which file from what, by digest, and what of it is still valid.
+"""The run folder: provenance of its files by digest, and reuse of valid results.
 
-A step's record is a small JSON file in ``steps/``. A step is valid when its parameters, the digests of its inputs and
-of all code that makes it, and the versions of the libraries that compute it are the recorded ones, and its outputs on
-disk still have the recorded digests. A step that was interrupted goes on with what it had written as long as all of
-that is still the same; otherwise it begins anew. Knows files and digests; nothing of what a step does.
+A step's record is a small JSON file in ``steps/``. A step is valid if its parameters, the digests of its inputs and of
+all its code, and the versions of its libraries equal the recorded ones, and its outputs on disk have the recorded
+digests. An interrupted step resumes from its partial output if all of that is unchanged, and otherwise starts over.
 """
 
 from __future__ import annotations
@@ -33,15 +32,15 @@ class Step:
     """One visible step of the pipeline.
 
     Attributes:
-        name: file-name safe, stable.
-        title: what a person reads while it runs.
-        work: does it; gets the run folder and a progress callback. What it imports is followed: a change of any of that
-            makes the result stale.
+        name: stable, usable as a file name.
+        title: shown while it runs.
+        work: called with the run folder and a progress callback. A change of it or of anything it imports
+            invalidates the result.
         outputs: files and folders it writes, relative to the run folder.
         inputs: files and folders it reads, relative to the run folder.
-        parameters: everything else that its result depends on; JSON values.
-        reusable: False for what must happen each time (a measurement, a push).
-        lasting: True for what is made once and kept whatever code changes (keys).
+        parameters: all other dependencies of its result, as JSON values.
+        reusable: False for steps that must always run (a measurement, a push).
+        lasting: True for results that survive changes of code (keys).
     """
 
     name: str
@@ -56,7 +55,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a step ended: its record, whether an earlier result was still valid, and if not, what had changed."""
+    """Outcome of a step: its record, whether an earlier result was reused, and if not, what had changed."""
 
     name: str
     title: str
@@ -68,7 +67,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class _Basis:
-    """What a result depends on."""
+    """The dependencies of a result."""
 
     parameters: Mapping[str, Any]
     inputs: Mapping[str, str]
@@ -78,11 +77,11 @@ class _Basis:
     @classmethod
     def of(cls, step: Step, inputs: Mapping[str, str]) -> _Basis:
         code = StepCode({}, {}) if step.lasting or not step.reusable else code_of(step.work)
-        parameters = json.loads(json.dumps(dict(step.parameters)))  # as a record gives them back
+        parameters = json.loads(json.dumps(dict(step.parameters)))  # normalized as in a record
         return cls(parameters, dict(inputs), code.files, code.libraries)
 
     def change_since(self, old: _Basis) -> str:
-        """Return in words what differs from an older basis, ``""`` if nothing does."""
+        """Describe the change from an older basis; ``""`` if there is none."""
         for name in ("parameters", "inputs", "libraries", "code"):
             now, then = getattr(self, name), getattr(old, name)
             changed = sorted(key for key in now.keys() | then.keys() if now.get(key) != then.get(key))
@@ -102,7 +101,7 @@ class _Record:
 
     @classmethod
     def load(cls, path: Path) -> _Record | None:
-        """Return a step's record, or None when there is none of this version."""
+        """Return a step's record, or None if there is none of this version."""
         try:
             document = json.loads(path.read_text())
             return cls(**{**document, "basis": _Basis(**document["basis"])})
@@ -111,13 +110,13 @@ class _Record:
 
 
 class Run:
-    """A run folder, held by one process at a time."""
+    """A run folder, locked by one process at a time."""
 
     def __init__(self, folder: Path) -> None:
         """Open or create the folder.
 
         Raises:
-            UsageError: it cannot be created, or another process works in it.
+            UsageError: it cannot be created, or is in use by another process.
         """
         self.folder = folder
         try:
@@ -134,10 +133,12 @@ class Run:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             os.close(self._lock)
-            raise UsageError(f"another process works in {self.folder}; wait for it, or give another --run") from error
+            raise UsageError(
+                f"{self.folder} is in use by another process; wait for it, or give another --run"
+            ) from error
 
     def close(self) -> None:
-        """Let others work in the folder."""
+        """Release the folder."""
         os.close(self._lock)
 
     def __enter__(self) -> Run:
@@ -147,9 +148,9 @@ class Run:
         self.close()
 
     def execute(self, step: Step, progress: Progress) -> Outcome:
-        """Do the step, unless its earlier result is still valid.
+        """Run the step unless its earlier result is still valid.
 
-        The record is removed before the work begins and written after it ended: an interrupted step is never valid.
+        The record is removed before the work and written after it, so an interrupted step is never valid.
 
         Raises:
             UsageError: an input is missing.
@@ -177,9 +178,9 @@ class Run:
         return Outcome(step.name, step.title, False, record.seconds, record.outputs, why)
 
     def _begin(self, step: Step, basis: _Basis, begun: Path, *, made_before: bool) -> None:
-        """Remove what this step made on another basis; what it had begun on the same one it may go on with.
+        """Remove outputs that this step made on another basis; partial output on the same basis remains.
 
-        Files of the same names that no step has made are left to the step.
+        Files that no step has made are left in place.
         """
         digest = hashlib.sha256(json.dumps(asdict(basis), sort_keys=True).encode()).hexdigest()
         earlier = begun.read_text() if begun.is_file() else ""
@@ -190,7 +191,7 @@ class Run:
         write_atomically(begun, digest.encode())
 
     def _damage(self, step: Step, record: _Record) -> str:
-        """Return in words which output is not what the step wrote, ``""`` if all are."""
+        """Describe the output that has changed since the step wrote it; ``""`` if none has."""
         if set(step.outputs) != set(record.outputs):
             return "it writes other files"
         for name in step.outputs:
@@ -211,7 +212,7 @@ class Run:
 
 
 def digest_path(path: Path) -> str:
-    """SHA-256 (hex) of a file, or of a folder's file names and contents."""
+    """Return the SHA-256 (hex) of a file, or of a folder's file names and contents."""
     if path.is_dir():
         digest = hashlib.sha256()
         for file in sorted(p for p in path.rglob("*") if p.is_file() and "__pycache__" not in p.parts):

@@ -1,9 +1,8 @@
-"""What code and which libraries a function's result depends on: all that it imports, and what those import in turn.
+"""The code and libraries that a function's result depends on: its direct and indirect imports.
 
-Derived from the source, so that no list has to be kept: the imports in the function itself, then the import graph
-(grimp) of the four packages. Followed too are modules that are named in a text (``python -m models.scenes.worker``,
-``import_module("ai_edge_litert.interpreter")``), and data files beside a module. Imports for types alone do not count.
-Nothing is imported or run.
+Derived from the source: the imports in the function, then the import graph (grimp) of the four packages. Modules named
+in a string (``python -m models.scenes.worker``, ``import_module("ai_edge_litert.interpreter")``) and data files beside
+a module are included, type-checking imports are not. Nothing is imported or run.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["PACKAGES", "StepCode", "code_of"]
 
 PACKAGES = ("ks100", "hil", "models", "firmware_bridge")
-"""The packages whose modules are followed; everything else is a library, which counts by its version."""
+"""The packages whose modules are followed; everything else is a library, identified by its version."""
 
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.\w+)*\.?")
 _ROOT = Path(__file__).resolve().parent.parent
@@ -40,11 +39,11 @@ _ROOT = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True)
 class StepCode:
-    """What a result depends on.
+    """The dependencies of a result.
 
     Attributes:
-        files: SHA-256 (hex) by file, relative to the folder of the packages, and of the function's own text.
-        libraries: version by distribution, that of Python, and the threads of TensorFlow where it computes.
+        files: SHA-256 (hex) by file, relative to the folder of the packages, and of the function's source.
+        libraries: version by distribution, that of Python, and the number of TensorFlow's threads if it is used.
     """
 
     files: Mapping[str, str]
@@ -52,16 +51,16 @@ class StepCode:
 
     @property
     def digest(self) -> str:
-        """SHA-256 (hex) of all of it."""
+        """SHA-256 (hex) of all dependencies."""
         text = repr((sorted(self.files.items()), sorted(self.libraries.items())))
         return hashlib.sha256(text.encode()).hexdigest()
 
 
 def code_of(function: Callable[..., Any]) -> StepCode:
-    """Return what the result of ``function`` depends on.
+    """Return the dependencies of the result of ``function``.
 
     Args:
-        function: any function whose source is on disk.
+        function: a function with its source on disk.
     """
     source = textwrap.dedent(inspect.getsource(function))
     modules, libraries = _followed({*_imported(ast.parse(source)), *_owners(function)})
@@ -88,7 +87,7 @@ def _distributions() -> Mapping[str, list[str]]:
 
 
 def _followed(names: Iterable[str]) -> tuple[set[str], set[str]]:
-    """Return the modules of ours that ``names`` reach, and the distributions that they use."""
+    """Return the modules of the four packages reachable from ``names``, and the distributions that they use."""
     graph, waiting = _graph(), [*names]
     seen: set[str] = set()
     packages: set[str] = set()
@@ -101,7 +100,7 @@ def _followed(names: Iterable[str]) -> tuple[set[str], set[str]]:
         elif name not in seen:
             seen.add(name)
             waiting += [*graph.find_modules_directly_imported_by(name), *_mentioned(name)]
-            # Importing a module runs the packages that it is in; what those offer to others is not followed.
+            # Importing a module runs its parent packages, whose re-exports are not followed.
             packages.update(_packages_of(name))
     return seen | packages, libraries
 
@@ -112,7 +111,7 @@ def _packages_of(module: str) -> Iterator[str]:
 
 
 def _imported(tree: ast.AST) -> Iterator[str]:
-    """Yield the modules that a piece of source imports by absolute names."""
+    """Yield the modules that source code imports by absolute names."""
     for node in ast.walk(tree):
         match node:
             case ast.Import():
@@ -122,14 +121,14 @@ def _imported(tree: ast.AST) -> Iterator[str]:
 
 
 def _module(name: str) -> str:
-    """Return the module that ``name`` is, or is a name in."""
+    """Return the module that is ``name`` or contains it."""
     if name.partition(".")[0] not in PACKAGES or name in _graph().modules:
         return name
     return name.rpartition(".")[0]
 
 
 def _owners(function: Callable[..., Any]) -> Iterator[str]:
-    """Yield the modules of the functions and classes that ``function`` uses without importing them itself."""
+    """Yield the modules of functions and classes that ``function`` uses without importing them itself."""
     if isinstance(function, FunctionType):
         names = {name for code in _codes(function.__code__) for name in code.co_names}
         for name in names & function.__globals__.keys():
@@ -147,7 +146,7 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
 
 @cache
 def _mentioned(module: str) -> tuple[str, ...]:
-    """Return the modules whose whole dotted name is a text in ``module``."""
+    """Return the modules whose full dotted name is a string in ``module``."""
     constants = (node for node in ast.walk(ast.parse(_source(module).read_bytes())) if isinstance(node, ast.Constant))
     texts = {
         node.value
@@ -158,7 +157,7 @@ def _mentioned(module: str) -> tuple[str, ...]:
 
 
 def _is_of_library(name: str) -> bool:
-    """Return whether ``name``, or what an f-string begins with, is a module of an installed library."""
+    """Return whether ``name``, or the beginning of an f-string, is a module of an installed library."""
     root, *rest = name.strip(".").split(".")
     if root in PACKAGES or root not in _distributions():
         return False

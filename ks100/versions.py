@@ -1,4 +1,4 @@
-"""Every version that this release writes and reads, for people and bug reports; each is defined where it is used."""
+"""All versions of this release, for display and bug reports; each is defined where it is used."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _RUNTIMES = ("ai-edge-litert", "tflite-runtime", "tensorflow-cpu", "litert-quant
 
 
 def versions() -> dict[str, Any]:
-    """Return the versions by area: toolkit, protocol, package, files, and what else computes here."""
+    """Return the versions by area: toolkit, protocol, package, files, and libraries."""
     from firmware_bridge.package import layout, manifest, trust_store
     from firmware_bridge.protocol.connection import FRAMING_VERSION
     from firmware_bridge.protocol.versions import MESSAGES_VERSION, OLDEST_VERSION

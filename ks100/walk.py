@@ -1,6 +1,6 @@
-"""The demo's whole walk: the pipeline's steps, then two boards, pushes, measurement and report.
+"""The complete demo: the pipeline's steps, then two boards, pushes, measurement and report.
 
-Says nothing to anybody: each step is handed to the caller, who runs it and shows what came of it.
+Prints nothing: each step is passed to the caller, who runs it and shows its outcome.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ if TYPE_CHECKING:
 __all__ = ["Execute", "Walk"]
 
 Execute = Callable[[Step, Callable[[], str]], Outcome]
-"""Runs one step; the second argument says afterwards in words what came of it, or ``""``."""
+"""Runs one step; the second argument returns a summary afterwards, or ``""``."""
 
 
 class Walk:
-    """One walk through all steps of a run folder.
+    """One pass through all steps of a run folder.
 
     Attributes:
-        count: how many steps there are.
+        count: number of steps.
     """
 
     def __init__(self, folder: Path, options: DemoOptions, execute: Execute) -> None:
-        """Walk in ``folder``; ``execute`` runs each step.
+        """Prepare the steps in ``folder``; ``execute`` runs each step.
 
         Raises:
-            InputError: the board's profile cannot be read, or is wrong.
+            InputError: the board's profile cannot be read or is invalid.
         """
         self._folder = folder
         self._options = options
@@ -47,7 +47,7 @@ class Walk:
         self.count = len(self._steps) + 2 * len(BOARDS) + 3
 
     def go(self) -> Report | None:
-        """Return the report, or None when the gate stops the candidate."""
+        """Return the report, or None if the gate stops the candidate."""
         for step in self._steps:
             if step.name == "sign" and not self._may_be_signed():
                 return None
@@ -76,8 +76,10 @@ class Walk:
         started: list[EmulatedBoard] = []
 
         def work(run: Path, progress: Progress) -> None:
-            progress(0.0, "a process of its own, with sshd and a serial line")
-            shutil.rmtree(run / folder, ignore_errors=True)  # factory-new: a board asks for no byte that it has
+            progress(0.0, "a separate process, with sshd and a serial line")
+            shutil.rmtree(
+                run / folder, ignore_errors=True
+            )  # factory-new: a board requests no bytes that it already has
             started.append(EmulatedBoard.start(run / folder, profile=str(run / PROFILE)))
             provision(started[0], run / "trust.ksr")
 
@@ -99,8 +101,8 @@ class Walk:
             progress(0.0, "one flipped bit; another program's key")
             seen.extend(forge(board, run / PACKAGE, run / "pushes"))
 
-        step = Step("forge", "Try what the board must refuse", work, (), inputs=(PACKAGE,), reusable=False)
-        self._do(step, lambda: "; ".join(f"{item.title}: refused as {item.got}" for item in seen))
+        step = Step("forge", "Test what the board must reject", work, (), inputs=(PACKAGE,), reusable=False)
+        self._do(step, lambda: "; ".join(f"{item.title}: rejected as {item.got}" for item in seen))
 
     def _push(self, board: EmulatedBoard, link: str) -> None:
         from ks100.steps.demo_boards import Push, push

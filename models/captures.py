@@ -1,9 +1,9 @@
-"""Captures: registered pairs of EO and LWIR frames with truth and conditions, and sets of them on disk.
+"""Captures: registered pairs of EO and LWIR frames with truth and conditions, and stored sets of them.
 
-A stored set is a folder: ``captures.json`` (what is in the frames), ``eo.npy`` uint8 [N, H, W, 3] and
-``lwir.npy`` uint16 [N, H, W] (the frames, memory-mapped when read; a band that the set lacks has no file). A set read
-from a dataset in place has the same type and another frame source. A stored set may be sealed: opening it is then
-checked and logged (`models.seal`).
+A stored set is a folder with ``captures.json`` (descriptions of the frames), ``eo.npy`` uint8 [N, H, W, 3] and
+``lwir.npy`` uint16 [N, H, W] (the frames, memory-mapped when read; a missing band has no file). A dataset read
+in place is a set with another frame source. A stored set may be sealed: opening it is then checked and logged
+(`models.seal`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firmware_bridge.errors import InputError
-from firmware_bridge.given_files import read_json
+from firmware_bridge.input_files import read_json
 from models import seal
 from models.errors import DataError
 
@@ -57,7 +57,7 @@ class Conditions:
     items: tuple[tuple[str, str], ...] = ()
 
     def get(self, axis: str) -> str | None:
-        """Return the category on ``axis``, or None when the frame has none."""
+        """Return the category on ``axis``, or None."""
         return dict(self.items).get(axis)
 
 
@@ -70,11 +70,11 @@ class TruthObject:
         box: x0, y0, x1, y1 in pixels of the frame.
         range_m: distance in metres, None if unknown.
         velocity_mps: radial velocity, positive away from the sensor, None if unknown.
-        occlusion: hidden share, 0 to 1.
-        aspect_deg: heading against the line of sight, 0 is seen from the rear, None if unknown.
+        occlusion: hidden fraction, 0 to 1.
+        aspect_deg: heading relative to the line of sight, 0 is seen from the rear, None if unknown.
         contrast: camouflage contrast ratio, 1 is none, None if unknown.
-        ignore: it counts neither as found nor as missed (too small, or of no class of ours).
-        pixels_on_target: area of the frame that shows it, in pixels, what hides it taken off; None if unknown.
+        ignore: counts neither as found nor as missed (too small, or not of a known class).
+        pixels_on_target: visible area in pixels; None if unknown.
     """
 
     object_class: int
@@ -94,12 +94,12 @@ class Capture:
 
     Attributes:
         id: unique within the set.
-        scene: scene or sequence it belongs to; pools never share one.
+        scene: its scene or sequence; no scene is in two pools.
         width: pixels.
         height: pixels.
         conditions: the frame's conditions.
-        objects: what is in it.
-        labelled: somebody has said what is in it: without objects it is then empty, otherwise unknown.
+        objects: the true objects.
+        labelled: whether it is annotated; an annotated frame without objects is empty, others are unknown.
     """
 
     id: str
@@ -112,7 +112,7 @@ class Capture:
 
 
 class FrameSource(Protocol):
-    """Where a set's pixels come from. A band that a dataset lacks is None."""
+    """Source of a set's pixels. A missing band is None."""
 
     def eo(self, index: int) -> NDArray[np.uint8] | None:
         """Return the visible frame, uint8 [H, W, 3]."""
@@ -156,7 +156,7 @@ class CaptureSet:
 
     @cached_property
     def labelled(self) -> CaptureSet:
-        """The captures whose content is known, which is what training and judging take; this set if all are.
+        """The labelled captures, for training and evaluation; this set if all are labelled.
 
         Raises:
             DataError: there is none.
@@ -205,7 +205,7 @@ class CaptureSet:
         if len({(c.width, c.height) for c in self.captures}) != 1:
             raise DataError(f"capture set {self.name!r} cannot be stored: it needs frames, all of one size")
         folder.mkdir(parents=True, exist_ok=True)
-        # Without its index a folder is no set: one that was written halfway is never taken for whole.
+        # The index is written last: a folder without it is not a set, so an incomplete one is never used.
         (folder / "captures.json").unlink(missing_ok=True)
         _write_band(folder / "eo.npy", self.name, len(self), self.frames.eo)
         _write_band(folder / "lwir.npy", self.name, len(self), self.frames.lwir)
@@ -227,7 +227,7 @@ class CaptureSet:
             purpose: what it is opened for; goes into the log of a sealed set.
 
         Raises:
-            DataError: the folder is not a stored set, its parts disagree, or it is not what was sealed.
+            DataError: the folder is not a stored set, its parts disagree, or it has changed since it was sealed.
         """
         try:
             index: Any = read_json(folder / "captures.json", "the index of a stored set")
@@ -240,7 +240,7 @@ class CaptureSet:
         except (InputError, OSError, EOFError, ValueError, KeyError, TypeError) as error:
             raise DataError(f"{folder} is not a stored capture set: {error}") from error
         if source.lengths != {len(captures)}:
-            raise DataError(f"{folder}: captures.json, eo.npy and lwir.npy differ in length, or are not there")
+            raise DataError(f"{folder}: captures.json, eo.npy and lwir.npy differ in length, or are missing")
         loaded = cls(name, captures, source, classes)
         if seal.is_sealed(folder):
             seal.record_access(folder, loaded.digest, purpose)
@@ -288,7 +288,7 @@ def _read_band(path: Path) -> NDArray[Any] | None:
 
 
 def _write_band(path: Path, name: str, count: int, frame: Callable[[int], NDArray[Any] | None]) -> None:
-    """Write one band frame by frame, so that a set may be larger than memory; remove the file if there is no band."""
+    """Write one band frame by frame, since a set may exceed memory; remove the file if there is no band."""
     path.unlink(missing_ok=True)
     first = frame(0)
     create = np.lib.format.open_memmap
@@ -296,7 +296,9 @@ def _write_band(path: Path, name: str, count: int, frame: Callable[[int], NDArra
     for index in range(count):
         found = frame(index)
         if (found is None) != (file is None):
-            raise DataError(f"capture set {name!r} cannot be stored: some of its frames lack a band that others have")
+            raise DataError(
+                f"capture set {name!r} cannot be stored: some of its frames have no data of a band that others have"
+            )
         if file is not None:
             file[index] = found
 
@@ -316,7 +318,7 @@ class _Subset:
 def _to_json(capture: Capture, classes: Sequence[str]) -> dict[str, Any]:
     record = asdict(capture)
     if capture.labelled:
-        del record["labelled"]  # the rule; sets that were stored before have no such key
+        del record["labelled"]  # the default; sets stored by earlier versions have no such key
     record["conditions"] = dict(capture.conditions.items)
     for item, source in zip(record["objects"], capture.objects, strict=True):
         item["object_class"] = classes[source.object_class]

@@ -1,10 +1,10 @@
-"""The second floor's errors.
+"""Errors of this layer.
 
 ModelsError
-├── DataError          captures or annotations are wrong (the user's data)
-├── RecipeError        a recipe, plan or policy is wrong (the user's file)
-├── QuantizationError  the graph cannot be produced as the plan asks
-└── TrainingError      training went wrong (NaN loss, no progress)
+├── DataError          invalid captures or annotations (the user's data)
+├── RecipeError        an invalid recipe, plan or policy (the user's file)
+├── QuantizationError  the graph cannot be produced according to the plan
+└── TrainingError      training failed (NaN loss, no progress)
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ __all__ = ["DataError", "ModelsError", "QuantizationError", "RecipeError", "Trai
 
 
 class ModelsError(Exception):
-    """Base of every error that this floor raises; its text is one line that names what, where and what to do."""
+    """Base of this layer's errors; the text is one line with the cause, the place and the remedy."""
 
 
 class DataError(ModelsError):
-    """Captures, annotations or calibration data are wrong."""
+    """Invalid captures, annotations or calibration data."""
 
 
 class RecipeError(ModelsError):
-    """A recipe, plan or policy file is wrong."""
+    """An invalid recipe, plan or policy file."""
 
 
 class QuantizationError(ModelsError):
-    """The graph cannot be produced as the plan asks, or came out otherwise."""
+    """The graph cannot be produced according to the plan, or differs from it."""
 
 
 class TrainingError(ModelsError):
-    """Training cannot go on: the loss is not finite, or a checkpoint does not fit."""
+    """Training cannot continue: the loss is not finite, or a checkpoint does not match."""

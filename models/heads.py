@@ -1,6 +1,6 @@
-"""The contract between a detector and the world: its inputs, its outputs, and their decoding. NumPy only.
+"""The interface of a detector: inputs, outputs and decoding. NumPy only.
 
-A network takes two inputs and gives three outputs per stride ``s``; host, board and evaluation share this file.
+A network has two inputs and three outputs per stride ``s``; used by host, board and evaluation.
 
     eo     float [1, H, W, 3]   red, green, blue in [0, 1]        INT8 graph: value - 128 of the 8-bit frame
     lwir   float [1, H, W, 1]   8-bit AGC view in [0, 1]          INT8 graph: value - 128 of the AGC view
@@ -36,7 +36,7 @@ __all__ = [
 
 INPUT_EO = "eo"
 INPUT_LWIR = "lwir"
-# Ranges of interest run from 25 m to 1.6 km, six octaves around 200 m: this maps them to about +-1.5.
+# Ranges of interest are 25 m to 1.6 km, six octaves around 200 m: this maps them to about +-1.5.
 RANGE_LOG2_MEAN = 7.6
 RANGE_LOG2_SCALE = 2.0
 # Road traffic stays within +-40 m/s; people within 3.
@@ -47,7 +47,7 @@ _OUTPUT = re.compile(r"^(cls|box|kin)_(\d+)$")
 
 @dataclass(frozen=True, slots=True)
 class Detections:
-    """Objects found in one frame, by falling score.
+    """Detections in one frame, in descending order of score.
 
     Attributes:
         boxes: float32 [n, 4], x0 y0 x1 y1 in pixels of the network's input.
@@ -70,12 +70,12 @@ class Detections:
 
 @dataclass(frozen=True, slots=True)
 class DecodePolicy:
-    """How raw outputs become objects.
+    """Thresholds for decoding raw outputs.
 
     Attributes:
-        score: lowest score kept.
-        iou: overlap over which the weaker of two boxes of one class is dropped.
-        limit: most objects kept in a frame.
+        score: minimum score.
+        iou: overlap above which the weaker of two boxes of one class is dropped.
+        limit: maximum number of objects per frame.
     """
 
     score: float = 0.05
@@ -84,10 +84,10 @@ class DecodePolicy:
 
 
 def output_strides(names: Mapping[str, object] | tuple[str, ...] | list[str]) -> tuple[int, ...]:
-    """Return the strides for which ``names`` hold a whole set of outputs, ascending.
+    """Return the strides with a complete set of outputs in ``names``, ascending.
 
     Raises:
-        ValueError: a set is incomplete, or a name is not of this contract.
+        ValueError: a set is incomplete, or a name is unknown.
     """
     found: dict[int, set[str]] = {}
     for name in names:
@@ -97,12 +97,12 @@ def output_strides(names: Mapping[str, object] | tuple[str, ...] | list[str]) ->
         found.setdefault(int(match[2]), set()).add(match[1])
     for stride, parts in found.items():
         if parts != {"cls", "box", "kin"}:
-            raise ValueError(f"stride {stride} lacks {sorted({'cls', 'box', 'kin'} - parts)}")
+            raise ValueError(f"stride {stride} has no {sorted({'cls', 'box', 'kin'} - parts)}")
     return tuple(sorted(found))
 
 
 def is_grid(names: Iterable[str]) -> bool:
-    """Tell whether outputs of these names are this contract's: whole sets for one stride or more."""
+    """Return whether the names are complete sets of outputs for at least one stride."""
     try:
         return bool(output_strides(tuple(names)))
     except ValueError:
@@ -159,15 +159,15 @@ def decode(outputs: Mapping[str, NDArray[np.float32]], policy: DecodePolicy | No
 def suppress(
     boxes: NDArray[np.float32], scores: NDArray[np.float32], classes: NDArray[np.int64], policy: DecodePolicy
 ) -> NDArray[np.int64]:
-    """Return the positions of the best boxes, greedily, class by class, by falling score.
+    """Return the positions that greedy non-maximum suppression per class keeps, by descending score.
 
     Ties break by position, so the result is deterministic.
 
     Args:
-        boxes: float32 [n, 4], x0 y0 x1 y1; those without an area are left out.
+        boxes: float32 [n, 4], x0 y0 x1 y1; those of zero area are left out.
         scores: float32 [n].
         classes: int64 [n].
-        policy: overlap and most boxes.
+        policy: the IoU limit and the maximum number of boxes.
     """
     sized = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
     order = np.nonzero(sized)[0]

@@ -1,8 +1,8 @@
-"""From stored frames to a network's input: gain control, letterbox, and the 8-bit values that host and board share.
+"""Preprocessing stored frames to network inputs: gain control, letterbox, and the 8-bit values of host and board.
 
-It owns every step between a sensor's counts and the tensors of `models.heads`, so that training, calibration,
-evaluation and the bench feed the same bytes. It knows neither networks nor quantization parameters beyond the one
-convention of the inputs (an INT8 graph takes value - 128).
+Every step between a sensor's counts and the tensors of `models.heads` is here, so that training, calibration,
+evaluation and the bench feed the same bytes. Independent of networks and of quantization parameters, apart from the
+convention of the inputs (value - 128 for an INT8 graph).
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ __all__ = [
 ]
 
 MISSING_VALUE = 128
-"""A band that a dataset lacks is filled with this value: zero of an INT8 graph, so it carries no signal."""
+"""Value of a missing band: zero of an INT8 graph, so it carries no signal."""
 
 # The camera's gain limit: a scene flatter than this many counts (2.5 K at 100 counts/K) is not stretched further,
-# or thermal crossover would show nothing but amplified noise.
+# or thermal crossover would only show amplified noise.
 _MIN_SPAN_COUNTS = 250.0
 _LOW_PERCENT, _HIGH_PERCENT = 0.5, 99.5
 
 
 @dataclass(frozen=True, slots=True)
 class FrameTransform:
-    """Where a frame went in the network's input: ``x' = x * scale + offset_x``, in pixels.
+    """The position of a frame in the network's input: ``x' = x * scale + offset_x``, in pixels.
 
     ``y`` alike, its scale ``scale * aspect``: 1 unless the frame was stretched.
     """
@@ -69,7 +69,7 @@ class Batch(NamedTuple):
     Attributes:
         eo: uint8 [N, H, W, 3].
         lwir: uint8 [N, H, W, 1].
-        transforms: one for each frame.
+        transforms: one per frame.
     """
 
     eo: NDArray[np.uint8]
@@ -100,16 +100,16 @@ def network_frames(
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], FrameTransform]:
     """Return ``(eo uint8 [height, width, 3], lwir uint8 [height, width], transform)`` of one capture.
 
-    Frames of another size are scaled to fit, aspect kept, and centred; the margin and a missing band hold
-    `MISSING_VALUE`.
+    Frames of another size are scaled to fit, with their aspect ratio, and centred; the margin and a missing band are
+    filled with `MISSING_VALUE`.
 
     Args:
         capture_set: the set.
         index: of the capture.
         height: of the input, pixels.
         width: of the input, pixels.
-        stretch: fill the whole input instead, whatever that does to the aspect.
-        gain_control: stretch thermal counts by `agc`; otherwise their upper byte is the view.
+        stretch: fill the whole input instead, with another aspect ratio.
+        gain_control: stretch thermal counts by `agc`; otherwise the view is their upper byte.
     """
     capture = capture_set.captures[index]
     transform = _fit(capture, height, width, stretch)
@@ -137,16 +137,16 @@ def batch(capture_set: CaptureSet, indices: Sequence[int], height: int, width: i
 
 
 UNIT_RANGE = (0.0, 1.0)
-"""What `to_unit` gives. An INT8 input of this range is exactly the 8-bit frame minus 128 (scale 1/255)."""
+"""Range of `to_unit`. An INT8 input of this range equals the 8-bit frame minus 128 (scale 1/255)."""
 
 
 def to_unit(values: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Map uint8 to float32 in [0, 1]: what a float graph takes."""
+    """Map uint8 to float32 in [0, 1], the input of a float graph."""
     return values.astype(np.float32) * np.float32(1.0 / 255.0)
 
 
 def to_int8(values: NDArray[np.uint8]) -> NDArray[np.int8]:
-    """Map uint8 to int8, value - 128: what an INT8 graph of scale 1/255 and zero point -128 takes."""
+    """Map uint8 to int8, value - 128, the input of an INT8 graph of scale 1/255 and zero point -128."""
     return (values ^ np.uint8(0x80)).view(np.int8)
 
 
@@ -165,7 +165,7 @@ def _place(frame: NDArray[np.uint8] | None, transform: FrameTransform, shape: tu
     canvas = np.full(shape, MISSING_VALUE, np.uint8)
     if frame is None:
         return canvas
-    # PIL's bilinear filter widens with the reduction, so small hot objects are averaged and not skipped.
+    # PIL's bilinear filter widens with the reduction factor, so small hot objects are averaged and not skipped.
     from PIL import Image
 
     scale_y = transform.scale * transform.aspect

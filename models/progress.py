@@ -1,4 +1,4 @@
-"""How long work says how far it is: one way for a whole that has parts, one for a count; and from one to the other."""
+"""Progress of long work: callbacks for a fraction and for a count, and conversions between them."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from collections.abc import Callable
 __all__ = ["Count", "Progress", "counted", "shifted", "silent"]
 
 Progress = Callable[[float, str], None]
-"""Called with the finished fraction (0 to 1) and what is being done, as often as the work likes."""
+"""Called with the finished fraction (0 to 1) and the current activity."""
 
 Count = Callable[[int, int], None]
-"""Called with how many of how many are done."""
+"""Called with (done, total)."""
 
 
 def silent(fraction: float, text: str) -> None:
-    """Say nothing."""
+    """Ignore progress."""
 
 
 def counted(progress: Progress, text: str, start: float = 0.0, part: float = 1.0) -> Count:
-    """Return the count that moves ``progress`` from ``start`` on by ``part``.
+    """Return a count callback that advances ``progress`` from ``start`` by up to ``part``.
 
     Args:
         progress: of the whole.
-        text: what is being done; may name ``{done}`` and ``{total}``.
-        start: fraction that is finished before.
-        part: fraction that this work is of the whole.
+        text: the activity; may contain ``{done}`` and ``{total}``.
+        start: fraction finished before.
+        part: fraction of the whole.
     """
 
     def count(done: int, total: int) -> None:
@@ -35,5 +35,5 @@ def counted(progress: Progress, text: str, start: float = 0.0, part: float = 1.0
 
 
 def shifted(count: Count | None, before: int, total: int) -> Count | None:
-    """Return the count of a part of ``total``, of which ``before`` are done when it begins."""
+    """Return a count callback for a part of ``total``, with ``before`` items done at its start."""
     return None if count is None else lambda done, _: count(before + done, total)

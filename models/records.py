@@ -1,8 +1,8 @@
-"""Records as JSON files: dataclasses to plain values and back, strictly.
+"""Records as JSON files: strict conversion of dataclasses to plain values and back.
 
-A field that is missing, unknown or of another type is refused, with its place in one line. Two things differ from what
-`cattrs` does by itself: JSON has no NaN, so ``null`` stands for it in a field that is a ``float``; and a number, a text
-and a truth value are never converted into one another. NumPy arrays are stored as lists.
+A missing or unknown field or one of another type is refused in one line that names its path. Two differences to the
+defaults of `cattrs`: JSON has no NaN, so ``null`` represents it in a ``float`` field; and numbers, strings and booleans
+are never converted into one another. NumPy arrays are stored as lists.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from cattrs.preconf.json import JsonConverter, make_converter
 
 from firmware_bridge.errors import InputError
 from firmware_bridge.files import write_atomically
-from firmware_bridge.given_files import read_json
+from firmware_bridge.input_files import read_json
 
 __all__ = ["RecordFile", "converter", "derived", "plain", "structured", "write_plain"]
 
@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 @cache
 def converter() -> JsonConverter:
-    """Return the one converter of this project."""
+    """Return the converter of this project."""
     found = make_converter(forbid_extra_keys=True)
     for kind in (str, int, bool):
         found.register_structure_hook(kind, _exactly(kind))
@@ -43,7 +43,7 @@ def converter() -> JsonConverter:
 
 
 def derived(kind: type, *names: str) -> None:
-    """Store these properties of ``kind`` too, for other readers; what is read back is computed again."""
+    """Also store these properties of ``kind``, for other readers; they are recomputed after loading."""
     to_plain, to_value = converter().get_unstructure_hook(kind), converter().get_structure_hook(kind)
 
     def unstructure(value: Any) -> Any:
@@ -63,10 +63,10 @@ def plain(value: Any) -> Any:
 
 
 def structured(kind: type[T], item: Any) -> T:
-    """Restore what `plain` gave.
+    """Restore a value from the output of `plain`.
 
     Raises:
-        ValueError: it is not a ``kind``; the text is one line that says where.
+        ValueError: it is not a ``kind``; the text is one line with the path.
     """
     try:
         return converter().structure(item, kind)
@@ -77,7 +77,7 @@ def structured(kind: type[T], item: Any) -> T:
 
 
 def write_plain(path: Path, item: Any, indent: int | None = 1) -> None:
-    """Write plain values as a file, the old one or the whole new one; its folder is made."""
+    """Write plain values as a file atomically; its folder is created."""
     separators = (",", ":") if indent is None else None
     text = json.dumps(item, indent=indent, separators=separators, allow_nan=False)
     write_atomically(path, text.encode() + b"\n")
@@ -85,16 +85,16 @@ def write_plain(path: Path, item: Any, indent: int | None = 1) -> None:
 
 @dataclass(frozen=True)
 class RecordFile(Generic[T]):
-    """How the values of one class are kept as files.
+    """The file format of one class.
 
     Attributes:
         kind: the class.
-        what: what a person calls one, with its article, e.g. ``an evaluation``.
-        schema: the version of its fields.
+        what: its name with article for messages, e.g. ``an evaluation``.
+        schema: version of its fields.
         renew: what to do with a file of another version, e.g. ``evaluate again``.
-        error: what is raised.
+        error: exception to raise.
         indent: of the JSON; None for one line.
-        by_hand: people write such files, and need not name the schema.
+        by_hand: written by people, who may omit the schema.
     """
 
     kind: type[T]
@@ -110,9 +110,9 @@ class RecordFile(Generic[T]):
         return {"schema": self.schema, **plain(value)}
 
     def from_json(self, item: Any) -> T:
-        """Restore what `to_json` gave; raises ``error``."""
+        """Restore a value from the output of `to_json`; raises ``error``."""
         if not isinstance(item, dict) or ("schema" not in item and not self.by_hand):
-            raise self.error(f"not {self.what}: it names no schema")
+            raise self.error(f"not {self.what}: it has no schema")
         if item.get("schema", self.schema) != self.schema:
             raise self.error(
                 f"{self.what} of schema {item['schema']!r}, this release reads {self.schema}; {self.renew}"
@@ -123,11 +123,11 @@ class RecordFile(Generic[T]):
             raise self.error(f"not {self.what}: {error}") from error
 
     def save(self, value: T, path: Path) -> None:
-        """Write a file, the old one or the whole new one; its folder is made."""
+        """Write a file atomically; its folder is created."""
         write_plain(path, self.to_json(value), self.indent)
 
     def load(self, path: Path) -> T:
-        """Read a file; raises ``error`` with its path when it is missing or damaged."""
+        """Read a file; raises ``error`` with its path if it is missing or damaged."""
         try:
             item = read_json(path, self.what)
         except InputError as error:
@@ -139,13 +139,13 @@ class RecordFile(Generic[T]):
 
 
 class _WrongTypeError(TypeError):
-    """A value of another type; the text says which."""
+    """A value of another type, which the text names."""
 
 
 def _exactly(kind: type) -> Callable[[Any, Any], Any]:
     def structure(value: Any, _: Any) -> Any:
         if type(value) is not kind:
-            raise _WrongTypeError(f"{value!r:.40} is not {'a text' if kind is str else f'of type {kind.__name__}'}")
+            raise _WrongTypeError(f"{value!r:.40} is not {'a string' if kind is str else f'of type {kind.__name__}'}")
         return value
 
     return structure

@@ -1,12 +1,12 @@
-"""Seals of stored capture sets: the digest that was sealed, and a log of each time the set was opened.
+"""Seals of stored capture sets: a digest, and a log of every access.
 
-A sealed set judges releases; every look at it wears it out, since choices made after a look are fitted to it (Dwork et
-al., "The reusable holdout", Science 349, 2015). So opening one goes through `record_access`, and how often and for what
-it was opened is on record. ``seal.json`` lies in the set's folder; the log lies beside the folder
-(``hard-holdout.access.jsonl``), for the folder's own digest must not change when it is read. Each line holds the
-SHA-256 of the line before it: an edited or dropped line shows, a log deleted whole shows only by its absence.
+A sealed set judges releases, and every access weakens it, since later choices may be fitted to it (Dwork et al., "The
+reusable holdout", Science 349, 2015). So every access goes through `record_access`, which logs its purpose.
+``seal.json`` is in the set's folder; the log is beside the folder (``hard-holdout.access.jsonl``), since reading must
+not change the folder's digest. Each line has the SHA-256 of the line before it: edited and removed lines are detected,
+but a deleted log is not.
 
-Knows files and digests, and nothing of captures.
+Works on files and digests, not on captures.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from firmware_bridge.errors import InputError
-from firmware_bridge.given_files import read_json
+from firmware_bridge.input_files import read_json
 from models.errors import DataError
 
 __all__ = ["Access", "Event", "is_sealed", "log_path", "read_accesses", "record_access", "seal", "sealed_digest"]
@@ -35,7 +35,7 @@ _NONE = "0" * 64
 
 
 class Event(StrEnum):
-    """What a line of the log records."""
+    """Kinds of log entries."""
 
     SEALED = "sealed"
     OPENED = "opened"
@@ -48,7 +48,7 @@ class Access:
     Attributes:
         event: sealed or opened.
         time: UTC, ISO 8601, seconds.
-        purpose: what for, in the words of who opened it.
+        purpose: purpose as stated by the user.
         by: user and host.
         digest: of the set, SHA-256 hex.
         previous: SHA-256 hex of the line before; zeros in the first.
@@ -68,13 +68,13 @@ def is_sealed(folder: Path) -> bool:
 
 
 def log_path(folder: Path) -> Path:
-    """Return where the accesses to the set in ``folder`` are logged."""
+    """Return the path of the access log of the set in ``folder``."""
     folder = folder.resolve()
     return folder.with_name(f"{folder.name}.access.jsonl")
 
 
 def seal(folder: Path, digest: str, purpose: str = "") -> None:
-    """Seal the stored set in ``folder``; a set sealed before gets a new seal, and its log goes on.
+    """Seal the stored set in ``folder``; a sealed set gets a new seal, and its log continues.
 
     Args:
         folder: of the stored set.
@@ -94,7 +94,7 @@ def seal(folder: Path, digest: str, purpose: str = "") -> None:
 
 
 def sealed_digest(folder: Path) -> str:
-    """Return the digest that was sealed.
+    """Return the sealed digest.
 
     Raises:
         DataError: the seal is missing or damaged.
@@ -105,19 +105,19 @@ def sealed_digest(folder: Path) -> str:
             raise DataError(f"{folder / _SEAL}: schema {item['schema']} is not {SCHEMA}; seal the set again")
         return str(item["digest"])
     except (InputError, KeyError, TypeError) as error:
-        raise DataError(f"{folder / _SEAL} is no seal ({error}); restore it, or seal the set again") from error
+        raise DataError(f"{folder / _SEAL} is not a seal ({error}); restore it, or seal the set again") from error
 
 
 def record_access(folder: Path, digest: str, purpose: str) -> None:
-    """Check that the set in ``folder`` is the sealed one, and log that it is opened.
+    """Check that the set in ``folder`` has its sealed digest, and log the access.
 
     Args:
-        folder: of the stored set, which is sealed.
-        digest: of the set as it was read.
-        purpose: what for.
+        folder: of the sealed set.
+        digest: of the set as read.
+        purpose: for the log.
 
     Raises:
-        DataError: the set is not what was sealed, or the access cannot be logged.
+        DataError: the set has changed since it was sealed, or the access cannot be logged.
     """
     sealed = sealed_digest(folder)
     if digest != sealed:
@@ -129,7 +129,7 @@ def record_access(folder: Path, digest: str, purpose: str) -> None:
 
 
 def read_accesses(folder: Path) -> tuple[Access, ...]:
-    """Return the log of the set in ``folder``, oldest first; () when it was never sealed or opened.
+    """Return the log of the set in ``folder``, oldest first; () without accesses.
 
     Raises:
         DataError: a line is damaged, or does not follow from the one before it.
@@ -145,7 +145,7 @@ def read_accesses(folder: Path) -> tuple[Access, ...]:
             item = json.loads(line)
             access = Access(**{**item, "event": Event(item["event"])})
         except (ValueError, KeyError, TypeError) as error:
-            raise DataError(f"{path}:{number} is no access record ({error}); the log was damaged") from error
+            raise DataError(f"{path}:{number} is not an access record ({error}); the log is damaged") from error
         if access.previous != previous:
             raise DataError(f"{path}:{number} does not follow from the line before; the log was edited")
         accesses.append(access)
@@ -180,5 +180,5 @@ def _append(folder: Path, event: Event, digest: str, purpose: str) -> None:
 def _user() -> str:
     try:
         return getpass.getuser()
-    except (OSError, KeyError):  # no name for this user id, as in some containers
+    except (OSError, KeyError):  # no name for this user id, e.g. in containers
         return str(os.getuid())

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from firmware_bridge.device.profile_options import Noise, Validity
 from firmware_bridge.errors import InputError
-from firmware_bridge.given_files import FileKind, read_text
+from firmware_bridge.input_files import FileKind, read_text
 
 __all__ = [
     "DEFAULT_BOARD",

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from firmware_bridge.errors import BenchError, BoardBusyError, BoardError, BridgeError, TransferError
 from firmware_bridge.host.board import Board
-from firmware_bridge.host.roll import BoardRoll, RollEntry
+from firmware_bridge.host.identities import BoardIdentities, IdentityEntry
 from firmware_bridge.host.transfer import CancelledError, ChunkSource, TransferProgress
 from firmware_bridge.package.manifest import Manifest
 from firmware_bridge.protocol import messages as m
@@ -170,13 +170,13 @@ def flash_board(
     target: FlashTarget,
     package: ChunkSource,
     options: FlashOptions,
-    roll: BoardRoll,
+    identities: BoardIdentities,
     report: Callable[[FlashEvent], None],
     cancel: Callable[[], bool],
     clock: Callable[[], float] = time.monotonic,
 ) -> FlashResult:
     """Flash one board; never raises an `Exception`, whatever the board, the link or this code does."""
-    return _Flashing(target, package, options, roll, report, cancel, clock).run()
+    return _Flashing(target, package, options, identities, report, cancel, clock).run()
 
 
 class _Flashing:
@@ -187,14 +187,14 @@ class _Flashing:
         target: FlashTarget,
         package: ChunkSource,
         options: FlashOptions,
-        roll: BoardRoll,
+        identities: BoardIdentities,
         report: Callable[[FlashEvent], None],
         cancel: Callable[[], bool],
         clock: Callable[[], float],
     ) -> None:
-        self._target, self._package, self._options, self._roll = target, package, options, roll
+        self._target, self._package, self._options, self._identities = target, package, options, identities
         self._report, self._cancel, self._clock = report, cancel, clock
-        self._entry: RollEntry | None = None
+        self._entry: IdentityEntry | None = None
         self._serial = self._slot = self._digest = self._remark = ""
         self._reached: FlashOutcome | None = None
         self._busy_until_s = self._port_until_s = float("-inf")
@@ -209,7 +209,7 @@ class _Flashing:
             error = failure
         finally:
             if self._entry is None:
-                self._roll.strike()
+                self._identities.drop_target()
             else:
                 self._entry.end()
         outcome = FlashOutcome.FAILED if error is not None or self._reached is None else self._reached
@@ -273,14 +273,14 @@ class _Flashing:
             if not self._runs_it_already(board):
                 self._install(board)
             self._confirm(board)
-            if self._entry is not None and (self._entry.is_wanted or not self._roll.is_complete):
+            if self._entry is not None and (self._entry.is_match or not self._identities.is_complete):
                 self._entry.answer(board)
 
     def _is_counted_already(self, board: Board) -> bool:
         """Return whether this board is another target's too; two boards with one serial number get a remark."""
         if self._entry is not None:
             return False
-        self._entry, first = self._roll.enter(self._target.name, self._serial)
+        self._entry, first = self._identities.enter(self._target.name, self._serial)
         if first is None:
             return False
         log = board.audit()
@@ -320,7 +320,7 @@ class _Flashing:
                 f"{self._options.digest}; do not use it"
             )
         self._slot, self._digest, self._reached = installed.slot, installed.digest, FlashOutcome.PUSHED
-        if self._entry is not None and self._entry.is_wanted:
+        if self._entry is not None and self._entry.is_match:
             self._entry.answer(board)
         # From here on the board changes: what has begun is finished, and until here nothing has.
         self._stop_if_cancelled()

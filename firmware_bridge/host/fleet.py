@@ -23,7 +23,7 @@ from firmware_bridge.host.flashing import (
     ModelIdentity,
     flash_board,
 )
-from firmware_bridge.host.roll import BoardRoll
+from firmware_bridge.host.identities import BoardIdentities
 from firmware_bridge.host.transfer import ChunkSource
 
 __all__ = [
@@ -68,9 +68,9 @@ def flash(
         which end with the process.
     """
     happened: queue.SimpleQueue[FlashEvent | FlashResult] = queue.SimpleQueue()
-    roll = BoardRoll(len(targets))
+    identities = BoardIdentities(len(targets))
     for target in targets:
-        _start(happened, target, package, options or FlashOptions(), roll, cancel or (lambda: False), clock)
+        _start(happened, target, package, options or FlashOptions(), identities, cancel or (lambda: False), clock)
     results: dict[str, FlashResult] = {}
     show = events or (lambda _: None)
     while len(results) < len(targets):
@@ -93,19 +93,19 @@ def _start(
     target: FlashTarget,
     package: ChunkSource,
     options: FlashOptions,
-    roll: BoardRoll,
+    identities: BoardIdentities,
     cancel: Callable[[], bool],
     clock: Callable[[], float],
 ) -> None:
     """Flash a board in a thread of its own, which hands over what happens; its result comes last."""
 
     def work() -> None:
-        happened.put(flash_board(target, package, options, roll, happened.put, cancel, clock))
+        happened.put(flash_board(target, package, options, identities, happened.put, cancel, clock))
 
     try:
         # A daemon: a second Ctrl-C does not wait for a board that hangs.
         threading.Thread(target=work, name=f"flash {target.name}", daemon=True).start()
     except RuntimeError as error:
-        roll.strike()
+        identities.drop_target()
         failure = BenchError(f"this machine starts no more threads ({error}); flash fewer boards at once")
         happened.put(FlashResult(target.name, "", FlashOutcome.FAILED, None, "", "", 0.0, 0, failure))

@@ -30,10 +30,10 @@ from pathlib import Path
 import yaml
 
 from firmware_bridge.errors import InputError
-from firmware_bridge.given_files import FileKind, read_bytes
 from firmware_bridge.host.address import DEFAULT_BAUD, BoardAddress, SerialAddress, SshAddress
 from firmware_bridge.host.discovery import identity_of
 from firmware_bridge.host.labgrid_yaml import Placed, UnresolvedTemplate, load_environment
+from firmware_bridge.input_files import FileKind, read_bytes
 
 __all__ = ["read_inventory"]
 

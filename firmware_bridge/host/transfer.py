@@ -142,7 +142,7 @@ def send_chunks(
             stall.check(meter)
             if meter.due():
                 report(meter.progress())
-            has_room = session.wait_room(_AHEAD_BYTES, _REPORT_S)
+            has_room = session.wait_writable(_AHEAD_BYTES, _REPORT_S)
     while not meter.complete():
         _look(session, refused, cancel)
         stall.check(meter)
@@ -223,7 +223,7 @@ class _Meter:
     def complete(self) -> bool:
         """Whether all has arrived; on a reliable link, whether all has left (its end is acknowledged by the answer)."""
         self._settle()
-        return self._left == 0 and (not self._on_way or self._session.all_left)
+        return self._left == 0 and (not self._on_way or self._session.all_sent)
 
     def due(self) -> bool:
         return self._clock() - self._reported_s >= _REPORT_S

@@ -18,7 +18,7 @@ class _Direction:
     def __init__(self, capacity_bytes: int) -> None:
         self.changed = threading.Condition()
         self.pieces: deque[bytes] = deque()
-        self.held_bytes = 0
+        self.buffered_bytes = 0
         self.capacity_bytes = capacity_bytes
         self.closed = False
 
@@ -28,11 +28,11 @@ class _Direction:
             while True:
                 if self.closed:
                     raise TransferError(f"{name} is closed")
-                room = self.capacity_bytes - self.held_bytes
+                room = self.capacity_bytes - self.buffered_bytes
                 if room > 0 and at < len(data):
                     piece = data[at : at + room]
                     self.pieces.append(piece)
-                    self.held_bytes += len(piece)
+                    self.buffered_bytes += len(piece)
                     at += len(piece)
                     self.changed.notify_all()
                 if at >= len(data):
@@ -46,7 +46,7 @@ class _Direction:
             if self.pieces:
                 data = b"".join(self.pieces)
                 self.pieces.clear()
-                self.held_bytes = 0
+                self.buffered_bytes = 0
                 self.changed.notify_all()
                 return data
             if self.closed:

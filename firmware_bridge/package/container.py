@@ -12,7 +12,7 @@ from pathlib import Path
 
 from firmware_bridge.errors import InputError
 from firmware_bridge.files import write_atomically
-from firmware_bridge.given_files import FileKind, opened, wrong_kind
+from firmware_bridge.input_files import FileKind, opened, wrong_kind
 from firmware_bridge.package import cose
 from firmware_bridge.package import manifest as manifests
 from firmware_bridge.package.ecdsa import Algorithm, PublicKey

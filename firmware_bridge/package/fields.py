@@ -83,7 +83,7 @@ class Fields:
             raise self._wrong(key, f"{size} bytes")
         return value
 
-    def some_octets(self, key: str, maximum: int) -> bytes:
+    def nonempty_octets(self, key: str, maximum: int) -> bytes:
         """Return a byte string of 1 to ``maximum`` bytes."""
         value = self.take(key)
         if not isinstance(value, bytes) or not 1 <= len(value) <= maximum:

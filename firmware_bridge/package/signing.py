@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from firmware_bridge.errors import InputError
-from firmware_bridge.given_files import FileKind, kind_of, opened, wrong_kind
+from firmware_bridge.input_files import FileKind, kind_of, opened, wrong_kind
 from firmware_bridge.package.ecdsa import Algorithm, PublicKey, from_der
 
 __all__ = ["PemSigner", "Signer"]

@@ -242,7 +242,7 @@ def _root(value: cbor.Value) -> RootKey:
 
 def _program_key(value: cbor.Value) -> ProgramKey:
     read = Fields(value, "key")
-    spki = read.some_octets("spki", _SPKI_LIMIT_BYTES)
+    spki = read.nonempty_octets("spki", _SPKI_LIMIT_BYTES)
     algorithm = read.integer("alg", 32)
     try:
         key = ProgramKey(

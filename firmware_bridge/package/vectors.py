@@ -14,7 +14,7 @@ from typing import Any
 from firmware_bridge.errors import InputError
 from firmware_bridge.package.ecdsa import Algorithm, SignatureEncoding, verify_raw
 
-__all__ = ["VectorResult", "judge_vectors"]
+__all__ = ["VectorResult", "check_vectors"]
 
 _HASHES = {Algorithm.ES256: "SHA-256", Algorithm.ES384: "SHA-384"}
 _CURVES = {"secp256r1": Algorithm.ES256, "secp384r1": Algorithm.ES384}
@@ -42,7 +42,7 @@ class VectorResult:
         return self.expected == "acceptable" or self.valid == (self.expected == "valid")
 
 
-def judge_vectors(text: str) -> tuple[VectorResult, ...]:
+def check_vectors(text: str) -> tuple[VectorResult, ...]:
     """Judge every vector of a set.
 
     Args:

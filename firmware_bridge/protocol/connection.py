@@ -302,7 +302,7 @@ class Connection:
 
     def _use_stuffed(self) -> None:
         self._packs_prefixed = self._sends_prefixed = False
-        self._reader.use_stuffed()
+        self._reader.use_cobs()
 
     def _on_open(self, frame: Open, now_s: float) -> None:
         if self._state is State.OPEN and frame.session == self.session:
@@ -360,9 +360,10 @@ class Connection:
     def _grant(self) -> None:
         if self._messages.greeted:
             self._in.widen(self._sizes.window_bytes // self._in.segment_bytes)
-        self._in.grant(self._messages.held_bytes)
+        self._in.grant(self._messages.buffered_bytes)
         # News of credit is worth a frame of its own when a quarter of the window has been freed.
-        if self._in.limit - self._in.told_limit >= max(1, self._sizes.window_bytes // self._in.segment_bytes // 4):
+        freed = self._in.limit - self._in.advertised_limit
+        if freed >= max(1, self._sizes.window_bytes // self._in.segment_bytes // 4):
             self._in.ack_due = True
 
     # --- bytes out ---
@@ -426,7 +427,7 @@ class Connection:
         if self._state is State.OPEN:
             if not self._reliable:
                 self._out.on_timeout(now_s)
-                self._rate.on_load(self._out.unsent_bytes, self._out.sizer.carried_share, now_s)
+                self._rate.on_load(self._out.unsent_bytes, self._out.sizer.payload_fraction, now_s)
             self._rate.asked_s = self._liveness.asked_s
             self._rate.tick(now_s)
             if self._wants_ping(now_s):
@@ -436,7 +437,7 @@ class Connection:
 
     def _wants_ping(self, now_s: float) -> bool:
         if self._rate.holds:
-            return self._rate.wants_ping(now_s)
+            return self._rate.ping_needed(now_s)
         return now_s >= self._liveness.ping_due_s(blocked=self._waits_for_credit)
 
     @property

@@ -85,7 +85,7 @@ class LineRate:
     def on_answer(self, baud: int, now_s: float) -> None:
         """Take the board's answer."""
 
-    def on_load(self, unsent_bytes: int, carried_share: float, now_s: float) -> None:
+    def on_load(self, unsent_bytes: int, payload_fraction: float, now_s: float) -> None:
         """Take what waits to be sent, and the fraction of the line that carries payload at its error rate."""
 
     def on_set(self, now_s: float) -> None:
@@ -97,7 +97,7 @@ class LineRate:
     def on_open(self) -> None:
         """Begin a session."""
 
-    def wants_ping(self, now_s: float) -> bool:
+    def ping_needed(self, now_s: float) -> bool:
         """Return whether to find out, now, if the line carries at this rate."""
         if now_s < self._ping_s:
             return False
@@ -140,7 +140,7 @@ class HostRate(LineRate):
             return self._deaf_s()
         return self._ask_s if self._phase is _Phase.ASKING else self._ping_s
 
-    def on_load(self, unsent_bytes: int, carried_share: float, now_s: float) -> None:
+    def on_load(self, unsent_bytes: int, payload_fraction: float, now_s: float) -> None:
         """Ask for a faster rate when that pays, and for a slower one that would carry more."""
         if not self.baud or self._phase is not _Phase.STEADY:
             return
@@ -149,7 +149,7 @@ class HostRate(LineRate):
             self._ask(sorted(faster, reverse=True), now_s)
         elif self.raised and now_s >= self._quiet_until_s:
             slower = sorted((baud for baud in self._bauds if self._opening <= baud < self.baud), reverse=True)
-            if slower and carried_share * self.baud < slower[0]:
+            if slower and payload_fraction * self.baud < slower[0]:
                 self._quiet_until_s = now_s + _AGAIN_S
                 self._ask(slower, now_s)
 

@@ -74,7 +74,7 @@ class FrameReader:
         """From the next byte on, frames have their length first."""
         self.is_prefixed = True
 
-    def use_stuffed(self) -> None:
+    def use_cobs(self) -> None:
         """From the next byte on, frames are stuffed; of a prefixed one that is not complete nothing is kept."""
         if self.is_prefixed:
             self._partial.clear()

@@ -57,13 +57,13 @@ class MessageReader:
     """Cuts the stream into messages, and holds them until they are fetched.
 
     Attributes:
-        held_bytes: the part of the stream that they take up: room that the sender does not have.
+        buffered_bytes: the part of the stream that they take up: room that the sender does not have.
         greeted: whether a `Hello` or `Welcome` has come.
     """
 
     def __init__(self, budget: MemoryBudget | None = None) -> None:
         """Begin at the start of a stream; what a long message may take comes out of ``budget``."""
-        self.held_bytes = 0
+        self.buffered_bytes = 0
         self.greeted = False
         self._budget = budget
         self._reserved_bytes = 0
@@ -91,7 +91,7 @@ class MessageReader:
             message = codec.decode(bytes(memoryview(buffer)[at + _LENGTH.size : end]), greeted=self.greeted)
             self.greeted |= isinstance(message, Hello | Welcome)
             self._messages.append((message, end - at))
-            self.held_bytes += end - at
+            self.buffered_bytes += end - at
             at = end
             self._release()
         del buffer[:at]
@@ -101,7 +101,7 @@ class MessageReader:
         if not self._messages:
             return None
         message, size_bytes = self._messages.popleft()
-        self.held_bytes -= size_bytes
+        self.buffered_bytes -= size_bytes
         return message
 
     def clear(self) -> None:

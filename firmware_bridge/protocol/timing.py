@@ -98,7 +98,7 @@ class FrameSizer:
         return units * self._unit_bytes
 
     @property
-    def carried_share(self) -> float:
+    def payload_fraction(self) -> float:
         """Share of the line that carries payload, with frames of this size at this error rate."""
         payload = self.payload_bytes
         whole = payload + self._overhead_bytes

@@ -345,7 +345,7 @@ class Incoming:
         return self._limit
 
     @property
-    def told_limit(self) -> int:
+    def advertised_limit(self) -> int:
         """The limit that the sender last received."""
         return self._told_limit
 

@@ -69,7 +69,7 @@ class Session(ABC):
         return self._connection.unsent_bytes
 
     @property
-    def all_left(self) -> bool:
+    def all_sent(self) -> bool:
         """Whether nothing more must be written: the peer has all, or a reliable pipe has taken all."""
         return not (self._connection.unsent_bytes if self._reliable else self._connection.pending_bytes)
 
@@ -104,7 +104,7 @@ class Session(ABC):
             self._flush()
         return end
 
-    def wait_room(self, ahead_bytes: int, timeout_s: float) -> bool:
+    def wait_writable(self, ahead_bytes: int, timeout_s: float) -> bool:
         """Wait until fewer than ``ahead_bytes`` are unsent, so that a long transfer does not pile up.
 
         Returns:
@@ -141,7 +141,7 @@ class Session(ABC):
         """Wait until the peer has everything (unreliable links) or all of it has left; returns whether it did."""
         deadline_s = self._clock() + timeout_s
         with self._guard:
-            while not self.all_left:
+            while not self.all_sent:
                 left_s = deadline_s - self._clock()
                 if left_s <= 0 or self._connection.state is not State.OPEN or self._fault() is not None:
                     return False

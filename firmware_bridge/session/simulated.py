@@ -50,7 +50,7 @@ class SimulatedCable:
         delay_s: float = 0.008,
         carries_baud: float = math.inf,
         begin_s: float | None = None,
-        tells_cut: bool = True,
+        reports_cut: bool = True,
     ) -> None:
         """Join two ends.
 
@@ -63,14 +63,14 @@ class SimulatedCable:
             delay_s: until a byte that has left arrives.
             carries_baud: what is sent faster arrives as garbage, and so does what the ends have set differently.
             begin_s: the time at first; an end that was on another cable before must not see it run backwards.
-            tells_cut: whether the host learns of a cut, as of an adapter that is unplugged; a board without power is
+            reports_cut: whether the host learns of a cut, as of an adapter that is unplugged; a board without power is
                 just silent.
         """
         self.ends = [host, board]
         self.rate, self.delay = rate_bytes_s, delay_s
         self.now_s = 1000.0 + seed % 997 / 7 if begin_s is None else begin_s
         self.carries_baud = carries_baud
-        self.tells_cut = tells_cut
+        self.reports_cut = reports_cut
         self.wire_bytes = [0, 0]
         self._bauds = [host.baud, board.baud]
         self.cut = False
@@ -175,6 +175,6 @@ class SimulatedSession(Session):
         """Nothing to do: the cable's next step takes it."""
 
     def _fault(self) -> TransferError | None:
-        if self._cable.cut and self._cable.tells_cut and self._connection.role is Role.HOST:
+        if self._cable.cut and self._cable.reports_cut and self._connection.role is Role.HOST:
             return TransferError(f"{self.name} was disconnected")
         return None

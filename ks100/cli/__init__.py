@@ -1,1 +1,1 @@
-"""One small file a command; `main` is the one error boundary."""
+"""One small file per command; `main` is the only error boundary."""

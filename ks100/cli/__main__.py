@@ -1,4 +1,4 @@
-"""``python -m ks100.cli``: the command ``ks100`` where it is not on the path."""
+"""``python -m ks100.cli``: the command ``ks100`` if it is not on the path."""
 
 from __future__ import annotations
 

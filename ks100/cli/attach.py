@@ -1,4 +1,4 @@
-"""``ks100 attach``: finish an unsigned package with a signature that was made elsewhere."""
+"""``ks100 attach``: complete an unsigned package with a signature made elsewhere."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 @click.option(
     "--signature", type=_FILE, required=True, help="The signature over the digest of ks100 sign --digest-out."
 )
-@click.option("--public-key", type=_FILE, required=True, help="The public key (PEM) of the key that signed.")
+@click.option("--public-key", type=_FILE, required=True, help="Public key (PEM) of the signing key.")
 @click.option("--encoding", type=click.Choice(["der", "p1363"]), default="der", show_default=True,
               help="How it is written: OpenSSL writes DER, tokens write P1363.")  # fmt: skip
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="UNSIGNED with .ksm otherwise.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Default: UNSIGNED with the suffix .ksm.")
 @custody_options
 def command(
     unsigned: Path,
@@ -35,9 +35,9 @@ def command(
     out: Path | None,
     recorder: ProvenanceRecorder | None,
 ) -> None:
-    """Attach a signature to UNSIGNED, from ks100 sign --digest-out. One that does not verify is not attached."""
+    """Attach a signature to UNSIGNED, from ks100 sign --digest-out, if it verifies."""
     from firmware_bridge.files import write_atomically
-    from firmware_bridge.given_files import FileKind, read_bytes, wrong_kind
+    from firmware_bridge.input_files import FileKind, read_bytes, wrong_kind
     from firmware_bridge.package.container import PackageFile
     from firmware_bridge.package.detached import attach
     from firmware_bridge.package.ecdsa import SignatureEncoding

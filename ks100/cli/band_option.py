@@ -1,4 +1,4 @@
-"""The option by which a command says what the images of a dataset of one band are."""
+"""The option for the band of a single-band dataset."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ __all__ = ["band_option", "reader_options"]
 
 band_option = click.option(
     "--band", type=click.Choice(["eo", "lwir"]),
-    help="What the images of a dataset of one band are; by their names and look otherwise.",
+    help="Band of a single-band dataset; by default guessed from names and pixels.",
 )  # fmt: skip
 
 
 def reader_options(band: str | None, progress: Progress | None = None, classes: tuple[str, ...] = ()) -> Options:
-    """Return how to read a dataset; ``classes`` are the names that a model has."""
+    """Return the options of reading a dataset; ``classes`` are the class names of a model."""
     from models.readers import Band, Options
 
     def on_frame(done: int, total: int) -> None:

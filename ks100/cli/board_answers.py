@@ -1,4 +1,4 @@
-"""Asking several boards the same thing at once: one board's failure is no other's, and each has its answer."""
+"""Querying several boards in parallel; a failed board does not affect the others."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from ks100.errors import ExitCode, gravest
+from ks100.errors import ExitCode, worst_code
 
 if TYPE_CHECKING:
     from firmware_bridge.host.address import BoardAddress
@@ -21,13 +21,13 @@ _AT_ONCE = 32
 
 @dataclass(frozen=True, slots=True)
 class Answer(Generic[_T]):
-    """What one board answered, or why it did not.
+    """The answer of one board, or its error.
 
     Attributes:
-        name: what the user calls it.
-        address: where it is.
-        value: the answer, None when there is an error.
-        error: what went wrong, None otherwise.
+        name: the user's name for it.
+        address: its address.
+        value: the answer, None after an error.
+        error: the error, or None.
     """
 
     name: str
@@ -37,19 +37,19 @@ class Answer(Generic[_T]):
 
     @property
     def code(self) -> int:
-        """The exit code that this answer means."""
+        """The exit code of this answer."""
         from ks100.cli.main import code_of
 
         return int(ExitCode.PASS if self.error is None else code_of(self.error))
 
     def record(self, **fields: object) -> dict[str, object]:
-        """Return the answer for machines, with further fields."""
+        """Return the answer as JSON values, with further fields."""
         error = None if self.error is None else " ".join(str(self.error).split())
         return {"name": self.name, "address": self.address.url, **fields, "exit_code": self.code, "error": error}
 
 
 def ask_each(boards: Mapping[str, BoardAddress], ask: Callable[[Board], _T]) -> tuple[Answer[_T], ...]:
-    """Open every board and ask it; the answers come in the order of ``boards``."""
+    """Open and query every board; the answers are in the order of ``boards``."""
 
     def one(name: str, address: BoardAddress) -> Answer[_T]:
         from hil.boards import open_board
@@ -57,7 +57,7 @@ def ask_each(boards: Mapping[str, BoardAddress], ask: Callable[[Board], _T]) -> 
         try:
             with open_board(address) as board:
                 return Answer(name, address, ask(board))
-        except Exception as error:  # noqa: BLE001  # whatever ails one board, the others are asked
+        except Exception as error:  # noqa: BLE001  # an error of one board must not stop the others
             return Answer(name, address, error=error)
 
     with ThreadPoolExecutor(min(_AT_ONCE, len(boards)), thread_name_prefix="board") as pool:
@@ -65,10 +65,10 @@ def ask_each(boards: Mapping[str, BoardAddress], ask: Callable[[Board], _T]) -> 
 
 
 def end_code(answers: Iterable[Answer[_T]]) -> ExitCode:
-    """Return the exit code of the gravest answer."""
-    return gravest(answer.code for answer in answers)
+    """Return the exit code of the worst answer."""
+    return worst_code(answer.code for answer in answers)
 
 
 def error_lines(answers: Iterable[Answer[_T]]) -> list[str]:
-    """Return a line for each board that did not answer."""
+    """Return one line per failed board."""
     return [f"{a.name}: {' '.join(str(a.error).split())}" for a in answers if a.error is not None]

@@ -1,6 +1,6 @@
-"""Which boards a command is for: given by URL or by name, of an inventory, or found on this machine.
+"""Selecting boards: by URL, by name in an inventory, or found on this machine.
 
-A name is the inventory's; its file is given with ``--inventory``, or once for all in ``KS100_INVENTORY``.
+The inventory is given by ``--inventory`` or the variable ``KS100_INVENTORY``.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ def inventory_option(function: _F) -> _F:
     """Add ``--inventory``."""
     return click.option(
         "--inventory", type=click.Path(path_type=Path, dir_okay=False), envvar="KS100_INVENTORY", show_envvar=True,
-        help="A labgrid environment file: its targets' names can be given as BOARD.",
+        help="A labgrid environment file; the names of its targets can be used as BOARD.",
     )(function)  # fmt: skip
 
 
 def boards_options(function: _F) -> _F:
-    """Add ``BOARD...``, ``--all`` and ``--inventory``: the command gets ``boards``, ``everything``, ``inventory``."""
+    """Add ``BOARD...``, ``--all`` and ``--inventory`` (parameters ``boards``, ``everything``, ``inventory``)."""
     for option in (
         inventory_option,
         click.option(
             "--all",
             "everything",
             is_flag=True,
-            help="All boards of the inventory, and those plugged in or running.",
+            help="All boards of the inventory, and all that are connected or running here.",
         ),
         click.argument("boards", nargs=-1, metavar="BOARD..."),
     ):
@@ -49,12 +49,12 @@ def boards_options(function: _F) -> _F:
 
 @dataclass(frozen=True, slots=True)
 class BoardSelection:
-    """What the user has given.
+    """The user's selection.
 
     Attributes:
         boards: URLs, or names of the inventory.
         inventory: a labgrid environment file.
-        everything: all boards of the inventory and all that are plugged in or run here.
+        everything: all boards of the inventory, and all that are connected or running here.
     """
 
     boards: tuple[str, ...] = ()
@@ -63,15 +63,15 @@ class BoardSelection:
 
 
 def choose_boards(wanted: BoardSelection, *, whole_inventory: bool = False) -> dict[str, BoardAddress]:
-    """Return the boards' addresses by the names that people gave them, each board once.
+    """Return the boards' addresses by name, each board once.
 
     Args:
-        wanted: what the user has given.
-        whole_inventory: without names, all boards of the inventory are meant.
+        wanted: the user's selection.
+        whole_inventory: whether an empty selection means all boards of the inventory.
 
     Raises:
-        UsageError: no board is given, or the same board twice.
-        InputError: an address is none, or the inventory is not one.
+        UsageError: no board is given, or the same board is given twice.
+        InputError: an address or the inventory is invalid.
     """
     from firmware_bridge.host.discovery import identity_of
 
@@ -96,13 +96,13 @@ def find_board(board: str, inventory: Path | None) -> str:
 
     Raises:
         UsageError: the inventory has no board of this name.
-        InputError: it is neither, or the inventory is not one.
+        InputError: it is neither, or the inventory is invalid.
     """
     return _address(board, read_names(inventory), inventory).url
 
 
 def read_names(inventory: Path | None) -> dict[str, BoardAddress]:
-    """Return the boards of an inventory by name; none without one."""
+    """Return the boards of an inventory by name; {} without an inventory."""
     if inventory is None:
         return {}
     from firmware_bridge.host.inventory import read_inventory
@@ -111,7 +111,7 @@ def read_names(inventory: Path | None) -> dict[str, BoardAddress]:
 
 
 def found_here(known: set[str]) -> list[tuple[str, BoardAddress]]:
-    """Return the boards that are plugged in or run on this machine, but for those whose identity is known."""
+    """Return the boards connected to or running on this machine whose identity is not already known."""
     from firmware_bridge.host.discovery import find_ports, first_ports, identity_of
     from hil.virtual.running import running_boards
 
@@ -140,7 +140,7 @@ def _address(board: str, named: Mapping[str, BoardAddress], inventory: Path | No
 
 
 def _each_once(chosen: Sequence[tuple[str, BoardAddress]]) -> dict[str, BoardAddress]:
-    """Refuse one board twice: both would write into the same slot. ``emu:`` alone is a new board each time."""
+    """Refuse duplicates, which would write to the same slot. ``emu:`` alone is a new board each time."""
     from firmware_bridge.host.discovery import identity_of
 
     boards: dict[str, BoardAddress] = {}

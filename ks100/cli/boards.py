@@ -1,4 +1,4 @@
-"""``ks100 boards``: find boards; show, check and change what they run."""
+"""``ks100 boards``: find, check and manage boards."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ks100.cli.boards_list import list_boards
 from ks100.cli.output import json_option, print_json
 from ks100.cli.provision import command as provision
 from ks100.cli.tables import print_table
-from ks100.cli.words import wrapped
+from ks100.cli.wrapping import wrapped
 from ks100.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -31,26 +31,26 @@ _T = TypeVar("_T")
 
 @click.group(name="boards")
 def command() -> None:
-    """Find boards; show, check and change what they run.
+    """Find, check and manage boards.
 
-    A board is a URL: emu: (a fresh emulated one), emu:DIR, qemu:DIR, ssh://USER@HOST, serial:///dev/ks100/SERIAL; or a
-    name of the inventory.
+    A board is a URL: emu: (a new emulated one), emu:DIR, qemu:DIR, ssh://USER@HOST, serial:///dev/ks100/SERIAL; or a
+    name in the inventory.
 
-    After a push a slot is installed; activate runs its trial, confirm keeps it and raises the rollback floor, rollback
-    goes back to the confirmed model in the other slot. An activation that is not confirmed ends with the next reboot.
+    A pushed package is in state installed; activate runs its trial, confirm makes it permanent and raises the rollback
+    floor, rollback returns to the confirmed model in the other slot. An unconfirmed activation ends at the next reboot.
     """
 
 
 command.add_command(list_boards)
 command.add_command(check)
-command.add_command(copy.copy(provision))  # its help has examples of its own
+command.add_command(copy.copy(provision))  # with its own examples in the help
 
 
 @command.command()
 @boards_options
 @json_option
 def info(boards: tuple[str, ...], everything: bool, inventory: Path | None, as_json: bool) -> int:
-    """Show what each BOARD is and holds: kind, serial number, program, rollback floor, slots with their digests."""
+    """Show kind, serial number, program, rollback floor and slots with digests of each BOARD."""
     answers = _asked(boards, everything, inventory, lambda board: (board.info(), board.welcome.version))
     if as_json:
         print_json({"boards": [a.record(**(_info_record(*a.value) if a.value else {})) for a in answers]})
@@ -73,7 +73,7 @@ def audit(
     boards: tuple[str, ...], everything: bool, inventory: Path | None, since: int, verify: bool,
     heads: tuple[str, ...], as_json: bool,
 ) -> int:  # fmt: skip
-    """Show the audit log of each BOARD: every accept, reject, activation and load.
+    """Show the audit log of each BOARD: all accepted and rejected packages, activations and loads.
 
     Exit codes: 1 an entry was changed or removed (--verify).
     """
@@ -81,7 +81,7 @@ def audit(
         from ks100.cli.boards_audit import verify_logs
 
         if since:
-            raise UsageError("--verify checks the whole log; leave --since away")
+            raise UsageError("--verify checks the whole log; omit --since")
         return verify_logs(_asked(boards, everything, inventory, lambda board: board.audit()), heads, as_json=as_json)
     answers = _asked(boards, everything, inventory, lambda board: board.audit(since))
     if as_json:
@@ -96,22 +96,24 @@ def audit(
 
 @command.command()
 @boards_options
-@click.option("--slot", type=click.Choice(["a", "b"]), help="Which slot; the one with the newest package otherwise.")
-@click.option("--confirm", "confirmed", is_flag=True, help="Also keep it, if its trial passes.")
+@click.option(
+    "--slot", type=click.Choice(["a", "b"]), help="Slot to activate; by default the one with the newest package."
+)
+@click.option("--confirm", "confirmed", is_flag=True, help="Also confirm it if its trial passes.")
 @json_option
 def activate(
     boards: tuple[str, ...], everything: bool, inventory: Path | None, slot: str | None, confirmed: bool, as_json: bool
 ) -> int:
-    """Switch each BOARD to a package that was pushed and not activated, and run its trial.
+    """Activate the pushed package of each BOARD, and run its trial.
 
-    Without --confirm the board is on trial afterwards: the next reboot falls back.
+    Without --confirm the package is on trial: the board returns to the confirmed model at the next reboot.
     """
 
     def act(board: Board) -> str:
         chosen = slot or _installed_slot(board.info())
         board.activate(chosen)
         if not confirmed:
-            return f"slot {chosen} is activated, not confirmed: the next reboot falls back"
+            return f"slot {chosen} is activated, not confirmed: the next reboot reverts it"
         return f"slot {chosen} is confirmed; rollback floor {board.confirm().floor}"
 
     return _changed(boards, everything, inventory, act, as_json)
@@ -121,7 +123,7 @@ def activate(
 @boards_options
 @json_option
 def confirm(boards: tuple[str, ...], everything: bool, inventory: Path | None, as_json: bool) -> int:
-    """Keep what each BOARD runs on trial, and raise its rollback floor."""
+    """Confirm the package on trial on each BOARD, and raise its rollback floor."""
 
     def act(board: Board) -> str:
         before = board.info()
@@ -136,7 +138,7 @@ def confirm(boards: tuple[str, ...], everything: bool, inventory: Path | None, a
 @boards_options
 @json_option
 def rollback(boards: tuple[str, ...], everything: bool, inventory: Path | None, as_json: bool) -> int:
-    """Go back to the confirmed model in the other slot of each BOARD, unless the rollback floor forbids it."""
+    """Return to the confirmed model in the other slot of each BOARD, if the rollback floor permits."""
 
     def act(board: Board) -> str:
         slot = _fallback_slot(board.info())
@@ -162,7 +164,7 @@ def reboot(boards: tuple[str, ...], everything: bool, inventory: Path | None, as
 def _asked(
     boards: tuple[str, ...], everything: bool, inventory: Path | None, ask: Callable[[Board], _T]
 ) -> tuple[Answer[_T], ...]:
-    """Ask all chosen boards; of a single board the error is raised."""
+    """Query all selected boards; the error of a single board is raised."""
     answers = ask_each(choose_boards(BoardSelection(boards, inventory, everything)), ask)
     if len(answers) == 1 and answers[0].error is not None:
         raise answers[0].error
@@ -175,7 +177,7 @@ def _changed(
     chosen = choose_boards(BoardSelection(boards, inventory, everything))
     for name, address in chosen.items():
         if address.is_ephemeral:
-            raise UsageError(f"{name} is a fresh board each time; give emu:DIR or qemu:DIR, one that stays")
+            raise UsageError(f"{name} is a new board each time; give emu:DIR or qemu:DIR, which persists")
     answers = _asked(boards, everything, inventory, act)
     if as_json:
         print_json({"boards": [a.record(done=a.value) for a in answers]})
@@ -197,7 +199,7 @@ def _installed_slot(info: BoardInfo) -> str:
 
     waiting = [slot for slot in info.slots if slot.state == "installed"]
     if not waiting:
-        raise BoardError(f"{info.serial} has no package that waits to be activated; push one, or name it: --slot")
+        raise BoardError(f"{info.serial} has no pushed package to activate; push one, or give --slot")
     return max(waiting, key=lambda slot: slot.security_version).name
 
 
@@ -206,7 +208,7 @@ def _fallback_slot(info: BoardInfo) -> SlotInfo:
 
     others = [slot for slot in info.slots if slot.state == "confirmed" and slot.name != info.active]
     if not others:
-        raise BoardError(f"{info.serial} has no other confirmed model to go back to; ks100 boards info shows its slots")
+        raise BoardError(f"{info.serial} has no other confirmed model to return to; ks100 boards info shows its slots")
     return others[0]
 
 
@@ -220,7 +222,7 @@ def _info_rows(found: BoardInfo, version: int) -> list[tuple[str, str]]:
             f"{found.program}, trust store version {found.trust_version}" if found.program else "not provisioned",
         ),
         ("rollback floor", str(found.floor)),
-        ("capacity", f"{found.capacity_bytes / 2**20:.0f} MiB a model"),
+        ("capacity", f"{found.capacity_bytes / 2**20:.0f} MiB per model"),
         ("rails", ", ".join(found.rails) or "none"),
     ]
     for slot in found.slots:

@@ -9,8 +9,8 @@ import click
 
 from ks100.cli.board_answers import Answer, end_code, error_lines
 from ks100.cli.output import print_json
-from ks100.cli.words import wrapped
-from ks100.errors import ExitCode, gravest
+from ks100.cli.wrapping import wrapped
+from ks100.errors import ExitCode, worst_code
 
 if TYPE_CHECKING:
     from firmware_bridge.protocol.messages import AuditEntry
@@ -46,7 +46,7 @@ def verify_logs(answers: Sequence[Answer[tuple[AuditEntry, ...]]], heads: Sequen
         for line in error_lines(answers):
             click.echo(wrapped(f"ks100: {line}"), err=True)
     failed = ExitCode.LIMIT_FAILED if any(found.values()) else ExitCode.PASS
-    return gravest([end_code(answers), failed])
+    return worst_code([end_code(answers), failed])
 
 
 def _faults(entries: Sequence[AuditEntry], heads: Sequence[str]) -> list[str]:

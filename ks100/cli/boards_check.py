@@ -1,4 +1,4 @@
-"""``ks100 boards check``: why each board can or cannot be used, in a line."""
+"""``ks100 boards check``: diagnose whether each board can be used."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import click
 from ks100.cli.board_answers import ask_each
 from ks100.cli.board_choice import BoardSelection, boards_options, choose_boards, found_here
 from ks100.cli.output import json_option, print_json
-from ks100.cli.words import wrapped
+from ks100.cli.wrapping import wrapped
 from ks100.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ __all__ = ["check"]
 
 @dataclass(slots=True)
 class _Report:
-    """What was found of one board: what forbids its use, and what is worth knowing."""
+    """Findings on one board: problems that prevent its use, and remarks."""
 
     name: str
     address: BoardAddress
@@ -35,10 +35,11 @@ class _Report:
 @boards_options
 @json_option
 def check(boards: tuple[str, ...], everything: bool, inventory: Path | None, as_json: bool) -> int:
-    """Say of each BOARD whether it can be used, and if not why and what helps.
+    """Check whether each BOARD can be used, and show problems with their remedies.
 
-    Without BOARD, of everything that is plugged in or runs here, USB bridges that nobody has programmed included.
-    Permissions, group, who has the port open, ModemManager and brltty, FTDI's latency timer, login, agent and program.
+    By default checks all boards connected to or running on this machine, including unprogrammed USB bridges:
+    permissions, group, programs that use the port, ModemManager and brltty, FTDI latency timer, login, agent and
+    program.
     """
     from concurrent.futures import ThreadPoolExecutor
 
@@ -47,9 +48,7 @@ def check(boards: tuple[str, ...], everything: bool, inventory: Path | None, as_
     else:
         chosen = dict(found_here(set())) | _unprogrammed()
     if not chosen:
-        click.echo(
-            "no serial port with a USB bridge, and no virtual board that runs; is the board plugged in and powered?"
-        )
+        click.echo("no USB serial port and no running virtual board; is the board connected and powered?")
         return ExitCode.BOARD_FAULT
     with ThreadPoolExecutor(min(32, len(chosen))) as pool:
         reports = list(pool.map(lambda item: _report(*item), chosen.items()))
@@ -67,7 +66,7 @@ def check(boards: tuple[str, ...], everything: bool, inventory: Path | None, as_
 
 
 def _unprogrammed() -> dict[str, BoardAddress]:
-    """Return the USB serial ports that do not call themselves a board."""
+    """Return the USB serial ports without a board's product name."""
     from firmware_bridge.host.address import SerialAddress
     from firmware_bridge.host.discovery import is_boards_product, usb_ports
 
@@ -100,6 +99,6 @@ def _ask(report: _Report) -> None:
         f"program {info.program}" if info.program else "not provisioned"
     )
     if not info.program:
-        report.remarks.append("it takes no package before it has a trust store: ks100 provision")
+        report.remarks.append("it has no trust store and accepts no package: ks100 provision")
     if any(slot.name == info.active and slot.state == "trial" for slot in info.slots):
-        report.remarks.append("its model is on trial, and falls back at the next reboot: ks100 boards confirm")
+        report.remarks.append("its model is on trial and reverts at the next reboot: ks100 boards confirm")

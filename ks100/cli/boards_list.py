@@ -1,4 +1,4 @@
-"""``ks100 boards list``: the boards that are known here, from wherever they are known, and how each is."""
+"""``ks100 boards list``: all known boards and their state."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
 
 __all__ = ["list_boards"]
 
-_SILENCE_S = 3.0  # a list is not worth the patience of a push
-_AGAIN_S = 5.0  # how often boards are asked again while the list is watched
+_SILENCE_S = 3.0  # shorter than that of a push
+_AGAIN_S = 5.0  # interval of queries with --watch
 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """One board as far as it is known.
+    """One board in the list.
 
     Attributes:
-        name: the inventory's, its serial number, or its address.
-        address: where it is.
-        info: what it says, None when it was not asked or did not answer.
-        access: ``ok``, or why not.
-        holder: who has its port open, ``""`` when nobody or unknown.
+        name: its name in the inventory, its serial number, or its address.
+        address: its address.
+        info: its information, None if not queried or unavailable.
+        access: ``ok``, or the reason it cannot be used.
+        holder: the program that has its port open, or ``""``.
     """
 
     name: str
@@ -47,13 +47,13 @@ class _Row:
 
 @click.command(name="list")
 @inventory_option
-@click.option("--ask/--no-ask", default=True, show_default=True, help="Open each board and ask what it runs.")
-@click.option("--watch", is_flag=True, help="Keep showing it, until Ctrl-C.")
+@click.option("--ask/--no-ask", default=True, show_default=True, help="Query each board.")
+@click.option("--watch", is_flag=True, help="Update the list until Ctrl-C.")
 @json_option
 def list_boards(inventory: Path | None, ask: bool, watch: bool, as_json: bool) -> None:
-    """List the boards of the inventory, those that are plugged in, and the virtual ones that run here."""
+    """List the boards of the inventory, connected boards, and running virtual boards."""
     if watch and as_json:
-        raise UsageError("--watch is for people; for scripts run ks100 boards list --json again and again")
+        raise UsageError("--watch is for terminals; scripts run ks100 boards list --json repeatedly")
     if watch:
         _watch(inventory, ask)
         return
@@ -63,7 +63,7 @@ def list_boards(inventory: Path | None, ask: bool, watch: bool, as_json: bool) -
     elif rows:
         print_table(_COLUMNS, [_cells(row) for row in rows])
     else:
-        click.echo("no board is plugged in or runs here; is it powered, and are the udev rules installed "
+        click.echo("no board is connected or running here; is it powered, and are the udev rules installed "
                    "(ks100 setup udev)? An inventory is given with --inventory FILE")  # fmt: skip
 
 
@@ -89,13 +89,13 @@ def _row(name: str, address: BoardAddress, ask: bool) -> _Row:
         holder = ", ".join(f"{command} ({process})" for process, command in holders_of(address.path))
         blocked = next((finding.text for finding in inspect_port(address.path) if finding.blocks), "")
         if blocked:
-            return _Row(name, address, None, f"held by {holder}" if holder else blocked, holder)
+            return _Row(name, address, None, f"in use by {holder}" if holder else blocked, holder)
     info, access = _asked(address) if ask else (None, "not asked")
     return _Row(name, address, info, access, holder)
 
 
 def _asked(address: BoardAddress) -> tuple[BoardInfo | None, str]:
-    """Return what a board says of itself, and whether it could be asked; starts no virtual board."""
+    """Return a board's information and whether it could be queried; does not start virtual boards."""
     from firmware_bridge.host.address import VirtualAddress
     from firmware_bridge.host.board import Board
     from firmware_bridge.host.open import open_link
@@ -106,11 +106,11 @@ def _asked(address: BoardAddress) -> tuple[BoardInfo | None, str]:
         if isinstance(address, VirtualAddress):
             running = running_address(address)
             if running is None:
-                return None, "does not run"
+                return None, "not running"
             where = running
         with Board(open_link(where), host_name(), silence_s=_SILENCE_S) as board:
             return board.info(), "ok"
-    except Exception as error:  # noqa: BLE001  # a line of the list says what ails its board
+    except Exception as error:  # noqa: BLE001  # shown in the board's line
         return None, " ".join(str(error).split())
 
 
@@ -147,8 +147,8 @@ def _record(row: _Row) -> dict[str, object]:
 
 
 def _watch(inventory: Path | None, ask: bool) -> None:
-    """Draw the list anew whenever something is plugged or unplugged, and every few seconds; plain where it must be."""
-    from ks100.cli.watching import Screen, changes
+    """Redraw the list on hot-plug events and every few seconds; plain lines without a terminal."""
+    from ks100.cli.live_screen import Screen, changes
 
     with Screen(sys.stdout) as screen:
         for _ in changes(_AGAIN_S):
@@ -157,12 +157,12 @@ def _watch(inventory: Path | None, ask: bool) -> None:
 
 
 def _lines(rows: Sequence[_Row]) -> list[str]:
-    """Return one line a board."""
+    """Return one line per board."""
     cells = [(row.name, (row.info.serial if row.info else "") or "-", _model(row.info) if row.info else "-",
               (row.info.program if row.info else "") or "-", row.access) for row in rows]  # fmt: skip
     widths = [max((len(cell[at]) for cell in cells), default=0) for at in range(4)]
     most: Callable[[int], int] = lambda at: (28, 16, 20, 12)[at]  # noqa: E731
-    from ks100.cli.words import shortened
+    from ks100.cli.wrapping import shortened
 
     return [
         "  ".join([*(shortened(cell[at], most(at)).ljust(min(widths[at], most(at))) for at in range(4)), cell[4]])

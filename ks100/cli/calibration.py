@@ -1,4 +1,4 @@
-"""``ks100 calibration``: draw the set that ranges are measured on, and check that it is like what a graph will meet."""
+"""``ks100 calibration``: draw a calibration set, and check it against evaluation captures."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SHOWN = 8
 
 @click.group(name="calibration")
 def command() -> None:
-    """Draw a calibration set that covers every condition; check one against what a graph will meet."""
+    """Draw a calibration set that covers every condition; check one against evaluation captures."""
 
 
 @command.command()
@@ -31,7 +31,7 @@ def command() -> None:
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Breaks ties.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder to write.")
 def build(captures: Path, count: int, seed: int, out: Path) -> None:
-    """Draw from CAPTURES so that the categories of each condition, and the classes, have equal parts."""
+    """Draw a calibration set from CAPTURES with equal numbers of each condition category and class."""
     from ks100.steps.calibration import build_calibration
     from models.curation import coverage
 
@@ -42,17 +42,17 @@ def build(captures: Path, count: int, seed: int, out: Path) -> None:
 
 @command.command()
 @click.argument("calibration", type=_SET)
-@click.option("--evaluation", type=_SET, required=True, help="Captures like those that the graph will meet.")
-@click.option("--graph", type=_SET, help="The float .tflite: compare its activations too.")
+@click.option("--evaluation", type=_SET, required=True, help="Captures like those in the field.")
+@click.option("--graph", type=_SET, help="The float .tflite; compares its activations too.")
 @click.option("--frames", type=click.IntRange(1), default=128, show_default=True,
               help="Evaluation captures to run the graph on, spread over the set.")  # fmt: skip
-@click.option("--save", type=click.Path(path_type=Path, dir_okay=False), help="Also write everything here, as JSON.")
+@click.option("--save", type=click.Path(path_type=Path, dir_okay=False), help="Also write the results as JSON.")
 @click.option("--strict", is_flag=True, help="Fail on warnings too.")
 def check(calibration: Path, evaluation: Path, graph: Path | None, frames: int, save: Path | None, strict: bool) -> int:
-    """Show how CALIBRATION covers the conditions of another set, and how far its activations are from that set's.
+    """Show the coverage of another set's conditions by CALIBRATION, and the drift of activations between the sets.
 
-    Exit code 1 when a category is missing or the sets share a scene. Warnings: thinly covered categories; activations
-    that differ from the other set's, clip there, need more data, or have a range that one condition alone sets.
+    Exit code 1 if a category is missing or the sets share a scene. Warnings: categories with few captures; activations
+    that drift, clip, need more data, or have a range set by a single condition.
     """
     from ks100.steps.calibration import check_calibration
 
@@ -68,7 +68,7 @@ def check(calibration: Path, evaluation: Path, graph: Path | None, frames: int, 
     for line in result.warnings:
         click.echo(f"warning: {line}")
     if not result.failures and not result.warnings:
-        click.echo("nothing to object to")
+        click.echo("no problems found")
     return ExitCode.LIMIT_FAILED if result.failures or (strict and result.warnings) else ExitCode.PASS
 
 
@@ -83,7 +83,7 @@ def _print_coverage(found: Coverage, *, with_evaluation: bool) -> None:
 
 
 def _print_activations(report: ActivationReport) -> None:
-    """Print the tensors that differ most, whether or not they differ too much."""
+    """Print the tensors that differ most."""
     far = sorted(report.tensors, key=lambda t: -t.distance)[:_SHOWN]
     columns = ("activation", ">calibration range", ">distance", ">by chance", ">clipped %", "range set by")
     rows = [
@@ -98,10 +98,12 @@ def _print_activations(report: ActivationReport) -> None:
         for t in far
     ]
     print_table(columns, rows, title=f"The {len(far)} of {len(report.tensors)} activations that differ most")
-    click.echo(
-        "distance: W1 to the evaluation's values in standard deviations; by chance: between the set's own halves"
-    )
+    click.echo("distance: W1 to the evaluation's values in standard deviations; by chance: between halves of the set")
 
 
 def _setter(tensor: TensorReport) -> str:
-    return "" if tensor.sole is None else f"{tensor.sole.axis} {tensor.sole.category} ({100 * tensor.sole.share:.0f} %)"
+    return (
+        ""
+        if tensor.dominant is None
+        else f"{tensor.dominant.axis} {tensor.dominant.category} ({100 * tensor.dominant.fraction:.0f} %)"
+    )

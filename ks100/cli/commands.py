@@ -1,6 +1,6 @@
-"""What holds for every command, whoever wrote it: examples in its help, and no output over an input.
+"""Properties of all commands: examples in the help, and no output that overwrites an input.
 
-A command stays a plain click command; `prepared` gives it both when it is loaded.
+Commands are plain click commands; `prepared` adds both on loading.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from ks100.cli.help_examples import EXAMPLES
 
 __all__ = ["prepared"]
 
-_OUTPUTS = frozenset({"out", "html", "junit", "picture", "export", "digest_out", "save", "holdout", "rest", "results"})
-"""Parameters that name what a command writes; every other path is read."""
+_OUTPUTS = frozenset({"out", "html", "junit", "export", "digest_out", "save", "holdout", "rest", "results"})
+"""Parameters that name outputs; every other path is an input."""
 
 
 def prepared(command: click.Command, name: str) -> click.Command:
-    """Give a command, and all below it, what every command has; ``name`` is its full one without ``ks100``."""
+    """Prepare a command and its subcommands; ``name`` is its full name without ``ks100``."""
     if isinstance(command, click.Group):
         for part in command.commands.values():
             prepared(part, f"{name} {part.name}".strip())
@@ -43,13 +43,13 @@ def _guard(command: click.Command) -> None:
         _refuse_unwritable(command, values)
         return callback(*arguments, **values)
 
-    guarded.guarded = True  # type: ignore[attr-defined]  # one command may stand in two places
+    guarded.guarded = True  # type: ignore[attr-defined]  # a command may be in two groups
     guarded.__doc__ = callback.__doc__
     command.callback = guarded
 
 
 def _refuse_overwriting(command: click.Command, values: dict[str, Any]) -> None:
-    """Refuse an output that is one of the inputs: what was read would be gone before it is clear what comes of it.
+    """Refuse an output that is one of the inputs, which would be lost if the command fails.
 
     Raises:
         UsageError: names both.
@@ -69,10 +69,10 @@ def _refuse_overwriting(command: click.Command, values: dict[str, Any]) -> None:
 
 
 def _refuse_unwritable(command: click.Command, values: dict[str, Any]) -> None:
-    """Refuse an output that cannot be written, before the work whose result it would hold.
+    """Refuse an output that cannot be written before the work begins.
 
     Raises:
-        UsageError: names the option, and what is in the way.
+        UsageError: names the option and the obstacle.
     """
     for parameter in command.params:
         if parameter.name not in _OUTPUTS:
@@ -84,11 +84,11 @@ def _refuse_unwritable(command: click.Command, values: dict[str, Any]) -> None:
             if there != path and not there.is_dir():
                 raise click.UsageError(f"{label} {path} cannot be written: {there} is not a folder")
             if not os.access(there, os.W_OK):
-                raise click.UsageError(f"{label} {path} cannot be written: {there} does not allow it")
+                raise click.UsageError(f"{label} {path} cannot be written: no permission in {there}")
 
 
 def _in_place(command: click.Command, output: str) -> bool:
-    """Return whether a command is meant to change its input: a trust store, whose next version replaces it."""
+    """Return whether a command replaces its input, like the trust store commands."""
     return output == "--out" and any(parameter.name == "store" for parameter in command.params)
 
 
@@ -99,4 +99,4 @@ def _paths(parameter: click.Parameter, value: object) -> Iterator[str]:
     elif isinstance(value, Path):
         yield str(value)
     elif isinstance(value, str) and value and Path(value).is_file():
-        yield value  # a key, a plan or a profile, which may be a file's name
+        yield value  # a key, a plan or a profile, which may be a file name

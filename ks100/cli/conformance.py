@@ -1,4 +1,4 @@
-"""``ks100 conformance``: attack a board, or this host, in every known way, and see that it refuses what it must."""
+"""``ks100 conformance``: attack a board, or this host, in every known way, and check that it refuses what it must."""
 
 from __future__ import annotations
 
@@ -26,28 +26,28 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.command(name="conformance")
 @click.argument("board", default="emu:")
 @inventory_option
-@click.option("--only", multiple=True, metavar="NAME", help="A group, a class, or CLASS/CASE; repeat it.")
+@click.option("--only", multiple=True, metavar="NAME", help="A group, a class, or CLASS/CASE; repeatable.")
 @click.option("--expected-failures", type=click.Path(path_type=Path, exists=True, dir_okay=False),
               help="Classes or CLASS/CASE that this board is known to fail, one a line.")  # fmt: skip
-@click.option("--list", "listing", is_flag=True, help="Show the classes, and try nothing.")
+@click.option("--list", "listing", is_flag=True, help="List the classes without running them.")
 @click.option("--save", type=_FILE, help="Write every case as JSON.")
 @click.option("--junit", type=_FILE, help="Write JUnit XML.")
-@click.option("--html", type=_FILE, help="Write a page that says of each case why it matters.")
+@click.option("--html", type=_FILE, help="Write an HTML page that explains each case.")
 @json_option
 def command(
     board: str, inventory: Path | None, only: tuple[str, ...], expected_failures: Path | None, listing: bool,
     save: Path | None, junit: Path | None, html: Path | None, as_json: bool,
 ) -> int:  # fmt: skip
-    """Try on BOARD what it must refuse, and what it must not; with "host" for BOARD, on this host's own commands.
+    """Test BOARD with everything it must refuse, and with what it must accept; BOARD "host" tests this host's commands.
 
-    BOARD is any board's URL or name; the default is a fresh emulated board. A board that is not emulated must be
-    factory-new: the suite provisions a trust store of its own, and the board must be reset afterwards. "host" needs no
-    board: a simulated one lies in every part of the protocol, and no command may crash, hang, show what it sends as
-    anything but plain text, or lose the record of another board.
+    BOARD is a URL or name; the default is a new emulated board. A board that is not emulated must be factory-new: the
+    suite provisions its own trust store, and the board must be reset afterwards. "host" needs no board: a simulated one
+    violates every part of the protocol, and no command may crash, hang, print its data other than as plain text, or
+    lose the record of another board.
 
-    Ctrl-C ends the run early; the reports then say what was found until then.
+    Ctrl-C ends the run early; the reports then contain the results so far.
 
-    Exit codes: 0 the board or host conforms, 1 it does not, 130 it was not tried to the end.
+    Exit codes: 0 the board or host conforms, 1 it does not, 130 interrupted.
     """
     from hil.conformance.report import write_conformance_junit, write_html
     from hil.conformance.results import FILE
@@ -106,7 +106,7 @@ def _tried_board(
 
 def _listed(path: Path, rules: set[str]) -> frozenset[str]:
     """Return the names in a list of expected failures."""
-    from firmware_bridge.given_files import read_text
+    from firmware_bridge.input_files import read_text
 
     lines = (line.partition("#")[0].strip() for line in read_text(path).splitlines())
     names = frozenset(line for line in lines if line)
@@ -125,13 +125,13 @@ def _print(results: ConformanceResults) -> None:
         most = max((case.wire_bytes for case in cases), default=0)
         rows.append((group, str(len({case.rule for case in cases})), str(len(cases) - untried), str(untried or ""),
                      f"{most:,}", f"[red]{against} failed[/]" if against else "[green]conforms[/]"))  # fmt: skip
-    print_table(("group", ">classes", ">cases", ">not applicable", ">most bytes sent", "verdict"), rows)
+    print_table(("group", ">classes", ">cases", ">not applicable", ">max. bytes sent", "verdict"), rows)
     for case in results.cases:
         if case.counts_against:
             click.secho(_line(case), fg="red")
     verdict = "conforms" if results.passed else "does NOT conform"
     if not results.complete:
-        verdict = f"was not tried to the end ({results.planned - len(results.cases)} cases are left)"
+        verdict = f"was not completed ({results.planned - len(results.cases)} cases are left)"
     deaths = "" if results.board == _HOST else f", the agent died {results.agent_deaths} times"
     click.echo(
         f"{results.board} {results.serial} {verdict}: {results.tried} cases of {len(results.rules)} classes over "

@@ -19,18 +19,14 @@ __all__ = ["command"]
 
 @click.command(name="cost")
 @click.argument("model", type=click.Path(path_type=Path))
-@click.option("--plan", help="Cost of the float MODEL under a plan: its file, or int8, int16, mixed, fp32.")
+@click.option("--plan", help="Cost of the float MODEL under a plan: a file, or int8, int16, mixed, fp32.")
 @click.option("--profile", "board", default="ks100", show_default=True, metavar="NAME|FILE.toml",
               help="The board's profile.")  # fmt: skip
-@click.option("--runtime", type=click.Choice(["litert", "tflite-runtime"]), help="The board's otherwise.")
+@click.option("--runtime", type=click.Choice(["litert", "tflite-runtime"]), help="Default: the board's.")
 @click.option("--top", type=click.IntRange(1), default=12, show_default=True, help="Operations to list.")
-@click.option(
-    "--picture", type=click.Path(path_type=Path, dir_okay=False), help="Write the roofline to this page (HTML)."
-)
-@click.option(
-    "--export", type=click.Path(path_type=Path, dir_okay=False), help="Also write the graph that MODEL names."
-)
-@click.option("--constants", is_flag=True, help="List the profile's numbers, each with its source.")
+@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write the roofline as an HTML page.")
+@click.option("--export", type=click.Path(path_type=Path, dir_okay=False), help="Also write MODEL as a graph.")
+@click.option("--constants", is_flag=True, help="List the profile's constants with their sources.")
 @json_option
 def command(
     model: Path,
@@ -38,15 +34,15 @@ def command(
     board: str,
     runtime: str | None,
     top: int,
-    picture: Path | None,
+    html: Path | None,
     export: Path | None,
     constants: bool,
     as_json: bool,
 ) -> None:
-    """Model what MODEL costs on a board, op by op. Every figure is MODELLED.
+    """Model latency and energy of MODEL on a board, op by op. All figures are MODELLED.
 
-    MODEL is a graph (.tflite), a package, the folder of a trained network, or the name of a network, such as
-    fusion-transformer: then its weights are fresh, which costs the same.
+    MODEL is a graph (.tflite), a package, the folder of a trained network, or the name of a network such as
+    fusion-transformer, which is built with untrained weights at the same cost.
     """
     from firmware_bridge.device.cost import cost
     from firmware_bridge.device.graph import Graph
@@ -67,13 +63,13 @@ def command(
     if constants and not as_json:
         rows = [(item.key, f"{item.value:g}", item.source) for item in profile.constants]
         print_table(("constant", ">value", "source"), rows, title=f"the profile of {profile.name}")
-    if picture is not None:
-        draw_roofline(found, profile, title, picture)
-        click.echo(f"roofline: {picture}", err=as_json)
+    if html is not None:
+        draw_roofline(found, profile, title, html)
+        click.echo(f"roofline: {html}", err=as_json)
 
 
 def _record(found: GraphCost, profile: BoardProfile) -> dict[str, object]:
-    """Return the cost for machines; all of it is MODELLED."""
+    """Return the cost as JSON values; all of it is MODELLED."""
     rate_hz = profile.frame_rate_hz
     return {
         "board": profile.name, "basis": "modelled", "latency_ms": found.latency_ms, "energy_mj": found.energy_mj,
@@ -102,7 +98,7 @@ def _print(found: GraphCost, profile: BoardProfile, title: str, top: int) -> Non
     rate_hz = profile.frame_rate_hz
     keeps = "keeps up" if found.keeps_up(rate_hz) else "DOES NOT KEEP UP"
     click.echo(
-        f"{found.latency_ms:.2f} ms and {found.energy_mj:.2f} mJ a frame; {found.watts(rate_hz):.2f} W at {rate_hz:g} "
+        f"{found.latency_ms:.2f} ms, {found.energy_mj:.2f} mJ per frame; {found.watts(rate_hz):.2f} W at {rate_hz:g} "
         f"frames/s of {profile.budget_mw / 1000:g} W; {keeps} with a period of {1e3 / rate_hz:.2f} ms; "
         f"{found.npu_ops} operations on the NPU, {found.cpu_ops} on the CPU"
     )

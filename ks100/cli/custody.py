@@ -1,4 +1,4 @@
-"""``ks100 custody``: show and verify who did what to a package."""
+"""``ks100 custody``: show and verify the custody of a package."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ _LOG = click.option("--log", type=click.Path(path_type=Path, file_okay=False),
 
 @click.group(name="custody")
 def command() -> None:
-    """Show and verify who did what to a package."""
+    """Show and verify the chain of custody of a package."""
 
 
 @command.command()
 @click.argument("package", type=click.Path(path_type=Path, dir_okay=False))
 @_LOG
-@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write it as a page instead.")
+@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write an HTML page instead.")
 @json_option
 def show(package: Path, log: Path | None, html: Path | None, as_json: bool) -> None:
-    """Show the statements that led to PACKAGE, and where it was pushed. Signatures are not checked: see verify."""
+    """Show the statements about PACKAGE and its pushes. Signatures are not checked; see verify."""
     from firmware_bridge.package.container import PackageFile
     from ks100.custody.chain import chain_of
     from ks100.custody.log import CustodyLog
@@ -71,8 +71,8 @@ def show(package: Path, log: Path | None, html: Path | None, as_json: bool) -> N
               help="A checkpoint seen earlier: the log must extend it.")  # fmt: skip
 @json_option
 def verify(package: Path, log: Path | None, key: Path | None, checkpoint: Path | None, as_json: bool) -> None:
-    """Check the whole log, and that the chain of PACKAGE proves what its manifest says. Exit code 4 if not."""
-    from firmware_bridge.given_files import FileKind, read_text
+    """Verify the log, and that the chain of PACKAGE proves its manifest. Exit code 4 if not."""
+    from firmware_bridge.input_files import FileKind, read_text
     from firmware_bridge.package.container import PackageFile
     from ks100.custody.chain import chain_of, verify_chain
     from ks100.custody.log import CustodyLog, verify_log
@@ -97,7 +97,7 @@ def verify(package: Path, log: Path | None, key: Path | None, checkpoint: Path |
 
 
 def _record(entry: Entry) -> dict[str, object]:
-    """Return an entry of the log for machines."""
+    """Return an entry of the log as JSON values."""
     s = entry.statement
     return {
         "index": entry.index, "leaf": entry.leaf, "key_id": entry.key_id, "act": s.act.value, "time_s": s.time_s,

@@ -1,4 +1,4 @@
-"""The options by which a command writes what it did into a custody log."""
+"""Options for recording a command in a custody log."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ __all__ = ["custody_options"]
 
 
 def custody_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add ``--log`` and ``--log-key``; the command gets ``recorder``, a `ProvenanceRecorder` or None.
+    """Add ``--log`` and ``--log-key`` (parameter ``recorder``, a `ProvenanceRecorder` or None).
 
-    The key opens before the command begins, so that long work does not end without its statement.
+    The key is opened before the command begins, so that long work does not fail at its end.
     """
 
     @functools.wraps(function)
@@ -33,7 +33,7 @@ def custody_options(function: Callable[..., Any]) -> Callable[..., Any]:
                 from ks100.steps.signers import open_signer
 
                 if log_key is None:
-                    raise UsageError(f"the custody log {log} is written with a key of its own: give --log-key")
+                    raise UsageError(f"the custody log {log} needs its own key: give --log-key")
                 ask = passphrase_for(log_key, log_passphrase_file, agent=False)
                 recorder = ProvenanceRecorder(log, stack.enter_context(open_signer(log_key, ask)))
             return function(*arguments, recorder=recorder, **rest)
@@ -41,10 +41,10 @@ def custody_options(function: Callable[..., Any]) -> Callable[..., Any]:
     folder, file = click.Path(path_type=Path, file_okay=False), click.Path(path_type=Path, dir_okay=False)
     for option in (
         click.option("--log-passphrase-file", type=file, envvar="KS100_LOG_PASSPHRASE_FILE", show_envvar=True,
-                     help="Its passphrase; asked for otherwise."),
+                     help="Its passphrase; prompted for by default."),
         click.option("--log-key", envvar="KS100_LOG_KEY", show_envvar=True, help="The log's key, see --key of sign."),
         click.option("--log", type=folder, envvar="KS100_LOG", show_envvar=True,
-                     help="Custody log to state this in; made if it is not there."),
+                     help="Custody log to record this in; created if missing."),
     ):  # fmt: skip
         command = option(command)
     return command

@@ -1,4 +1,4 @@
-"""``ks100 dataset``: what a real dataset holds and what could not be read of it; splits without leaks; overlaps."""
+"""``ks100 dataset``: inspect real datasets, split them without leaks, find overlaps."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _SAMPLED = 8
 
 @click.group(name="dataset")
 def command() -> None:
-    """Inspect real datasets, split them by scene, and find what two sets share."""
+    """Inspect real datasets, split them by scene, and find overlaps between sets."""
 
 
 @command.command()
 @click.argument("path", type=_SET)
 @band_option
 def inspect(path: Path, band: str | None) -> None:
-    """Count frames, boxes, classes and conditions of the dataset at PATH, and what is wrong with it.
+    """Count frames, boxes, classes and conditions of the dataset at PATH, and list its problems.
 
     PATH is a COCO JSON, the folder of a dataset (FLIR ADAS v2, LLVIP, KAIST, M3FD, DroneVehicle, VOC, YOLO, COCO),
     YOLO's data.yaml, a description (TOML, see docs/captures.md), or a stored set.
@@ -73,9 +73,9 @@ def _bands(captures: CaptureSet) -> str:
 
 @command.command()
 @click.argument("path", type=_SET)
-@click.option("--part", "parts", multiple=True, required=True, metavar="NAME=SHARE",
+@click.option("--part", "parts", multiple=True, required=True, metavar="NAME=FRACTION",
               help="A part and its fraction of the frames, e.g. --part train=0.8 --part validation=0.2.")  # fmt: skip
-@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Deals out the scenes.")
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Order of the scenes.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True,
               help="Folder; each part is stored in a folder of its name below it.")  # fmt: skip
 @band_option
@@ -86,9 +86,9 @@ def split(path: Path, parts: tuple[str, ...], seed: int, out: Path, band: str | 
     shares = _shares(parts)
     with progress_bar("read") as progress:
         captures, report = read_dataset(path, options=reader_options(band, progress), purpose="split")
-    # A pool whose frames are all labelled is one that every later step takes whole.
+    # Later steps use only labelled frames.
     if report.counts.unlabelled and report.counts.unlabelled < len(captures):
-        click.echo(f"{path}: {report.counts.unlabelled} frames are not labelled (left out)")
+        click.echo(f"{path}: {report.counts.unlabelled} frames are unlabelled (left out)")
         captures = captures.labelled
     for name, part in split_by_scene(captures, shares, seed).items():
         part.save(out / name)
@@ -102,19 +102,19 @@ def _shares(parts: tuple[str, ...]) -> dict[str, float]:
         try:
             found[name] = float(share)
         except ValueError as error:
-            raise UsageError(f"--part {text}: give NAME=SHARE, e.g. train=0.8") from error
+            raise UsageError(f"--part {text}: give NAME=FRACTION, e.g. train=0.8") from error
         if not name or Path(name).name != name or name in {".", ".."}:
-            raise UsageError(f"--part {text}: the name becomes a folder's")
+            raise UsageError(f"--part {text}: the name must be usable as a folder name")
     return found
 
 
 @command.command()
 @click.argument("paths", type=_SET, nargs=-1, required=True)
-@click.option("--nearer-than", type=click.FloatRange(0, 0.5), help="Distance under which two frames count as one.")
+@click.option("--nearer-than", type=click.FloatRange(0, 0.5), help="Distance below which two frames are duplicates.")
 def overlap(paths: tuple[Path, ...], nearer_than: float | None) -> int:
-    """Find scenes and near-duplicate frames that two of the sets at PATHS share.
+    """Find scenes and near-duplicate frames shared by two of the sets at PATHS.
 
-    PATHS are datasets or stored sets, or one folder of pools. Exit code 1 when they share anything.
+    PATHS are datasets or stored sets, or one folder of pools. Exit code 1 if there is any overlap.
     """
     from models.curation import near_duplicates, shared_scenes
     from models.curation.near_duplicates import NEAR
@@ -130,7 +130,7 @@ def overlap(paths: tuple[Path, ...], nearer_than: float | None) -> int:
                 for (a, x), (b, y) in [(pair.first, pair.second)]]  # fmt: skip
         print_table(("frame", "frame", ">distance"), rows, title=f"{len(pairs)} near-duplicates, closest first")
     if not scenes and not pairs:
-        click.echo("no scene and no near-duplicate is in two of them")
+        click.echo("no shared scenes and no near-duplicates")
     return ExitCode.LIMIT_FAILED if scenes or pairs else ExitCode.PASS
 
 
@@ -142,9 +142,9 @@ def _sets(paths: tuple[Path, ...]) -> dict[str, CaptureSet]:
         folder = paths[0]
         paths = tuple(folder / pool for pool in Pool if (folder / pool / "captures.json").is_file())
         if len(paths) < 2:
-            raise UsageError(f"{folder} holds fewer than two pools; give two sets or more")
+            raise UsageError(f"{folder} has fewer than two pools; give two sets or more")
     if len(set(paths)) < len(paths):
-        raise UsageError("a set was given twice; give different ones")
+        raise UsageError("a set is given twice; give different sets")
     names = [path.name for path in paths]
     label = {path: path.name if names.count(path.name) == 1 else str(path) for path in paths}
     return {label[path]: load_captures(path, "look for overlaps")[0] for path in paths}

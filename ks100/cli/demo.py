@@ -1,4 +1,4 @@
-"""``ks100 demo``: the whole way on the emulated board."""
+"""``ks100 demo``: the complete pipeline on the emulated board."""
 
 from __future__ import annotations
 
@@ -20,21 +20,23 @@ from models.reproducible import settle_threads
 
 __all__ = ["command"]
 
-_THREADS = 2  # of TensorFlow, whatever the machine: the same seed gives the same figures
+_THREADS = 2  # TensorFlow's, fixed on all machines so that the same seed gives the same figures
 
 
 @click.command(name="demo")
 @click.option("--run", "folder", type=click.Path(path_type=Path, file_okay=False), default=Path("runs/demo"),
               show_default=True, help="The run folder; what is still valid in it is reused.")  # fmt: skip
-@click.option("--seed", type=int, default=1, show_default=True, help="Of the captures.")
-@click.option("--recipe", default="fusion-small-demo", show_default=True, help="Of the training.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Seed of the captures.")
+@click.option("--recipe", default="fusion-small-demo", show_default=True, help="Training recipe.")
 @click.option("--pairs", "frames", multiple=True, metavar="POOL=N",
               help="Frame pairs in a pool, e.g. --pairs train=400.")  # fmt: skip
-@click.option("--policy", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Of the gate (TOML).")
+@click.option(
+    "--policy", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="The gate's policy (TOML)."
+)
 @click.option(
     "--profile", "board", default="ks100", show_default=True, metavar="NAME|FILE.toml", help="The board's profile."
 )
-@click.option("--waive", default="", metavar="REASON", help="Go on without a passed gate; the reason is signed.")
+@click.option("--waive", default="", metavar="REASON", help="Continue without a passed gate; the reason is signed.")
 def command(
     folder: Path, seed: int, recipe: str, frames: tuple[str, ...], policy: Path | None, board: str, waive: str
 ) -> int:
@@ -62,7 +64,7 @@ def command(
 
 
 def _check(options: DemoOptions) -> None:
-    """Find out now, not after minutes of work, what is wrong with what was given."""
+    """Check the arguments before minutes of work."""
     from firmware_bridge.device.profile import BoardProfile
     from models.evaluation.gate import GatePolicy
     from models.training.recipe import Recipe
@@ -83,7 +85,7 @@ def _stopped_at_gate(folder: Path) -> ExitCode:
 
 
 class _Display:
-    """Runs steps with a progress bar, and says what each did or reused."""
+    """Runs steps with a progress bar, and prints whether each ran or was reused."""
 
     def __init__(self, run: Run) -> None:
         self._run = run

@@ -1,4 +1,4 @@
-"""The one table at the end of the demo: what was measured, the limit, the source, and what was published."""
+"""The table at the end of the demo: measured figures with limits, sources and published values."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ks100.cli.tables import FIGURE_COLUMNS, MARKS, figure_row, print_table, share_of
+from ks100.cli.tables import FIGURE_COLUMNS, MARKS, figure_row, percent, print_table
 
 if TYPE_CHECKING:
     from hil.report.model import Report
@@ -25,7 +25,7 @@ def print_demo_table(report: Report) -> None:
 
 def _accuracy(report: Report) -> list[tuple[str, ...]]:
     return [
-        (f"AP50, {record.pool}, {record.model}", f"{share_of(record.ap50)} points", "", "", "this host, measured", "")
+        (f"AP50, {record.pool}, {record.model}", f"{percent(record.ap50)} points", "", "", "this host, measured", "")
         for record in report.accuracy
     ]
 

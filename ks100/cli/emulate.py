@@ -19,15 +19,15 @@ __all__ = ["command"]
     "--board",
     "board",
     metavar="NAME|FILE.toml",
-    help="Kind of a factory-new board: a profile; ks100 otherwise.",
+    help="Profile of a factory-new board; ks100 by default.",
 )
-@click.option("--seed", default=0, type=click.IntRange(0), show_default=True, help="Of the noise of time and power.")
-@click.option("--no-noise", is_flag=True, help="Time and power are exactly what the model says.")
+@click.option("--seed", default=0, type=click.IntRange(0), show_default=True, help="Seed of the noise of time and power.")
+@click.option("--no-noise", is_flag=True, help="Time and power exactly as modelled.")
 def command(folder: Path, trust: Path | None, board: str | None, seed: int, no_noise: bool) -> None:
     """Run an emulated board with its state in FOLDER, until interrupted.
 
-    It runs the real agent behind a real sshd on a loopback port and a pseudo-terminal. Numerics are real; the NPU's
-    time and the rails' power are modelled, with noise like a real board's.
+    It runs the real agent behind a real sshd on a loopback port and a pseudo-terminal. Numerics are real; NPU time and
+    rail power are modelled, with noise like that of a real board.
     """
     from hil.boards import open_board
     from hil.virtual.emulated import EmulatedBoard

@@ -10,7 +10,7 @@ import click
 
 from ks100.cli.band_option import band_option, reader_options
 from ks100.cli.progress import progress_bar
-from ks100.cli.tables import print_table, share_of
+from ks100.cli.tables import percent, print_table
 from ks100.errors import UsageError
 
 if TYPE_CHECKING:
@@ -29,13 +29,15 @@ __all__ = ["command", "print_cells", "print_worst"]
 @click.option("--captures", type=click.Path(path_type=Path), required=True,
               help="A stored set, or a dataset's annotations.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Also write the evaluation as JSON.")
-@click.option("--model", default="", help="What to call the model, its file's name otherwise; or GRAPH itself.")
+@click.option("--model", default="", help="Name of the model, by default that of the file; or GRAPH itself.")
 @click.option("--card", "card_file", type=click.Path(path_type=Path, dir_okay=False),
-              help="The model card; GRAPH's name with .card.toml otherwise.")  # fmt: skip
+              help="Model card; default: GRAPH's name with .card.toml.")  # fmt: skip
 @click.option("--float", "parent", type=click.Path(path_type=Path, dir_okay=False),
-              help="The float graph, which outputs that are not decoded (raw) are compared with.")  # fmt: skip
-@click.option("--runtime", type=click.Choice(["litert", "tflite-runtime"]), help="The preferred one otherwise.")
-@click.option("--limit", type=click.IntRange(1), help="Use so many captures, spread over the set.")
+              help="Float graph, the reference for outputs that are not decoded (raw).")  # fmt: skip
+@click.option(
+    "--runtime", type=click.Choice(["litert", "tflite-runtime"]), help="Default: the preferred installed one."
+)
+@click.option("--limit", type=click.IntRange(1), help="Use only this many captures, spread over the set.")
 @click.option("--cells", type=click.Path(path_type=Path), help="Critical cells (TOML, see docs/evaluation.md).")
 @band_option
 @click.option("--worst", type=click.IntRange(0), default=5, show_default=True,
@@ -44,9 +46,9 @@ def command(
     graph: Path | None, captures: Path, out: Path | None, model: str, card_file: Path | None, parent: Path | None,
     runtime: str | None, limit: int | None, cells: Path | None, band: str | None, worst: int,
 ) -> None:  # fmt: skip
-    """Run GRAPH (a .tflite or a .ksm) over captures on this host: AP50 by class and condition, recall, errors.
+    """Run GRAPH (a .tflite or .ksm) on captures on this host; print AP50 by class and condition, recall, errors.
 
-    A graph that is none of the project's own networks needs a model card: ks100 card GRAPH begins one.
+    A graph that is not one of the project's own networks needs a model card: ks100 card GRAPH writes a draft.
     """
     from ks100.steps.captures import load_captures
     from ks100.steps.evaluating import evaluate_graph
@@ -77,7 +79,7 @@ def command(
 
 
 def _graph(graph: Path | None, model: str) -> tuple[Path, str]:
-    """Return the graph, given as an argument or by --model, and what to call it."""
+    """Return the graph, an argument or --model, and the model's name."""
     if graph is not None:
         return graph, model
     if not model:
@@ -86,7 +88,7 @@ def _graph(graph: Path | None, model: str) -> tuple[Path, str]:
 
 
 def _card(graph: Path, card_file: Path | None) -> ModelCard:
-    """Return the card to evaluate with; a package can be read with no other than the one signed into it."""
+    """Return the card to evaluate with; for a package, only the one signed into it."""
     from firmware_bridge.device.graph import Graph
     from ks100.steps.evaluating import card_for, package_card, read_graph
     from models.card import ModelCard
@@ -95,7 +97,7 @@ def _card(graph: Path, card_file: Path | None) -> ModelCard:
     card = card_for(graph) if card_file is None else ModelCard.load(card_file)
     signed = package_card(graph)
     if signed is not None and signed.record() != card.record():
-        raise UsageError(f"--card {card_file} is not the card that is signed into {graph}; leave --card out")
+        raise UsageError(f"--card {card_file} is not the card signed into {graph}; omit --card")
     card.check(parsed)
     return card
 
@@ -109,11 +111,11 @@ def _print(result: Evaluation) -> None:
     for score in part_scores(result):
         part = errors.get((score.axis, score.category))
         velocity = math.nan if part is None else part.velocity_error_mps
-        interval = "—" if math.isnan(score.low) else f"{share_of(score.low)} … {share_of(score.high)}"
+        interval = "—" if math.isnan(score.low) else f"{percent(score.low)} … {percent(score.high)}"
         rows.append((
             "all" if score.axis == "all" else f"{score.axis}: {score.category}", str(score.frames), str(score.objects),
-            share_of(score.ap50), interval, share_of(math.nan if part is None else part.recall),
-            share_of(math.nan if part is None else part.range_error),
+            percent(score.ap50), interval, percent(math.nan if part is None else part.recall),
+            percent(math.nan if part is None else part.range_error),
             "—" if math.isnan(velocity) else f"{velocity:.1f}",
         ))  # fmt: skip
     metric = result.metric.value + (" dB" if result.metric is Metric.SQNR else "")
@@ -125,19 +127,19 @@ def _print(result: Evaluation) -> None:
         click.echo("measured on this host")
         return
     click.echo(
-        f"AP {share_of(result.ap)}, AP small {share_of(result.ap_small)}; recall and errors at 1 false alarm a frame "
+        f"AP {percent(result.ap)}, AP small {percent(result.ap_small)}; recall and errors at 1 false alarm per frame "
         f"(score {result.score:.2f}); measured on this host"
     )
 
 
 def print_cells(captures: CaptureSet, evaluations: Sequence[Evaluation], cells: Sequence[CriticalCell]) -> None:
-    """Print the recall of each evaluation in the critical cells that these captures have objects of."""
+    """Print the recall of each evaluation in the critical cells with objects in these captures."""
     from models.evaluation.cells import cell_scores
 
     rows = []
     for scores in zip(*(cell_scores(captures, one, cells) for one in evaluations), strict=True):
         if scores[0].objects:
-            shown = [f"{share_of(s.recall)} ({share_of(s.low)} … {share_of(s.high)})" for s in scores]
+            shown = [f"{percent(s.recall)} ({percent(s.low)} … {percent(s.high)})" for s in scores]
             rows.append((scores[0].name, str(scores[0].frames), str(scores[0].objects), *shown))
     if rows:
         columns = [f">{one.model}" for one in evaluations]
@@ -145,7 +147,7 @@ def print_cells(captures: CaptureSet, evaluations: Sequence[Evaluation], cells: 
 
 
 def print_worst(captures: CaptureSet, candidate: Evaluation, parent: Evaluation | None, count: int) -> None:
-    """Print the frames on which the candidate fails most, and what it misses in them."""
+    """Print the worst frames of the candidate and the objects it misses."""
     from models.evaluation.explain import worst_frames
 
     frames = worst_frames(captures, candidate, parent, count) if count else ()

@@ -1,4 +1,4 @@
-"""Which extra of this distribution brings a module that is not installed."""
+"""Finding the extra of this distribution that provides a missing module."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from importlib.metadata import PackageNotFoundError, requires
 
 __all__ = ["help_to_install"]
 
-# Distributions whose modules are called otherwise.
+# Distributions whose modules have other names.
 _DISTRIBUTIONS = {"PIL": "pillow", "tensorflow": "tensorflow-cpu"}
 _REQUIREMENT = re.compile(r"(?P<name>[\w.-]+).*;.*extra == ['\"](?P<extra>\w+)['\"]")
 
 
 def help_to_install(error: ModuleNotFoundError) -> str | None:
-    """Return the line that names the module and the command that installs it; None if no extra brings it."""
+    """Return a message with the module and the command that installs it; None if no extra provides it."""
     module = (error.name or "").partition(".")[0]
     wanted = _DISTRIBUTIONS.get(module, module).lower().replace("_", "-")
     try:

@@ -1,4 +1,4 @@
-"""``ks100 flash``: push a package to boards, activate and confirm it."""
+"""``ks100 flash``: push a package to boards, activate it and confirm it."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @inventory_option
 @click.option("--all", "everything", is_flag=True,
               help="All boards of the inventory, and those plugged in or running here.")  # fmt: skip
-@click.option("--retry-failed", is_flag=True, help="Only the boards that failed when PACKAGE was flashed last.")
-@click.option("--trust", type=_FILE, help="The trust store; trust.ksr beside the package otherwise.")
-@click.option("--unchecked", is_flag=True, help="Send even what this host would refuse, to see the board refuse it.")
-@click.option("--reinstall", is_flag=True, help="Also on boards that run it already; it replaces their fallback.")
-@click.option("--create", is_flag=True, help="Make the emulated boards (emu:DIR) that do not exist yet.")
-@click.option("--no-activate", is_flag=True, help="Only put it into the spare slot.")
-@click.option("--no-confirm", is_flag=True, help="Leave it on trial: the next reboot falls back.")
-@click.option("--events", is_flag=True, help="Print what happens as JSON lines.")
+@click.option("--retry-failed", is_flag=True, help="Only the boards that failed in the last run with PACKAGE.")
+@click.option("--trust", type=_FILE, help="The trust store; by default trust.ksr beside the package.")
+@click.option("--unchecked", is_flag=True, help="Skip the checks on this host, to test the board's.")
+@click.option("--reinstall", is_flag=True, help="Also on boards that already run it; replaces their fallback.")
+@click.option("--create", is_flag=True, help="Create emulated boards (emu:DIR) that do not exist.")
+@click.option("--no-activate", is_flag=True, help="Only install it in the spare slot.")
+@click.option("--no-confirm", is_flag=True, help="Leave it on trial: the next reboot reverts it.")
+@click.option("--events", is_flag=True, help="Print events as JSON lines.")
 @json_option
 @custody_options
 def command(
@@ -56,15 +56,15 @@ def command(
     as_json: bool,
     recorder: ProvenanceRecorder | None,
 ) -> int:
-    """Push PACKAGE to boards, run its trial, and keep it. A broken transfer resumes; run the command again.
+    """Push PACKAGE to boards, run its trial, and confirm it. Run the command again to resume a broken transfer.
 
-    A failed board does not stop the others; the exit code is that of the gravest failure. A board that runs PACKAGE
-    already is left alone. A serial port that is unplugged is waited for 15 seconds. Ctrl-C leaves every board as it
-    was, or finishes it where the switch to the new model has begun; a second Ctrl-C ends at once.
+    A failed board does not stop the others; the exit code is that of the worst failure. Boards that already run
+    PACKAGE are skipped. If a serial port is unplugged, the command waits 15 seconds for it. Ctrl-C leaves every board
+    unchanged, or completes an activation that has begun; a second Ctrl-C ends at once.
     """
     from firmware_bridge.package.container import PackageFile
     from ks100.cli.flash_record import FlashRecord, record_places
-    from ks100.cli.flash_run import FlashRun, Wish
+    from ks100.cli.flash_run import FlashRequest, FlashRun
     from ks100.steps.packaging import read_trust, verify_file
 
     if package is None:
@@ -74,9 +74,9 @@ def command(
         if not (boards or inventory or everything or retry_failed):
             boards = ask_boards(package, inventory)
     if no_activate and no_confirm:
-        raise UsageError("--no-activate leaves nothing to confirm: leave --no-confirm away")
+        raise UsageError("--no-activate implies no confirmation: omit --no-confirm")
     if events and as_json:
-        raise UsageError("--events prints JSON lines, --json one document: give one of them")
+        raise UsageError("--events and --json exclude each other")
     store = read_trust(trust_beside(package, trust))
     if not unchecked:
         verify_file(package, store)
@@ -89,19 +89,19 @@ def command(
     if not chosen:
         click.echo("no board failed in the last run: nothing to retry", err=True)
         return ExitCode.PASS
-    wish = Wish(not no_activate, not no_activate and not no_confirm, reinstall, create, again=retry_failed)
+    wish = FlashRequest(not no_activate, not no_activate and not no_confirm, reinstall, create, again=retry_failed)
     run = FlashRun(package, opened, store.raw, chosen, places, wish, recorder)
     return run.go(events=events, as_json=as_json)
 
 
 def _failed(record: FlashRecord, wanted: BoardSelection) -> dict[str, BoardAddress]:
-    """Return the boards that failed in the last run; none when all of them passed."""
+    """Return the boards that failed in the last run."""
     from firmware_bridge.host.address import BoardAddress
 
     if wanted.boards or wanted.everything:
-        raise UsageError("--retry-failed takes the boards of the last run; leave --board and --all away")
+        raise UsageError("--retry-failed uses the boards of the last run; omit --board and --all")
     if not record.boards:
-        raise UsageError("this package has not been flashed from here yet: there is no last run to retry")
-    # The inventory may have been corrected since, which is a reason to retry.
+        raise UsageError("this package has not been flashed from this host: there is no run to retry")
+    # The inventory may have been corrected since.
     named = read_names(wanted.inventory)
     return {e.name: named.get(e.name) or BoardAddress.parse(e.url) for e in record.boards if not e.passed}

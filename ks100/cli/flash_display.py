@@ -1,7 +1,7 @@
-"""What is shown while boards are flashed, and at the end: a live table on a terminal, plain lines elsewhere, or JSON.
+"""Output during flashing and at its end: a live table on a terminal, plain lines elsewhere, or JSON.
 
-Progress goes to standard error, what scripts read to standard output. A display that fails (a closed terminal, a pipe
-that nobody reads) ends no run: records are kept before anything is shown.
+Progress goes to standard error, results to standard output. A failing display (a closed terminal, a broken pipe) does
+not end the run: records are written first.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
 from ks100.cli.tables import print_table
-from ks100.cli.words import wrapped
+from ks100.cli.wrapping import wrapped
 
 if TYPE_CHECKING:
     from firmware_bridge.host.fleet import FlashEvent, FlashResult
@@ -37,7 +37,7 @@ class FlashDisplay(Protocol):
 
 
 def open_display(boards: Iterable[str], *, events: bool) -> AbstractContextManager[FlashDisplay]:
-    """Return the display that suits where the output goes; it never raises."""
+    """Return the display for the type of output; it never raises."""
     if events:
         return _Unbreakable(_JsonLines())
     if sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb":
@@ -52,7 +52,7 @@ class _Inner(FlashDisplay, AbstractContextManager[FlashDisplay], Protocol):
 
 
 class _Unbreakable:
-    """A display whose failure ends the display, and nothing else."""
+    """A display that is switched off when it fails."""
 
     def __init__(self, inner: _Inner) -> None:
         self._inner: _Inner | None = inner
@@ -72,7 +72,7 @@ class _Unbreakable:
             return
         try:
             act(self._inner)
-        except Exception:  # noqa: BLE001  # whatever the terminal does, the boards go on
+        except Exception:  # noqa: BLE001  # a terminal's fault must not stop the boards
             self._inner = None
 
 
@@ -81,7 +81,7 @@ class _Lines:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        """Nothing to put back."""
+        """Nothing to restore."""
 
 
 class _JsonLines(_Lines):
@@ -90,7 +90,7 @@ class _JsonLines(_Lines):
 
 
 class _PlainLines(_Lines):
-    """A line for each step of a board, and one a second while it is pushed to."""
+    """A line per step of a board, and one per second during its push."""
 
     def __init__(self) -> None:
         self._shown_s: dict[str, float] = {}
@@ -106,7 +106,7 @@ class _PlainLines(_Lines):
 
 
 def show_ends(results: Sequence[FlashResult], codes: Sequence[int]) -> None:
-    """Show how each board ended, with the exit code that its end means; errors below; then how many did what."""
+    """Show each board's outcome with its exit code, then errors, then the numbers of outcomes."""
     from rich.markup import escape
 
     rows = [
@@ -128,7 +128,7 @@ def _failure(result: FlashResult) -> tuple[str, ...]:
 
 
 def summary_of(results: Sequence[FlashResult]) -> str:
-    """Return how many boards ended how, each counted once."""
+    """Return the number of boards by outcome."""
     ends = Counter(result.outcome.value for result in results if result.counts)
     boards = f"{sum(ends.values())} board{'s' if sum(ends.values()) != 1 else ''}"
     return f"{boards}: " + ", ".join(f"{count} {end}" for end, count in ends.most_common())
@@ -141,7 +141,7 @@ def _text(event: FlashEvent) -> str:
         return event.step.value
     p = event.progress
     left = "" if p.eta_s is None else f", {p.eta_s:.0f} s left"
-    retries = f", {p.retries} frames again" if p.retries else ""
+    retries = f", {p.retries} frames resent" if p.retries else ""
     return (
         f"{_fraction(p):4.0%} {event.step.value} {p.bytes_done / 1024:.0f}/{p.bytes_total / 1024:.0f} KiB,"
         f" {p.wire_bytes / 1024:.0f} KiB on the wire, {p.rate_bytes_s / 1000:.1f} kB/s{left}{retries}"
@@ -153,7 +153,7 @@ def _fraction(progress: TransferProgress) -> float:
 
 
 def event_record(event: FlashEvent) -> dict[str, object]:
-    """Return an event as `--events` prints it."""
+    """Return an event as printed by `--events`."""
     record: dict[str, object] = {
         "event": "step",
         "board": event.board,
@@ -173,7 +173,7 @@ def event_record(event: FlashEvent) -> dict[str, object]:
 
 
 def result_record(result: FlashResult, code: int, url: str) -> dict[str, object]:
-    """Return a board's end as `--json` prints it."""
+    """Return a board's outcome as printed by `--json`."""
     return {
         "board": result.board, "address": url, "serial": result.serial, "outcome": result.outcome.name.lower(),
         "reached": result.reached.name.lower() if result.reached else None, "passed": result.passed,

@@ -1,4 +1,4 @@
-"""``ks100 flash`` alone on a terminal: finds packages and boards, and asks; with one of each, a single question."""
+"""``ks100 flash`` without arguments on a terminal: finds packages and boards, and prompts."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ __all__ = ["ask_boards", "ask_package"]
 
 
 def ask_package(folder: Path = Path()) -> Path:
-    """Return the package that is meant, of those in ``folder``.
+    """Ask for a package in ``folder``.
 
     Raises:
-        UsageError: there is nobody to ask, or no package.
+        UsageError: there is no terminal, or no package.
     """
     if not sys.stdin.isatty():
         raise UsageError("which package? give PACKAGE (see ks100 flash --help)")
@@ -29,7 +29,7 @@ def ask_package(folder: Path = Path()) -> Path:
 
 
 def ask_boards(package: Path, inventory: Path | None) -> tuple[str, ...]:
-    """Return the boards that are meant, of the inventory's and those that are here.
+    """Ask for boards among those of the inventory and of this machine.
 
     Raises:
         UsageError: there is none.
@@ -38,7 +38,7 @@ def ask_boards(package: Path, inventory: Path | None) -> tuple[str, ...]:
     named = read_names(inventory)
     boards = [*named, *(address.url for _, address in found_here(set()))]
     if not boards:
-        raise UsageError("no board is plugged in or runs here; see: ks100 boards check")
+        raise UsageError("no board is connected or running here; see: ks100 boards check")
     if len(boards) > 1:
         number = _ask("board", [*boards, "all of them"])
         return tuple(boards) if number == len(boards) else (boards[number],)

@@ -1,8 +1,8 @@
-"""What became of each board in the last ``flash`` of a package, kept so that only the failed are tried again.
+"""Record of each board's outcome in the last ``flash`` of a package, for --retry-failed.
 
-One small JSON file a package, named by the package's digest. It is written before the first board is touched and after
-the end of each, so that a run that is killed leaves the truth behind. Runs of one package at the same time share it.
-Where the usual folder cannot be written, the next of several places takes it; reading takes the newest.
+One JSON file per package, named by the package's digest. It is written before the first board is touched and after each
+board, so it is correct even if the run is killed. Concurrent runs of a package share it. If the usual folder is not
+writable, the next of several places is used; reading takes the newest.
 """
 
 from __future__ import annotations
@@ -20,28 +20,28 @@ from pathlib import Path
 from firmware_bridge.links.processes import is_process, this_process
 from ks100.errors import UsageError
 
-__all__ = ["FlashEntry", "FlashRecord", "RecordKeeper", "record_places"]
+__all__ = ["FlashEntry", "FlashRecord", "RecordWriter", "record_places"]
 
 _FORMAT = 2
 
 _Kept = Callable[["FlashRecord"], Sequence["FlashEntry"]]
-"""What of the record before stays."""
+"""Entries of the previous record that remain."""
 
 
 @dataclass(frozen=True, slots=True)
 class FlashEntry:
-    """One board's end.
+    """One board's outcome.
 
     Attributes:
-        name: what the user called it.
+        name: the user's name for it.
         url: its address.
-        serial: its serial number, ``""`` when it was never reached.
-        outcome: a name of `FlashOutcome`, or ``PENDING`` while it has not ended.
-        passed: whether what was asked for is done.
-        exit_code: what its end means, see ``ks100 --help``.
-        error: why it failed, ``""`` otherwise.
-        finished_s: when, seconds since 1970.
-        run: the process that wrote this, see `this_process`.
+        serial: its serial number, ``""`` if it was never reached.
+        outcome: a name of `FlashOutcome`, or ``PENDING``.
+        passed: whether everything requested was done.
+        exit_code: of its outcome, see ``ks100 --help``.
+        error: the reason of a failure, or ``""``.
+        finished_s: time of the outcome, seconds since 1970.
+        run: the process that wrote the entry, see `this_process`.
     """
 
     name: str
@@ -57,17 +57,17 @@ class FlashEntry:
 
 @dataclass(frozen=True, slots=True)
 class FlashRecord:
-    """All boards of the last run, with later retries in their place."""
+    """All boards of the last run, updated by retries."""
 
     boards: tuple[FlashEntry, ...] = ()
     saved_s: float = 0.0
 
     @classmethod
     def load(cls, places: Sequence[Path]) -> FlashRecord:
-        """Return the newest record in these files; an empty one when there is none.
+        """Return the newest record in these files; an empty one if there is none.
 
         Raises:
-            UsageError: there is only one that cannot be read.
+            UsageError: no record can be read and one is damaged.
         """
         found: list[FlashRecord] = []
         trouble = ""
@@ -95,21 +95,21 @@ class FlashRecord:
         return json.dumps({"format": _FORMAT, "saved_s": self.saved_s, "boards": boards}, indent=1) + "\n"
 
     def with_entries(self, entries: Sequence[FlashEntry]) -> FlashRecord:
-        """Return the record with these entries put in, each in the place of the one of its name."""
+        """Return the record with these entries, each replacing the one of its name."""
         kept = {entry.name: entry for entry in self.boards}
         return replace(self, boards=tuple((kept | {entry.name: entry for entry in entries}).values()))
 
 
-class RecordKeeper:
-    """Keeps the record of one run on the disk, as its boards end; a disk that fails ends no run.
+class RecordWriter:
+    """Writes the record of one run; a disk fault does not end the run.
 
     Attributes:
-        path: where the record is, or None while it could not be written anywhere.
-        trouble: why it is not where it should be, ``""`` when it is.
+        path: the record's file, or None if it could not be written.
+        trouble: why it is not in the usual place, or ``""``.
     """
 
     def __init__(self, places: Sequence[Path]) -> None:
-        """Keep the record in the first of ``places`` that can be written."""
+        """Use the first of ``places`` that is writable."""
         self._places = tuple(places)
         self._run = this_process()
         self._entries: dict[str, FlashEntry] = {}
@@ -117,17 +117,17 @@ class RecordKeeper:
         self.trouble = ""
 
     def begin(self, boards: Sequence[FlashEntry], *, again: bool) -> None:
-        """Note which boards are about to be flashed; with ``again`` the others of the last run stay in the record."""
+        """Record the boards that are about to be flashed; with ``again`` the others of the last run remain."""
         self._entries = {entry.name: replace(entry, run=self._run) for entry in boards}
         self._save(lambda record: record.boards if again else _of_living_runs(record))
 
     def end(self, entry: FlashEntry) -> None:
-        """Note how a board ended."""
+        """Record a board's outcome."""
         self._entries[entry.name] = replace(entry, run=self._run, finished_s=round(time.time(), 3))
         self._save(lambda record: record.boards)
 
     def text(self) -> str:
-        """Return the entries of this run as the file would have them."""
+        """Return the entries of this run as in the file."""
         return FlashRecord(tuple(self._entries.values()), round(time.time(), 3)).to_json()
 
     def _save(self, kept: _Kept) -> None:
@@ -168,7 +168,7 @@ def _of_living_runs(record: FlashRecord) -> tuple[FlashEntry, ...]:
 
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Hold the record against other runs of the same package."""
+    """Lock the record against other runs of the same package."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -179,10 +179,10 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def record_places(package_digest: str) -> tuple[Path, ...]:
-    """Return where the record of a package may be, best first, given the package's digest in hex."""
+    """Return the possible places of a package's record, preferred first, by the package's digest in hex."""
     name = f"{package_digest[:32]}.json"
     folders = []
-    with contextlib.suppress(RuntimeError):  # a user without a home
+    with contextlib.suppress(RuntimeError):  # no home folder
         folders.append(Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser() / "ks100")
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     folders += [Path(runtime) / "ks100"] if runtime else []
@@ -191,10 +191,10 @@ def record_places(package_digest: str) -> tuple[Path, ...]:
 
 
 def _is_ours(folder: Path) -> bool:
-    """Return whether a folder may be used: in a place that all users share, another one may have made it."""
+    """Return whether a folder may be used: in a shared place another user may have created it."""
     try:
         return folder.stat().st_uid == os.getuid()
     except FileNotFoundError:
         return True
     except OSError:
-        return True  # writing says what is wrong with it
+        return True  # an error shows on writing

@@ -1,7 +1,7 @@
-"""One run of ``ks100 flash``: what is kept of it, whatever happens, and in which order: records first, display after.
+"""One run of ``ks100 flash``, with its records written before anything is displayed.
 
-The retry record is on the disk before the first board is touched. As each board ends, its entry and its custody
-statements are written, and only then is anything shown.
+The retry record is on disk before the first board is touched. After each board its entry and its custody statements
+are written, and only then is its outcome shown.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ks100.cli.flash_display import open_display, result_record, show_ends
-from ks100.cli.flash_record import FlashEntry, RecordKeeper
+from ks100.cli.flash_record import FlashEntry, RecordWriter
 from ks100.cli.output import print_json
 from ks100.cli.stops import Stops
-from ks100.errors import ExitCode, gravest
+from ks100.errors import ExitCode, worst_code
 
 if TYPE_CHECKING:
     from firmware_bridge.host.address import BoardAddress
@@ -24,19 +24,19 @@ if TYPE_CHECKING:
     from firmware_bridge.package.container import PackageFile
     from ks100.custody.recorder import ProvenanceRecorder
 
-__all__ = ["FlashRun", "Wish"]
+__all__ = ["FlashRequest", "FlashRun"]
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """What the user wants done with each board.
+class FlashRequest:
+    """What to do with each board.
 
     Attributes:
-        activate: switch to the package.
-        confirm: keep it after its trial.
-        reinstall: also where it runs already.
-        create: make emulated boards that do not exist.
-        again: these are the boards that failed last time; the others stay in the record.
+        activate: activate the package.
+        confirm: confirm it after its trial.
+        reinstall: also on boards that already run it.
+        create: create emulated boards that do not exist.
+        again: this is a retry of failed boards; the others remain in the record.
     """
 
     activate: bool = True
@@ -47,7 +47,7 @@ class Wish:
 
 
 class FlashRun:
-    """A package, the boards that it is for, and what is known of them so far."""
+    """A package, its boards, and their state."""
 
     def __init__(
         self,
@@ -56,17 +56,17 @@ class FlashRun:
         trust: bytes,
         boards: Mapping[str, BoardAddress],
         places: Sequence[Path],
-        wish: Wish,
+        wish: FlashRequest,
         recorder: ProvenanceRecorder | None,
     ) -> None:
         """Prepare a run; `go` does it."""
         self._path, self._package, self._trust, self._boards, self._wish = path, package, trust, boards, wish
-        self._keeper = RecordKeeper(places)
+        self._keeper = RecordWriter(places)
         self._custody = None if recorder is None else _Custody(recorder, path.name, package.digest)
         self._codes: dict[str, int] = {}
 
     def go(self, *, events: bool, as_json: bool) -> int:
-        """Flash all boards, keep the records, show the ends; returns the exit code."""
+        """Flash all boards, write the records, show the outcomes; return the exit code."""
         from firmware_bridge.host.fleet import flash
 
         entries = [FlashEntry(name, address.url) for name, address in self._boards.items()]
@@ -127,7 +127,7 @@ class FlashRun:
         codes = [self._codes[result.board] for result in results if not result.passed]
         if self._custody is not None and self._custody.missing:
             codes.append(ExitCode.BOARD_FAULT)
-        return int(gravest(codes))
+        return int(worst_code(codes))
 
     def _show(self, results: Sequence[FlashResult], code: int, *, events: bool, as_json: bool) -> None:
         ends = [result_record(r, self._codes[r.board], self._boards[r.board].url) for r in results]
@@ -150,7 +150,7 @@ class FlashRun:
             show_ends(results, [self._codes[result.board] for result in results])
 
     def _remarks(self) -> list[str]:
-        """Return what the user must know of the records: where they are, or what is missing in them."""
+        """Return remarks on the records: their place, or what is missing in them."""
         remarks = []
         if self._keeper.path is None:
             remarks.append(
@@ -162,14 +162,14 @@ class FlashRun:
         if self._custody is not None and self._custody.missing:
             boards = ", ".join(self._custody.missing)
             remarks.append(
-                f"the custody log lacks the statements of {boards} ({self._custody.trouble}); make room, then run the "
-                "same command again: what is on the boards stays, and is stated then"
+                f"the custody log is missing the statements of {boards} ({self._custody.trouble}); make room, then run "
+                "the same command again: boards that have the package are then only recorded"
             )
         return remarks
 
 
 class _Custody:
-    """States in the custody log what was done to each board, by its serial number; each fact once."""
+    """Records in the custody log what was done to each board, by serial number; each fact once."""
 
     def __init__(self, recorder: ProvenanceRecorder, name: str, digest: str) -> None:
         from ks100.custody.statement import Artifact
@@ -180,10 +180,10 @@ class _Custody:
         self.trouble = ""
 
     def end(self, result: FlashResult, address: BoardAddress) -> None:
-        """State what was done; a log that cannot be written is noted, and the other boards go on."""
+        """Record what was done; a failure is noted, and the other boards continue."""
         try:
             self._state(result, address)
-        except Exception as error:  # noqa: BLE001  # the board is flashed: its record and the others' must still be kept
+        except Exception as error:  # noqa: BLE001  # the board is flashed: the records must still be written
             self.missing.append(result.board)
             self.trouble = " ".join(str(error).split())
 
@@ -194,7 +194,7 @@ class _Custody:
         if result.reached is None or not result.counts:
             return
         acts = (Act.PUSH,) if result.reached is FlashOutcome.PUSHED else (Act.PUSH, Act.ACTIVATE)
-        # What runs there already was stated when it was pushed, unless the log could not be written then.
+        # A package that already runs was recorded at its push, unless the log could not be written then.
         known = self._known(result.serial) if result.reached is FlashOutcome.UNCHANGED else set()
         where = {"board": result.serial, "slot": result.slot, "link": address.url, "state": result.reached.value}
         for act in acts:

@@ -1,7 +1,6 @@
-"""The live table of a fleet on a terminal: one line a board, errors below, drawn anew a few times a second.
+"""The live table of a fleet on a terminal: one line per board, errors below, redrawn a few times a second.
 
-Fits into 80 columns and 24 lines: of more boards than there are lines, those that have ended are counted, not listed.
-Knows no boards.
+Fits into 80 columns and 24 lines: if there are more boards than lines, finished ones are counted instead of listed.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from rich.live import Live
 from rich.text import Text
 
 from firmware_bridge.host.fleet import FlashEvent, FlashStep
-from ks100.cli.words import shortened
+from ks100.cli.wrapping import shortened
 
 if TYPE_CHECKING:
     from firmware_bridge.host.transfer import TransferProgress
@@ -32,7 +31,7 @@ _ERROR_LINES = 4
 
 
 class _Row:
-    """The newest of what is known of one board."""
+    """The latest state of one board."""
 
     def __init__(self) -> None:
         self.step: FlashStep | None = None
@@ -47,10 +46,10 @@ class _Row:
 
 
 class FlashTable:
-    """The table; a context manager that leaves its last state on the screen."""
+    """The table, a context manager; its last state remains on the screen."""
 
     def __init__(self, boards: Iterable[str], console: Console | None = None) -> None:
-        """Give every board its line, in this order; ``console`` is standard error when not given."""
+        """Create a line per board, in this order; ``console`` is standard error by default."""
         self._rows = {board: _Row() for board in boards}
         console = console or Console(file=sys.stderr)
         self._live = Live(self, console=console, refresh_per_second=6, redirect_stdout=False, redirect_stderr=False)
@@ -63,11 +62,11 @@ class FlashTable:
         self._live.stop()
 
     def show(self, event: FlashEvent) -> None:
-        """Take one event."""
+        """Handle one event."""
         self._rows.setdefault(event.board, _Row()).take(event)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Draw all of it for the terminal as it is now; it may have been resized."""
+        """Draw the table for the current size of the terminal."""
         width, ascii_only = options.max_width - 1, options.ascii_only
         errors = [(board, row) for board, row in self._rows.items() if row.error][-_ERROR_LINES:]
         room = max(3, options.size.height - len(errors) - 2)
@@ -85,7 +84,7 @@ class FlashTable:
         yield Group(*lines)
 
     def _shown(self, room: int) -> Sequence[tuple[str, _Row]]:
-        """Return the boards to list: all, or those in work first, then those that wait, then those that have ended."""
+        """Return the boards to list: all, or active ones first, then waiting ones, then finished ones."""
         rows = list(self._rows.items())
         if len(rows) <= room:
             return rows
@@ -116,7 +115,7 @@ def _line(board: str, row: _Row, name_width: int, serial_width: int, bar: int, a
 
 
 def _figures(row: _Row, p: TransferProgress, fraction: float, room: int) -> str:
-    """Return as many of the push's figures as there is room for."""
+    """Return as many of the push's figures as fit."""
     figures = [f"{fraction:4.0%}", f"{p.rate_bytes_s / 1000:7.1f} kB/s"]
     if row.step is FlashStep.PUSH and p.eta_s is not None and fraction < 1:
         figures.append(f"{p.eta_s:.0f} s left")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ks100.cli.custody_options import custody_options
-from ks100.cli.tables import print_table, share_of
+from ks100.cli.tables import percent, print_table
 from ks100.errors import UsageError, verdict_code
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 @click.argument("candidate", type=_FILE, required=False)
 @click.option("--validation", type=(_FILE, _FILE), metavar="PARENT CANDIDATE",
               help="Evaluations on the validation set, for the condition categories.")  # fmt: skip
-@click.option("--policy", type=_FILE, help="Margins (TOML); 5 points on hard cases, 1.8 in each condition otherwise.")
+@click.option("--policy", type=_FILE, help="Margins (TOML); by default 5 points on hard cases and 1.8 per condition.")
 @click.option("--captures", type=click.Path(path_type=Path, exists=True),
               help="The hard cases themselves: also show critical cells and the worst frames.")  # fmt: skip
 @click.option("--cells", type=_FILE, help="Critical cells (TOML, see docs/evaluation.md).")
@@ -37,8 +37,8 @@ def command(
 ) -> int:  # fmt: skip
     """Judge CANDIDATE against PARENT: two evaluations on the same hard cases (from ks100 evaluate --out).
 
-    With one file, the evidence of an earlier verdict (--out): compute it again from its own records; evidence that says
-    something else than they give is refused.
+    With one file, the evidence of an earlier verdict (--out): recompute it from its records, and refuse it if it
+    differs.
 
     Exit codes: 0 pass, 1 fail, 6 inconclusive.
     """
@@ -50,9 +50,9 @@ def command(
         load_cells(cells, None)
     if candidate is None:
         if validation or policy or out:
-            raise UsageError("evidence holds its own policy and evaluations; give PARENT and CANDIDATE to judge anew")
+            raise UsageError("evidence contains its policy and evaluations; give PARENT and CANDIDATE to judge again")
         result = GateResult.load(parent)
-        click.echo(f"{parent}: computed again from its records, with the same result (digest {result.digest[:16]})")
+        click.echo(f"{parent}: recomputed from its records with the same result (digest {result.digest[:16]})")
     else:
         rules = GatePolicy() if policy is None else GatePolicy.load(policy)
         result = judge_candidate((parent, candidate), validation, rules)
@@ -69,7 +69,7 @@ def command(
 
 
 def _explain(result: GateResult, captures: Path, cells: Path | None) -> None:
-    """Print what the verdict does not depend on: critical cells and the worst frames among the hard cases."""
+    """Print additional information: critical cells and the worst frames among the hard cases."""
     from ks100.cli.evaluate import print_cells, print_worst
     from ks100.steps.captures import load_captures
     from models.evaluation.cells import DEFAULT_CELLS, load_cells
@@ -90,7 +90,7 @@ def print_gate(result: GateResult) -> None:
     for row in result.rows:
         d = row.difference
         rows.append((
-            row.name, str(d.frames), str(d.objects), share_of(d.parent_ap50), share_of(d.candidate_ap50),
+            row.name, str(d.frames), str(d.objects), percent(d.parent_ap50), percent(d.candidate_ap50),
             f"{d.drop_points:+.1f}", f"{d.lower_points:+.1f} … {d.upper_points:+.1f}", f"{row.margin_points:g}",
             f"{d.lost} / {d.gained}", row.verdict.value + ("" if row.required else " (for information)"),
         ))  # fmt: skip

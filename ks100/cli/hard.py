@@ -1,4 +1,4 @@
-"""``ks100 hard``: mine hard cases with earlier model versions, seal a holdout, show who opened it."""
+"""``ks100 hard``: mine hard cases with earlier model versions, seal a holdout, show its accesses."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 
 @click.group(name="hard")
 def command() -> None:
-    """Mine hard cases with earlier model versions; seal a holdout and show who opened it."""
+    """Mine hard cases with earlier model versions; seal a holdout and show its accesses."""
 
 
 @command.command()
@@ -27,53 +27,59 @@ def command() -> None:
               help="An earlier version: a graph, a package, or its evaluation on CAPTURES; at least two.")  # fmt: skip
 @click.option("--candidate", type=_SET, help="The graph that will be judged: refused as an earlier version.")
 @click.option("--parent", type=_SET, help="Its float parent: refused as an earlier version.")
-@click.option("--apart-from", type=_SET, multiple=True, help="A set that the hard cases must share no scene with.")
-@click.option("--count", type=click.IntRange(1), default=200, show_default=True, help="Frames in all.")
-@click.option("--random-share", type=click.FloatRange(0, 1, max_open=True), default=0.25, show_default=True,
+@click.option(
+    "--disjoint-from", type=_SET, multiple=True, help="A set that must not share a scene with the hard cases."
+)
+@click.option("--count", type=click.IntRange(1), default=200, show_default=True, help="Total number of frames.")
+@click.option("--random-fraction", type=click.FloatRange(0, 1, max_open=True), default=0.25, show_default=True,
               help="Share of frames drawn at random, whatever the models did.")  # fmt: skip
-@click.option("--per-scene", type=click.IntRange(1), default=2, show_default=True, help="Most mined frames of a scene.")
-@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of the random arm and the halves.")
+@click.option(
+    "--per-scene", type=click.IntRange(1), default=2, show_default=True, help="Maximum of mined frames per scene."
+)
+@click.option(
+    "--seed", type=click.IntRange(0), default=1, show_default=True, help="Seed of the random arm and the halves."
+)
 @click.option("--out", type=_FOLDER, required=True, help="Folder of the hard cases.")
 @click.option("--holdout", type=_FOLDER, help="Put half of their scenes here, sealed.")
-@click.option("--rest", type=_FOLDER, help="Write the scenes that nothing was chosen from, e.g. to go on training.")
+@click.option("--rest", type=_FOLDER, help="Write the scenes without selected frames, e.g. for training.")
 def mine(
     captures: Path, previous: tuple[Path, ...], candidate: Path | None, parent: Path | None,
-    apart_from: tuple[Path, ...], count: int, random_share: float, per_scene: int, seed: int, out: Path,
+    disjoint_from: tuple[Path, ...], count: int, random_fraction: float, per_scene: int, seed: int, out: Path,
     holdout: Path | None, rest: Path | None,
 ) -> None:  # fmt: skip
-    """Choose the frames of CAPTURES that at least two earlier versions failed on, and a random arm beside them.
+    """Select the frames of CAPTURES on which at least two earlier versions failed, plus a random arm.
 
-    Never mine with the candidate or its float parent: the cases would hide or inflate what quantization loses.
-    mining.json in the folder says which versions chose; ks100 hard check compares any graph with it.
+    Never mine with the candidate or its float parent: the cases would hide or inflate the loss of quantization.
+    mining.json in the folder lists the versions; ks100 hard check compares graphs with it.
     """
     from ks100.steps.mining import MiningOutputs, mine_hard_cases
     from models.curation import MiningPolicy
 
-    policy = MiningPolicy(count, random_share, per_scene, seed)
+    policy = MiningPolicy(count, random_fraction, per_scene, seed)
     judged = [path for path in (candidate, parent) if path is not None]
     outputs = MiningOutputs(out, holdout, rest)
     with progress_bar("mine") as progress:
-        mined, stored = mine_hard_cases(captures, previous, judged, apart_from, policy, outputs, progress)
+        mined, stored = mine_hard_cases(captures, previous, judged, disjoint_from, policy, outputs, progress)
     for folder, part in stored.items():
         sealed = ", sealed" if folder == holdout else ""
         click.echo(f"{folder}: {len(part)} frames of {len({c.scene for c in part.captures})} scenes{sealed}")
     arms = Counter(frame.arm.value for frame in mined.record.frames)
     click.echo("  arms: " + ", ".join(f"{arm} {number}" for arm, number in sorted(arms.items())))
-    if arms["mined"] < count - round(count * random_share):
-        click.echo(f"  fewer than asked for: no more frames failed, {per_scene} a scene")
+    if arms["mined"] < count - round(count * random_fraction):
+        click.echo(f"  fewer than requested: no more failed frames, at {per_scene} per scene")
     suspects = [frame.id for frame in mined.record.frames if frame.by_all]
     if suspects:
         click.echo(f"  every version missed an object in {len(suspects)} frames; check their annotations first: "
                    + ", ".join(suspects[:5]) + (", ..." if len(suspects) > 5 else ""))  # fmt: skip
     if not judged:
-        click.echo("  no --candidate or --parent was given: run ks100 hard check before you judge one on these")
+        click.echo("  no --candidate or --parent given: run ks100 hard check before judging one on these")
 
 
 @command.command()
 @click.argument("captures", type=_FOLDER)
 @click.argument("graphs", type=_SET, nargs=-1, required=True)
 def check(captures: Path, graphs: tuple[Path, ...]) -> None:
-    """Check that none of GRAPHS is a version that chose the hard cases in CAPTURES."""
+    """Check that none of GRAPHS was used to mine the hard cases in CAPTURES."""
     from ks100.steps.mining import check_judges
 
     record = check_judges(captures, graphs)
@@ -83,9 +89,9 @@ def check(captures: Path, graphs: tuple[Path, ...]) -> None:
 
 @command.command()
 @click.argument("captures", type=_FOLDER)
-@click.option("--purpose", default="", help="Why, for the log.")
+@click.option("--purpose", default="", help="Purpose for the log.")
 def seal(captures: Path, purpose: str) -> None:
-    """Seal the stored set CAPTURES: its digest is recorded, and from now on each opening is logged beside it."""
+    """Seal the stored set CAPTURES: its digest is recorded, and each access is logged beside it."""
     from models.captures import CaptureSet
     from models.seal import log_path, seal
 
@@ -97,7 +103,7 @@ def seal(captures: Path, purpose: str) -> None:
 @command.command()
 @click.argument("captures", type=_FOLDER)
 def accesses(captures: Path) -> None:
-    """Show when, by whom and what for the sealed set CAPTURES was opened."""
+    """Show all accesses to the sealed set CAPTURES with time, user and purpose."""
     from models.errors import DataError
     from models.seal import is_sealed, read_accesses
 

@@ -1,4 +1,4 @@
-"""Examples at the end of each command's help: lines that can be copied, by the command's full name."""
+"""Examples at the end of each command's help, by the command's full name."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "ks100 gate float.json mixed.json --captures captures/hard-holdout --out gate.json",
         "ks100 gate gate.json",
     ),
-    "sensitivity": ("ks100 sensitivity network --captures captures --picture map.html",),
+    "sensitivity": ("ks100 sensitivity network --captures captures --html map.html",),
     "plan": (
         "ks100 plan network --map sensitivity.json --captures captures --out plan.json",
         "ks100 plan float.tflite --map sensitivity.json --watts 6.1 --ms 16",
@@ -76,7 +76,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "trust floor": ("ks100 trust floor trust.ksr 4 --root keys/root-1.pem --root keys/root-2.pem",),
     "trust init": ("ks100 trust init --keys keys --program demo --out trust.ksr",),
     "trust revoke": (
-        "ks100 trust revoke trust.ksr b3533507 --why 'laptop stolen' --root keys/root-1.pem --root keys/root-2.pem",
+        "ks100 trust revoke trust.ksr b3533507 --reason 'laptop stolen' --root keys/root-1.pem --root keys/root-2.pem",
     ),
     "trust rotate": (
         "ks100 trust rotate trust.ksr --root old-1.pem --root old-2.pem --new-root new-1.pem --new-root new-2.pem",

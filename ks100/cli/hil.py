@@ -44,12 +44,12 @@ command.add_command(hil_history.command)
 @click.option("--captures", type=click.Path(path_type=Path, file_okay=False), help="Hard-case captures for accuracy.")
 @click.option("--results", type=click.Path(path_type=Path, file_okay=False), default=Path("hil-results"),
               show_default=True, help="Folder for results.json, junit.xml and pytest.log.")  # fmt: skip
-@click.option("--frames", type=click.IntRange(1), help="Most captures to run on the board.")
-@click.option("--profile", metavar="NAME|FILE.toml", help="The board's profile; that of the kind it names otherwise.")
+@click.option("--frames", type=click.IntRange(1), help="Maximum number of captures to run on the board.")
+@click.option("--profile", metavar="NAME|FILE.toml", help="The board's profile; default: that of the kind it reports.")
 @click.option("--against", metavar="BASELINE.ksm|RESULTS", type=click.Path(path_type=Path, exists=True),
-              help="Compare with a package, in turns on this board, or with an earlier run's results.")  # fmt: skip
+              help="Compare with a package, alternating on this board, or with the results of an earlier run.")  # fmt: skip
 @click.option("--blocks", type=click.IntRange(2, 200), default=12, show_default=True,
-              help="Most turns of baseline and candidate; it ends before, once every figure is decided.")  # fmt: skip
+              help="Maximum number of alternations; the run ends earlier once every figure is decided.")  # fmt: skip
 @policy_option
 @history_option
 @json_option
@@ -130,7 +130,7 @@ def _baseline(
 
 
 def _check(url: str, package: Path, trust: Path, captures: Path | None, profile: str | None) -> None:
-    """Find out what is wrong before the suite does: in one line, and with the exit code of what it is."""
+    """Check the arguments before the suite does, with one line and the right exit code."""
     from firmware_bridge.device.profile import BoardProfile
     from firmware_bridge.host.address import BoardAddress
     from firmware_bridge.package.container import PackageFile

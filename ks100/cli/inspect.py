@@ -1,4 +1,4 @@
-"""``ks100 inspect``: what a package or a graph contains."""
+"""``ks100 inspect``: show the contents of a package or graph."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ __all__ = ["command"]
 def command(file: Path, as_json: bool) -> None:
     """Show FILE: a package (.ksm) with its manifest, unverified, or a graph (.tflite) with its operations.
 
-    With --json, what a package is made of, its bill of materials.
+    With --json, prints the package's bill of materials.
     """
     from firmware_bridge.device.graph import Graph
-    from firmware_bridge.given_files import FileKind, kind_of, read_bytes
+    from firmware_bridge.input_files import FileKind, kind_of, read_bytes
     from firmware_bridge.package.container import PackageFile
     from ks100.steps.evaluating import read_graph
 
@@ -71,7 +71,7 @@ def _show_package(file: Path, package: PackageFile) -> None:
 
 
 def _bill(package: PackageFile) -> dict[str, object]:
-    """Return what a package is made of, for machines; digests are SHA-256 in hex, "" where nothing is stated."""
+    """Return a package's bill of materials as JSON values; digests are SHA-256 in hex, "" if not stated."""
     manifest, signature = package.manifest_unverified, package.envelope_unverified.signature
     evidence = manifest.evidence
     made_of = {"precision_plan": evidence.plan, "calibration_set": evidence.calibration,
@@ -94,7 +94,7 @@ def _bill(package: PackageFile) -> dict[str, object]:
 
 
 def _graph_record(graph: Graph) -> dict[str, object]:
-    """Return what a graph is, for machines."""
+    """Return a graph's properties as JSON values."""
     tensors = {
         way: [{"name": t.name, "type": t.dtype, "shape": list(t.shape), "scale": t.scale, "zero_point": t.zero_point}
               for t in items]
@@ -121,9 +121,9 @@ def _show_graph(graph: Graph) -> None:
         ("operation", ">count", ">M MAC"),
         [(name, str(count), f"{macs[name] / 1e6:.3f}") for name, count in sorted(counts.items())],
     )
-    click.echo(f"{len(graph.ops)} operations, {graph.macs / 1e6:.2f} M MAC a frame, {graph.parameters} parameters")
+    click.echo(f"{len(graph.ops)} operations, {graph.macs / 1e6:.2f} M MAC per frame, {graph.parameters} parameters")
 
 
 def _known(digest: bytes) -> str:
-    """Return a digest for people; zeros stand for what was not given."""
+    """Return a digest for display; zeros mean that none was given."""
     return digest.hex() if any(digest) else "not given"

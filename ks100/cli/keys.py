@@ -17,9 +17,11 @@ def command() -> None:
 @command.command()
 @click.argument("path", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--algorithm", type=click.Choice(["ES256", "ES384"]), default="ES256", show_default=True)
-@click.option("--passphrase-file", type=click.Path(path_type=Path, dir_okay=False), help="Its first line is taken.")
+@click.option(
+    "--passphrase-file", type=click.Path(path_type=Path, dir_okay=False), help="The passphrase is its first line."
+)
 def new(path: Path, algorithm: str, passphrase_file: Path | None) -> None:
-    """Make a key in PATH, and its public key in PATH.pub."""
+    """Create a key in PATH, and its public key in PATH.pub."""
     from firmware_bridge.package.ecdsa import Algorithm
     from firmware_bridge.package.signing import PemSigner
     from ks100.cli.passphrases import ask_passphrase
@@ -31,7 +33,7 @@ def new(path: Path, algorithm: str, passphrase_file: Path | None) -> None:
 @command.command()
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 def ring(folder: Path) -> None:
-    """Make a whole set in FOLDER: two roots, a program key, a custody log key, and their passphrase file."""
+    """Create a set of keys in FOLDER: two roots, a program key, a custody log key, and their passphrase file."""
     from ks100.steps.keyring import Keyring
 
     made = Keyring.create(folder)

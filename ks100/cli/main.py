@@ -31,47 +31,49 @@ class _Entry(NamedTuple):
     summary: str
 
 
-# A command's module is imported only when it runs, so that `ks100 --help` starts at once.
+# A command's module is imported only when it runs, so that `ks100 --help` is fast.
 _COMMANDS = {
-    "demo": _Entry("Everything", "Walk the whole way on the emulated board: captures to a measured, signed model."),
+    "demo": _Entry(
+        "Everything", "Run the complete pipeline on the emulated board, from captures to a measured, signed model."
+    ),
     "scenes": _Entry("Data", "Generate captures; look at them."),
     "dataset": _Entry("Data", "Inspect, split and compare real datasets."),
-    "hard": _Entry("Data", "Mine hard cases with earlier versions; seal a holdout, show who opened it."),
+    "hard": _Entry("Data", "Mine hard cases with earlier versions; seal a holdout, show its accesses."),
     "calibration": _Entry("Data", "Draw a calibration set that covers every condition; check one."),
     "train": _Entry("Model", "Train a float network."),
-    "zoo": _Entry("Model", "Show the trained networks that ship with the project; take one out."),
+    "zoo": _Entry("Model", "List the trained networks that ship with the project; export one."),
     "quantize": _Entry("Model", "Produce one mixed-precision graph: QAT of a trained network, or PTQ of a .tflite."),
-    "import": _Entry("Model", "Make a float graph of a Keras, TensorFlow, ONNX or PyTorch network."),
-    "card": _Entry("Model", "Begin the model card of a graph: inputs, classes, decoding."),
+    "import": _Entry("Model", "Convert a Keras, TensorFlow, ONNX or PyTorch network to a float graph."),
+    "card": _Entry("Model", "Draft the model card of a graph: inputs, classes, decoding."),
     "evaluate": _Entry("Model", "Measure a graph on captures, by condition."),
-    "operating-point": _Entry("Model", "Choose the score threshold that promises a recall in each condition."),
+    "operating-point": _Entry("Model", "Choose the score threshold that guarantees a recall in each condition."),
     "gate": _Entry("Model", "Judge a candidate against its float parent; refuse it if hard cases suffer."),
     "sensitivity": _Entry("Model", "Map which groups of layers quantization hurts, by condition."),
-    "plan": _Entry("Model", "Choose the precision plan that loses least within latency and power."),
+    "plan": _Entry("Model", "Choose the precision plan with minimum loss within latency and power."),
     "cost": _Entry("Model", "Model a graph's latency and power on the board, op by op."),
-    "keys": _Entry("Trust", "Make and show signing keys."),
-    "trust": _Entry("Trust", "Make, change and show the trust store of a program."),
+    "keys": _Entry("Trust", "Create and show signing keys."),
+    "trust": _Entry("Trust", "Create, change and show the trust store of a program."),
     "sign": _Entry("Trust", "Sign a graph into a package (.ksm)."),
-    "attach": _Entry("Trust", "Finish a package with a signature that was made elsewhere."),
+    "attach": _Entry("Trust", "Complete a package with a signature made elsewhere."),
     "verify": _Entry("Trust", "Check a package against a trust store, as a board would."),
     "verify-raw": _Entry("Trust", "Verify a bare signature, or a published set of them."),
-    "inspect": _Entry("Trust", "Show what a package or a graph contains."),
-    "custody": _Entry("Trust", "Show and verify who did what to a package."),
+    "inspect": _Entry("Trust", "Show the contents of a package or graph."),
+    "custody": _Entry("Trust", "Show and verify the chain of custody of a package."),
     "emulate": _Entry("Boards", "Run an emulated board, over SSH and a serial line."),
-    "boards": _Entry("Boards", "Find boards; show, check and change what they run."),
+    "boards": _Entry("Boards", "Find, check and manage boards."),
     "provision": _Entry("Boards", "Bind boards to a program by its trust store."),
-    "setup": _Entry("Boards", "Prepare this machine: udev rules, completion in the shell."),
+    "setup": _Entry("Boards", "Set up this machine: udev rules, shell completion."),
     "agent": _Entry("Boards", "Install the agent on a real board, over SSH."),
     "flash": _Entry("Boards", "Push a package to boards, activate and confirm it."),
     "hil": _Entry("Boards", "Measure a board with the hardware-in-the-loop suite; compare two packages, or two runs."),
-    "conformance": _Entry("Boards", "Attack a board in every known way; it must refuse what it must."),
+    "conformance": _Entry("Boards", "Attack a board in every known way, and check that it refuses what it must."),
     "report": _Entry("Boards", "Write report.html, report.json and JUnit XML of a run."),
     "version": _Entry("Everything", "Show the versions of toolkit, protocol, package and files."),
 }
 
 
 class _LazyGroup(click.Group):
-    """A group whose commands live in ``ks100.cli.NAME:command`` and are imported when they are called."""
+    """A group of the commands ``ks100.cli.NAME:command``, imported when they are called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
@@ -111,7 +113,7 @@ class _LazyGroup(click.Group):
 )
 @click.version_option(package_name="ks100", message="ks100 %(version)s")
 def cli() -> None:
-    """Bring neural networks safely onto KS-100 perception boards."""
+    """Deploy neural networks safely to KS-100 perception boards."""
 
 
 prepared(cli, "")
@@ -121,10 +123,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code (see `ks100.errors.ExitCode`). ``KS100_DEBUG=1`` shows tracebacks.
 
     Args:
-        arguments: of the command line; without them this process is the command, and its streams are set up for that.
+        arguments: of the command line; if None, those of this process, whose streams are then set up.
     """
     for quiet in ("TF_CPP_MIN_LOG_LEVEL", "GLOG_minloglevel"):
-        os.environ.setdefault(quiet, "3")  # what TensorFlow remarks at its start is of no use to whoever reads this
+        os.environ.setdefault(quiet, "3")  # hides TensorFlow's start-up messages
     if arguments is not None:
         return _run(list(arguments))
     make_printable()
@@ -156,7 +158,7 @@ def _run(arguments: list[str]) -> int:
 
 
 def _flushed(code: int, files: Sequence[ForgivingFile]) -> int:
-    """Write out what is left; a full disk under the output is a fault, a reader that has gone is none."""
+    """Flush the output; a full disk is a fault, a closed pipe is not."""
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     trouble = next((file.trouble for file in files if file.trouble is not None), None)
@@ -179,7 +181,7 @@ def _fail(error: Exception, as_json: bool) -> int:
 
 
 def code_of(error: Exception) -> ExitCode:
-    """Return the exit code that an error means."""
+    """Return the exit code of an error."""
     match error:
         case RejectedError():
             return ExitCode.REJECTED
@@ -195,13 +197,13 @@ def code_of(error: Exception) -> ExitCode:
             return ExitCode.USAGE
         case OSError() if error.filename is not None:
             return ExitCode.USAGE
-        case RuntimeError() if str(error).startswith("Symlink loop"):  # pathlib's way to say ELOOP
+        case RuntimeError() if str(error).startswith("Symlink loop"):  # pathlib's form of ELOOP
             return ExitCode.USAGE
     return _code_of_upper_floors(error)
 
 
 def _code_of_upper_floors(error: Exception) -> ExitCode:
-    """Map the errors of ``hil`` and ``models``: imported here, since only a failure needs to know them."""
+    """Map the errors of ``hil`` and ``models``, which are imported only after a failure."""
     from hil.errors import HilError, ResultsError
     from models.errors import DataError, ModelsError, RecipeError
 
@@ -213,7 +215,7 @@ def _code_of_upper_floors(error: Exception) -> ExitCode:
 
 
 def _say(text: str, code: int, as_json: bool = False) -> int:
-    # What is named may be a file or a board that was called so as to write into this terminal.
+    # Names of files or boards may contain terminal control sequences.
     line = "".join(letter if letter.isprintable() else "?" for letter in " ".join(str(text).split()))
     print(f"ks100: {line}", file=sys.stderr)
     if as_json:

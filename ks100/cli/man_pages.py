@@ -1,4 +1,4 @@
-"""A page of the manual for each command, by click-man, with the examples and exit codes that it leaves out."""
+"""A manual page per command, by click-man, with added examples and exit codes."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _page(context: click.Context) -> str:
     try:
         from click_man.man import ManPage
     except ImportError as error:
-        raise UsageError("the manual is written by click-man; install it with: pip install 'ks100[dev]'") from error
+        raise UsageError("manual pages need click-man; install it with: pip install 'ks100[dev]'") from error
     command = context.command
     page = ManPage(context.command_path)
     page.version = f"ks100 {version('ks100')}"
@@ -78,6 +78,6 @@ def _codes() -> Iterator[str]:
 
 
 def _roff(text: str) -> str:
-    """Return text in which nothing is taken for a request: backslashes, hyphens of options, dots at a line's start."""
+    """Escape text for roff: backslashes, hyphens, and dots at the start of a line."""
     lines = text.replace("\\", "\\e").replace("-", "\\-").splitlines()
     return "\n".join(f"\\&{line}" if line.startswith((".", "'")) else line for line in lines)

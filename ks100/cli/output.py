@@ -1,4 +1,4 @@
-"""What every command's output has in common: one JSON document for scripts, and text that any terminal can show."""
+"""Output of all commands: one JSON document for scripts, and text that any terminal can show."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = [
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 JSON_FLAG = "--json"
-"""In every command it means: one JSON document on standard output, also for an error."""
+"""The option ``--json``: one JSON document on standard output, also for an error."""
 
 _PLAIN = {
     "\N{EM DASH}": "-", "\N{EN DASH}": "-", "…": "...", "→": "->", "←": "<-", "≤": "<=", "≥": ">=", "±": "+-",
@@ -39,17 +39,17 @@ _PLAIN = {
 
 def json_option(function: _F) -> _F:
     """Add ``--json`` (``as_json``)."""
-    text = "Print one JSON document instead, an error too."
+    text = "Print one JSON document, also for errors."
     return click.option(JSON_FLAG, "as_json", is_flag=True, help=text)(function)
 
 
 def print_json(document: Mapping[str, object] | Sequence[object]) -> None:
-    """Print a document in a form that does not depend on the locale."""
+    """Print a JSON document, independent of the locale."""
     click.echo(json.dumps(document, indent=1))
 
 
 def make_printable() -> None:
-    """Let what the terminal's encoding lacks come out as plain letters, never as an error."""
+    """Replace characters that the terminal's encoding does not have, instead of failing."""
     codecs.register_error("ks100-plain", _plain)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -64,38 +64,38 @@ def _plain(error: UnicodeError) -> tuple[str | bytes, int]:
 
 
 class _AsciiText(io.TextIOWrapper):
-    """An ASCII stream. click takes one that says so for misconfigured, and writes UTF-8 past it."""
+    """An ASCII stream. click regards an encoding of ASCII as a misconfiguration and writes UTF-8."""
 
     @property
     def encoding(self) -> str:  # type: ignore[override]  # nobody sets it
-        """What click and rich decide by."""
+        """The encoding reported to click and rich."""
         return "latin-1"
 
 
 class ForgivingFile(io.FileIO):
-    """A descriptor whose reader may go: what is written then is dropped, since nobody wants it.
+    """A descriptor whose reader may close it; later output is then dropped.
 
     Attributes:
-        trouble: why something could not be written that somebody wanted, e.g. a full disk; None otherwise.
+        trouble: why output was lost, e.g. a full disk; None otherwise.
     """
 
     trouble: OSError | None = None
     _is_open = True
 
     def write(self, data: Buffer, /) -> int:
-        """Write to the descriptor, or to nobody."""
+        """Write to the descriptor unless its reader has closed it."""
         if self._is_open:
             try:
                 return super().write(data) or 0
             except OSError as error:
                 self._is_open = False
-                if error.errno not in (errno.EPIPE, errno.EIO):  # head has seen enough; the terminal was closed
+                if error.errno not in (errno.EPIPE, errno.EIO):  # a closed pipe or terminal
                     self.trouble = error
         return memoryview(data).nbytes
 
 
 def forgive_closed_output() -> tuple[ForgivingFile, ...]:
-    """Let commands finish what they do, and say by their exit code how it ended, when nobody reads their output."""
+    """Let commands finish with the right exit code even if their output is closed."""
     files = []
     for name, descriptor in (("stdout", 1), ("stderr", 2)):
         stream = getattr(sys, name)

@@ -1,4 +1,4 @@
-"""The options by which every signing command gets a passphrase: prompt, file, or agent."""
+"""Options for the passphrase of a signing key: prompt, file, or agent."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def passphrase_options(function: _F) -> _F:
     """Add ``--passphrase-file`` and ``--passphrase-agent``."""
     file = click.option("--passphrase-file", type=click.Path(path_type=Path, dir_okay=False),
                         help="The passphrase (or PIN) is its first line; asked for otherwise.")  # fmt: skip
-    agent = click.option("--passphrase-agent", is_flag=True, help="Ask gpg-agent, which keeps it as ks100:FILENAME.")
+    agent = click.option("--passphrase-agent", is_flag=True, help="Ask gpg-agent, which caches it as ks100:FILENAME.")
     return file(agent(function))
 
 
 def passphrase_for(key: str, file: Path | None, agent: bool) -> Callable[[], str]:
-    """Return what asks for the passphrase of ``key`` when it is needed."""
+    """Return a function that obtains the passphrase of ``key``."""
 
     def ask() -> str:
         if agent:
@@ -39,12 +39,12 @@ def passphrase_for(key: str, file: Path | None, agent: bool) -> Callable[[], str
 
 
 def ask_passphrase(file: Path | None, *, fresh: bool = False, what: str = "") -> str:
-    """Return the passphrase from a file, or ask for it without echo; twice for a new key."""
+    """Return the passphrase from a file or a prompt without echo (twice for a new key)."""
     if file is not None:
         from ks100.steps.keyring import read_passphrase
 
         return read_passphrase(file)
     if not sys.stdin.isatty():
-        raise UsageError("no terminal to ask for the passphrase; give --passphrase-file FILE or --passphrase-agent")
+        raise UsageError("no terminal to prompt for the passphrase; give --passphrase-file FILE or --passphrase-agent")
     question = f"Passphrase of {what}" if what else "Passphrase"
     return str(click.prompt(question, hide_input=True, confirmation_prompt=fresh, err=True))

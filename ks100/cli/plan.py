@@ -1,4 +1,4 @@
-"""``ks100 plan``: the precision plan that loses least within latency and power."""
+"""``ks100 plan``: the precision plan with minimum loss within latency and power."""
 
 from __future__ import annotations
 
@@ -32,20 +32,24 @@ __all__ = ["command"]
 @click.option("--calibration", type=click.Path(path_type=Path, exists=True), help="As given to `ks100 sensitivity`.")
 @click.option("--ranges", type=click.Path(path_type=Path, exists=True), help="As given to `ks100 sensitivity`.")
 @click.option("--limit", type=click.IntRange(4), help="As given to `ks100 sensitivity`.")
-@click.option("--batch", type=click.IntRange(1), default=16, show_default=True, help="Frames at a time.")
+@click.option("--batch", type=click.IntRange(1), default=16, show_default=True, help="Frames per pass.")
 @click.option("--work", type=click.Path(path_type=Path, file_okay=False), default=Path("runs/sensitivity"),
               show_default=True, help="Folder for measurements, to be reused.")  # fmt: skip
 @click.option("--profile", "board", default="ks100", show_default=True, metavar="NAME|FILE.toml",
               help="The board's profile.")  # fmt: skip
-@click.option("--runtime", type=click.Choice(["litert", "tflite-runtime"]), help="The board's otherwise.")
-@click.option("--watts", type=click.FloatRange(min=0, min_open=True), help="Power limit; the board's budget otherwise.")
-@click.option("--ms", type=click.FloatRange(min=0, min_open=True), help="Latency limit; a frame's period otherwise.")
-@click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Frames a second; the board's otherwise.")
-@click.option("--allow-float", is_flag=True, help="Also consider FP32 where an integer type is legal.")
-@click.option("--tries", type=click.IntRange(1, 20), default=3, show_default=True, help="Plans to export and measure.")
+@click.option("--runtime", type=click.Choice(["litert", "tflite-runtime"]), help="Default: the board's.")
+@click.option(
+    "--watts", type=click.FloatRange(min=0, min_open=True), help="Power limit; by default the board's budget."
+)
+@click.option("--ms", type=click.FloatRange(min=0, min_open=True), help="Latency limit; by default the frame period.")
+@click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Frames per second; by default the board's.")
+@click.option("--allow-float", is_flag=True, help="Also consider FP32 where integer types are legal.")
+@click.option(
+    "--tries", type=click.IntRange(1, 20), default=3, show_default=True, help="Number of plans to export and measure."
+)
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), default=Path("plan.json"), show_default=True,
               help="The plan to write.")  # fmt: skip
-@click.option("--picture", type=click.Path(path_type=Path, dir_okay=False), help="Draw the front on this page (HTML).")
+@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write the Pareto front as an HTML page.")
 def command(
     network: Path,
     map_file: Path,
@@ -63,12 +67,12 @@ def command(
     allow_float: bool,
     tries: int,
     out: Path,
-    picture: Path | None,
+    html: Path | None,
 ) -> None:
-    """Choose a precision for each group of layers of NETWORK: the least loss in the worst condition that fits.
+    """Choose a precision for each group of layers of NETWORK: minimum loss in the worst condition within the limits.
 
-    The plan is a small JSON file for `ks100 quantize --plan`; `ks100 cost NETWORK --plan FILE` checks one that was
-    written by hand.
+    The plan is a small JSON file for `ks100 quantize --plan`; `ks100 cost NETWORK --plan FILE` checks a plan written by
+    hand.
     """
     from firmware_bridge.device.profile import BoardProfile
     from ks100.step_code import code_of
@@ -77,7 +81,7 @@ def command(
     from ks100.steps.sensitivity import StudyFiles, load_study
     from models.planning.choose import best, cheaper_greedy, front
     from models.planning.milp import Budget
-    from models.sensitivity.cache import KeptExecutor
+    from models.sensitivity.cache import CachedExecutor
     from models.sensitivity.map import SensitivityMap
     from models.sensitivity.tasks import LocalExecutor
 
@@ -91,7 +95,7 @@ def command(
         if captures is not None:
             files = StudyFiles(network, captures, tuple(found.pools), calibration, ranges, limit)
             study = load_study(files, progress)
-            kept = KeptExecutor(LocalExecutor(), work / code_of(measured_pairs).digest[:16])
+            kept = CachedExecutor(LocalExecutor(), work / code_of(measured_pairs).digest[:16])
             pairs = measured_pairs(study, found, kept, progress, batch)
         program = program_of(graph_of(network), found, profile, runtime, pairs, allow_float=allow_float)
         choices = best(program, budget, tries if study is not None else 1)
@@ -103,9 +107,9 @@ def command(
     _print_choice(program, chosen, greedy, budget, found)
     chosen.plan.save(out)
     click.echo(f"plan: {out}")
-    if picture is not None:
-        draw_front(program, points, chosen, greedy, budget, picture)
-        click.echo(f"front: {picture}")
+    if html is not None:
+        draw_front(program, points, chosen, greedy, budget, html)
+        click.echo(f"front: {html}")
 
 
 def _print_front(program: PrecisionMilp, points: Sequence[PlannedChoice]) -> None:
@@ -135,16 +139,16 @@ def _print_trials(choices: Sequence[PlannedChoice], trials: Sequence[Trial], pos
              "chosen" if number == position else "")
             for number, (choice, trial) in enumerate(zip((*choices, None), trials, strict=True))
         ],
-        title=f"the best {len(choices)} as real graphs on {pool}, and all INT8",
+        title=f"the best {len(choices)} plans as real graphs on {pool}, and all INT8",
     )  # fmt: skip
     parent, candidate = trials[-1].evaluation, trials[position].evaluation
     if parent is None or candidate is None:
         return
     gain = compare(parent, candidate)[0]
-    told = "" if gain.upper_points < 0 else ", which is not more than chance gives"
+    note = "" if gain.upper_points < 0 else ", within chance"
     click.echo(
         f"AP50 against all INT8 on {pool}: {-gain.drop_points:+.2f} points"
-        f" ({-gain.upper_points:+.2f} … {-gain.lower_points:+.2f}){told}"
+        f" ({-gain.upper_points:+.2f} … {-gain.lower_points:+.2f}){note}"
     )
 
 
@@ -155,13 +159,13 @@ def _print_choice(
 
     reasons = earned(program, chosen, budget)
     print_table(
-        ("group", "type", ">its own loss in INT8", ">plan's bound without it", ">costs mW", ">costs µs"),
+        ("group", "type", ">own loss in INT8", ">bound without it", ">costs mW", ">costs µs"),
         [
             (e.group, e.precision.value, f"+{1e6 * e.own_loss:.0f}", f"{1e6 * e.loss:+.0f}", f"{e.milliwatts:+.2f}",
              f"{e.microseconds:+.2f}")
             for e in reasons
         ],
-        title=f"why {len(reasons)} of {len(found.groups)} groups are not INT8 (x 1e-6; boundaries included)",
+        title=f"the {len(reasons)} of {len(found.groups)} groups that are not INT8 (x 1e-6; boundaries included)",
     )  # fmt: skip
     click.echo(
         f"{chosen.watts:.2f} W of {budget.watts:g} and {chosen.latency_ms:.2f} ms of {budget.latency_ms:.2f} at"

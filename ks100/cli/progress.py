@@ -1,7 +1,6 @@
-"""Progress for people: a live bar on a terminal, a plain line now and then elsewhere. Writes to standard error.
+"""Progress on standard error: a live bar on a terminal, occasional plain lines elsewhere.
 
-Vendors' native libraries write remarks of their own to the same descriptor; while a bar is shown they go to a file
-that is forgotten afterwards.
+Native libraries write messages to the same descriptor; while a bar is shown, these go to a temporary file.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ _PLAIN_EVERY_S = 10.0
 
 @contextmanager
 def progress_bar(title: str) -> Iterator[Progress]:
-    """Show the progress of one long piece of work; yields the callback that it calls."""
+    """Show the progress of long work; yields its callback."""
     with _native_remarks_aside() as stream:
         if stream.isatty():
             yield from _live(title, stream)
@@ -33,7 +32,7 @@ def progress_bar(title: str) -> Iterator[Progress]:
 
 @contextmanager
 def _native_remarks_aside() -> Iterator[TextIO]:
-    """Send descriptor 2 to a temporary file; yields a stream to where it led before."""
+    """Redirect descriptor 2 to a temporary file; yields a stream to its former target."""
     os.environ.setdefault("TQDM_DISABLE", "1")
     sys.stderr.flush()
     kept = os.dup(2)

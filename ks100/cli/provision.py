@@ -1,4 +1,4 @@
-"""``ks100 provision``: bind boards to a program by its trust store; once, on purpose, and on record."""
+"""``ks100 provision``: bind boards to a program by its trust store, after confirmation and on record."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ks100.cli.board_answers import Answer, ask_each, end_code, error_lines
 from ks100.cli.board_choice import BoardSelection, boards_options, choose_boards
 from ks100.cli.custody_options import custody_options
 from ks100.cli.output import json_option, print_json
-from ks100.cli.words import wrapped
+from ks100.cli.wrapping import wrapped
 from ks100.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 
 @dataclass(frozen=True, slots=True)
 class _Before:
-    """What a board trusts before."""
+    """A board's previous trust."""
 
     kind: str
     serial: str
@@ -45,7 +45,7 @@ class _Before:
 @click.command(name="provision")
 @boards_options
 @click.option("--trust", type=_FILE, required=True, help="The trust store.")
-@click.option("--yes", is_flag=True, help="Do not ask before a factory-new board is bound.")
+@click.option("--yes", is_flag=True, help="Bind factory-new boards without asking.")
 @click.option("--authorize", "keys", type=_FILE, multiple=True,
               help="An SSH public key (.pub) that may reach the agent from now on; repeat it.")  # fmt: skip
 @click.option("--admin", metavar="[USER@]HOST", help="With --authorize: who may write there, by your own ssh; root at "
@@ -63,10 +63,10 @@ def command(
     as_json: bool,
     recorder: ProvenanceRecorder | None,
 ) -> int:
-    """Install a trust store on each BOARD: the first as it is, a later one only if the current roots signed it.
+    """Install a trust store on each BOARD: the first unconditionally, later ones only if the current roots signed them.
 
-    A factory-new board is bound by its first store: from then on it runs what this program's keys have signed, and
-    nothing else. What the store says is shown, and asked once, before that.
+    The first store binds a factory-new board: from then on it runs only what this program's keys have signed. The store
+    is shown and must be confirmed once before that.
     """
     from ks100.steps.packaging import read_trust
 
@@ -92,7 +92,7 @@ def command(
 
 
 def _ask(store: TrustStore, path: Path, new: Sequence[Answer[_Before]]) -> None:
-    """Show what the boards are about to be bound to, and ask once."""
+    """Show the trust store, and ask once for confirmation."""
     names = ", ".join(f"{a.name} ({a.value.serial})" for a in new if a.value is not None)
     roots = ", ".join(root.key_id.hex()[:_ROOT_DIGITS] for root in store.roots)
     keys = sum(not key.revoked for key in store.keys)
@@ -104,14 +104,12 @@ def _ask(store: TrustStore, path: Path, new: Sequence[Answer[_Before]]) -> None:
         err=True,
     )
     if not sys.stdin.isatty():
-        raise UsageError(
-            f"{names}: factory-new, and bound for good by its first trust store; say --yes if that is meant"
-        )
-    click.confirm(wrapped(f"Bind {names} to it? Only the board's own reset undoes that"), abort=True, err=True)
+        raise UsageError(f"{names}: factory-new, and bound permanently by the first trust store; confirm with --yes")
+    click.confirm(wrapped(f"Bind {names} to it? Only a reset of the board undoes that"), abort=True, err=True)
 
 
 def _provision(board: Board, store: TrustStore) -> _Before:
-    """Install the store; a board that is bound elsewhere says so, with the way out."""
+    """Install the store; the error of a board bound to another program names the remedy."""
     from firmware_bridge.errors import BoardError, RejectedError
 
     before = board.trust()
@@ -145,7 +143,7 @@ def _show(answers: Sequence[Answer[_Before]], store: TrustStore, as_json: bool) 
         if answer.value is not None:
             had = " already" if answer.value.store == store.raw else ""
             click.echo(
-                f"{answer.name}: {answer.value.serial} holds the trust store of program {store.program}, version "
+                f"{answer.name}: {answer.value.serial} has the trust store of program {store.program}, version "
                 f"{store.version}{had}"
             )
     for line in error_lines(answers):
@@ -154,7 +152,7 @@ def _show(answers: Sequence[Answer[_Before]], store: TrustStore, as_json: bool) 
 
 
 def _record(recorder: ProvenanceRecorder, path: Path, store: TrustStore, answers: Sequence[Answer[_Before]]) -> None:
-    """State for each board, by its serial number, which store it holds."""
+    """Record for each board, by serial number, the store it has."""
     from ks100.custody.statement import Act, Artifact
 
     for answer in answers:
@@ -167,8 +165,8 @@ def _record(recorder: ProvenanceRecorder, path: Path, store: TrustStore, answers
 
 
 def _public_key(path: Path) -> str:
-    """Return an SSH public key's line, without what would be options of its own."""
-    from firmware_bridge.given_files import FileKind, read_text
+    """Return the line of an SSH public key without options."""
+    from firmware_bridge.input_files import FileKind, read_text
 
     words = read_text(path, FileKind.PUBLIC_KEY).split()
     if len(words) < 2 or not words[0].startswith(("ssh-", "ecdsa-", "sk-")) or len(read_text(path).splitlines()) != 1:
@@ -177,11 +175,11 @@ def _public_key(path: Path) -> str:
 
 
 def _admins(chosen: dict[str, BoardAddress], admin: str | None) -> dict[str, str]:
-    """Return for each board who may write its authorized keys."""
+    """Return for each board the login that may write its authorized keys."""
     from firmware_bridge.host.address import SshAddress
 
     if admin is not None and len(chosen) > 1:
-        raise UsageError("--admin is for one board; several are reached as root at each board's host")
+        raise UsageError("--admin is for one board; several boards are reached as root at their hosts")
     hosts = {}
     for name, address in chosen.items():
         if admin is not None:
@@ -189,12 +187,12 @@ def _admins(chosen: dict[str, BoardAddress], admin: str | None) -> dict[str, str
         elif isinstance(address, SshAddress):
             hosts[name] = f"root@{address.host}"
         else:
-            raise UsageError(f"{name} is not reached over SSH: say with --admin where its authorized keys are")
+            raise UsageError(f"{name} is not reached over SSH: give the host of its authorized keys by --admin")
     return hosts
 
 
 def _authorize(host: str, keys: Sequence[str]) -> None:
-    """Add keys to those that may start the agent's relay; keys that are there stay, each once."""
+    """Add keys to those that may start the agent's relay, without duplicates."""
     from firmware_bridge.errors import InputError
     from firmware_bridge.host.address import BoardAddress, SshAddress
     from firmware_bridge.links.openssh_command import OpenSsh
@@ -202,7 +200,7 @@ def _authorize(host: str, keys: Sequence[str]) -> None:
 
     address = BoardAddress.parse(host if "://" in host else f"ssh://{host}")
     if not isinstance(address, SshAddress):
-        raise InputError(f"--admin must be [USER@]HOST; given was {host!r}")
+        raise InputError(f"--admin must be [USER@]HOST, not {host!r}")
     lines = "\n".join(f"restrict {key}" for key in keys) + "\n"
     script = (
         'set -eu; umask 077; home=$(getent passwd ks100 | cut -d: -f6); mkdir -p "$home/.ssh"; '

@@ -20,14 +20,14 @@ __all__ = ["command"]
 
 _DEFAULT_PLAN = "int8"
 _ADVICE = (
-    "plan: all INT8, since none was given; `ks100 sensitivity` measures which layers lose most by it, `ks100 plan`"
-    " makes a plan from that, and --plan int16 shows what 16-bit activations would gain"
+    "plan: all INT8 by default; `ks100 sensitivity` measures which layers lose most, `ks100 plan` makes a plan from"
+    " that, and --plan int16 shows the gain of 16-bit activations"
 )
 
 
 @click.command(name="quantize")
 @click.argument("model", type=click.Path(path_type=Path, exists=True))
-@click.option("--plan", help="A plan's file, or int8, int16, mixed, fp16, fp32; int8 if none is given.")
+@click.option("--plan", help="A plan file, or int8, int16, mixed, fp16, fp32; int8 by default.")
 @click.option("--captures", type=click.Path(path_type=Path, exists=True, file_okay=False),
               help="Folder of pools, to fine-tune a trained network (QAT).")  # fmt: skip
 @click.option("--hard-cases", type=click.Path(path_type=Path, exists=True),
@@ -37,9 +37,9 @@ _ADVICE = (
 @click.option("--method", type=click.Choice(["auto", "minmax", "percentile", "mse", "worst-condition"]),
               default="auto", show_default=True, help="How PTQ chooses ranges; auto tries each.")  # fmt: skip
 @click.option("--runtime", type=click.Choice(["litert", "tflite-runtime"]), default="litert", show_default=True)
-@click.option("--allow-float", is_flag=True, help="Leave float what cannot be quantized.")
+@click.option("--allow-float", is_flag=True, help="Leave operations in float that cannot be quantized.")
 @click.option(
-    "--allow-collapse", is_flag=True, help="Keep a graph of which an output no longer resembles the float one."
+    "--allow-collapse", is_flag=True, help="Accept a graph with an output that no longer resembles the float one."
 )
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The graph to write.")
 @custody_options
@@ -56,7 +56,7 @@ def command(
     out: Path,
     recorder: ProvenanceRecorder | None,
 ) -> None:
-    """Quantize MODEL to one graph, each layer in the type that the plan says.
+    """Quantize MODEL to one graph, with each layer in the type of the plan.
 
     MODEL is any float .tflite (PTQ, needs --calibration), or the folder of a trained network (QAT, needs --captures
     with the pools train, validation and calibration). Every operation's type is checked against the plan.
@@ -71,7 +71,7 @@ def command(
     if model.is_dir():
         summary = _fine_tune(model, plan, captures, hard_cases, out, runtime)
     elif calibration is None:
-        raise UsageError(f"quantizing {model} needs captures to measure ranges on: give --calibration")
+        raise UsageError(f"quantizing {model} needs captures for its ranges: give --calibration")
     else:
         with progress_bar("quantize") as progress:
             made = post_training(

@@ -1,4 +1,4 @@
-"""``ks100 report``: write the report of a run."""
+"""``ks100 report``: write the report of a run folder."""
 
 from __future__ import annotations
 

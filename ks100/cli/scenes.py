@@ -1,4 +1,4 @@
-"""``ks100 scenes``: generate captures, and look at them."""
+"""``ks100 scenes``: generate and view captures."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ __all__ = ["command"]
 
 @click.group(name="scenes")
 def command() -> None:
-    """Generate paired EO and thermal captures, deterministic by seed; look at them."""
+    """Generate paired EO and thermal captures, deterministic by seed; view them."""
 
 
 @command.command()
-@click.option("--seed", type=int, default=1, show_default=True, help="Everything follows from it.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Determines everything.")
 @click.option("--count", type=click.IntRange(1), default=200, show_default=True, help="Frame pairs.")
 @click.option("--size", type=(int, int), default=(160, 128), show_default=True, help="Width and height in pixels.")
 @click.option(
@@ -40,7 +40,7 @@ def generate(seed: int, count: int, size: tuple[int, int], hardness: float, name
 
 
 @command.command()
-@click.option("--seed", type=int, default=1, show_default=True, help="Everything follows from it.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Determines everything.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder to write.")
 def pools(seed: int, out: Path) -> None:
     """Generate the pools train, calibration, validation, hard-dev and hard-holdout, which share no scene."""
@@ -55,17 +55,19 @@ def pools(seed: int, out: Path) -> None:
 @command.command()
 @click.argument("captures", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), default=Path("sheet.png"), show_default=True)
-@click.option("--count", type=click.IntRange(1), default=24, show_default=True, help="How many pairs to show.")
-@click.option("--columns", type=click.IntRange(1), default=6, show_default=True, help="Pairs in a row.")
-@click.option("--width", type=click.IntRange(32, 4000), default=320, show_default=True, help="Of a frame, pixels.")
+@click.option("--count", type=click.IntRange(1), default=24, show_default=True, help="Number of pairs to show.")
+@click.option("--columns", type=click.IntRange(1), default=6, show_default=True, help="Pairs per row.")
+@click.option(
+    "--width", type=click.IntRange(32, 4000), default=320, show_default=True, help="Width of a frame in pixels."
+)
 @click.option("--boxes/--no-boxes", default=True, show_default=True, help="Draw the true boxes.")
 def sheet(captures: Path, out: Path, count: int, columns: int, width: int, boxes: bool) -> None:
     """Draw a contact sheet of a stored set or a dataset: EO above LWIR (its 8-bit AGC view), with boxes."""
     from ks100.steps.captures import load_captures
-    from models.scenes import sheet
+    from models.scenes import contact_sheet
 
     loaded, _ = load_captures(captures, "contact sheet")
     step = max(1, len(loaded) // count)
     shown = list(range(0, len(loaded), step))[:count]
-    sheet(loaded.subset(shown), out, columns, tile_width=width, boxes=boxes)
+    contact_sheet(loaded.subset(shown), out, columns, tile_width=width, boxes=boxes)
     click.echo(f"{out}: {len(shown)} of {len(loaded)} captures")

@@ -1,4 +1,4 @@
-"""A sensitivity map on a terminal: groups, blocks, attention, and what a board gave."""
+"""Tables of a sensitivity map: groups, blocks, attention, and measurements on a board."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["print_board", "print_map"]
 
 
 def print_board(url: str, measured: tuple[OnBoard, ...]) -> None:
-    """Print what the groups gave on a board, beside the same graphs here."""
+    """Print the groups' divergence on a board and on this host."""
 
     def text(v: Interval) -> str:
         return f"{1e6 * v.value:.1f} ({1e6 * v.lower:.1f} … {1e6 * v.upper:.1f})"
@@ -77,7 +77,7 @@ def _print_shares(found: SensitivityMap) -> None:
              f"{b.macs:.1%}")
             for b in found.shares.blocks
         ],
-        title=f"shares of the whole loss (Shapley, {found.shares.permutations} orders, {found.shares.frames} frames)",
+        title=f"shares of the total loss (Shapley, {found.shares.permutations} orders, {found.shares.frames} frames)",
     )  # fmt: skip
     a = found.shares.attention
     total = sum(b.share.value for b in found.shares.blocks)

@@ -1,4 +1,4 @@
-"""``ks100 setup``: prepare this machine: udev rules, completion in the shell, pages of the manual."""
+"""``ks100 setup``: udev rules, shell completion and manual pages for this machine."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ _SHELLS = {
 
 @click.group(name="setup")
 def command() -> None:
-    """Prepare this machine: stable names for boards' ports, completion in the shell."""
+    """Set up this machine: stable names of boards' ports, shell completion."""
 
 
 @command.command()
-@click.option("--print", "show", is_flag=True, help="Print the rules, and change nothing.")
+@click.option("--print", "show", is_flag=True, help="Print the rules without installing them.")
 @click.option("--folder", type=click.Path(path_type=Path, file_okay=False), default=_RULES_FOLDER, show_default=True,
               help="Where udev's rules are.")  # fmt: skip
 def udev(show: bool, folder: Path) -> None:
     """Install the udev rules: names /dev/ks100/SERIAL, access for dialout, no probing by ModemManager, 1 ms latency.
 
-    Needs root; without it, the command that does it is printed.
+    Needs root; otherwise the command to run is printed.
     """
     rules = (resources.files("firmware_bridge.udev") / _RULES).read_text("utf-8")
     if show:
@@ -57,7 +57,7 @@ def _write(target: Path, text: str) -> None:
 
     if not os.access(target.parent, os.W_OK):
         tool = shutil.which("ks100") or "ks100"
-        raise UsageError(f"only root may write {target}; run: sudo {tool} setup udev")
+        raise UsageError(f"{target} is only writable by root; run: sudo {tool} setup udev")
     try:
         write_atomically(target, text.encode())
     except InputError as error:
@@ -66,10 +66,10 @@ def _write(target: Path, text: str) -> None:
 
 
 def _reload() -> None:
-    """Let udev read the rules, and apply them to what is plugged in."""
+    """Reload udev's rules, and apply them to connected devices."""
     tool = shutil.which("udevadm")
     if tool is None:
-        click.echo("there is no udevadm here: the rules hold from the next boot on")
+        click.echo("udevadm is not installed: the rules take effect at the next boot")
         return
     for arguments in (
         ("control", "--reload"),
@@ -78,16 +78,16 @@ def _reload() -> None:
         done = subprocess.run([tool, *arguments], capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
         if done.returncode:
             said = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
-            click.echo(f"udevadm {arguments[0]}: {said}; unplug the boards and plug them in again", err=True)
+            click.echo(f"udevadm {arguments[0]}: {said}; unplug and reconnect the boards", err=True)
             return
-    click.echo("applied to what is plugged in; who is not in the group dialout: sudo usermod -aG dialout USER")
+    click.echo("applied to connected devices; users need the group dialout: sudo usermod -aG dialout USER")
 
 
 @command.command()
-@click.option("--shell", type=click.Choice(list(_SHELLS)), help="The one that $SHELL names otherwise.")
-@click.option("--print", "show", is_flag=True, help="Print the script, and change nothing.")
+@click.option("--shell", type=click.Choice(list(_SHELLS)), help="Default: $SHELL.")
+@click.option("--print", "show", is_flag=True, help="Print the script without installing it.")
 def completion(shell: str | None, show: bool) -> None:
-    """Install completion of commands, options and files for this user's shell."""
+    """Install shell completion of commands, options and files for this user."""
     from click.shell_completion import get_completion_class
 
     from firmware_bridge.files import write_atomically
@@ -104,13 +104,13 @@ def completion(shell: str | None, show: bool) -> None:
         return
     target = Path(_SHELLS[shell]).expanduser()
     write_atomically(target, script.encode())
-    click.echo(f"{target} is installed; it holds in new shells")
+    click.echo(f"{target} is installed; it is active in new shells")
 
 
 @command.command(hidden=True)
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 def man(folder: Path) -> None:
-    """Write a page of the manual for each command into FOLDER."""
+    """Write a manual page for each command to FOLDER."""
     from ks100.cli.man_pages import write_man_pages
 
     pages = write_man_pages(folder)

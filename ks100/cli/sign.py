@@ -1,4 +1,4 @@
-"""``ks100 sign``: sign a graph into a package."""
+"""``ks100 sign``: sign a graph as a package."""
 
 from __future__ import annotations
 
@@ -30,8 +30,10 @@ _RUNTIMES = ["litert", "tflite-runtime"]
 @passphrase_options
 @click.option("--digest-out", type=click.Path(path_type=Path, dir_okay=False),
               help="Sign elsewhere: write the digest to sign here, and an unsigned package to --out.")  # fmt: skip
-@click.option("--public-key", type=_FILE, help="With --digest-out: the public key (PEM) of the key elsewhere.")
-@click.option("--card", "card_file", type=_FILE, help="The model card; GRAPH's name with .card.toml if there is one.")
+@click.option("--public-key", type=_FILE, help="With --digest-out: the public key (PEM) of the external key.")
+@click.option(
+    "--card", "card_file", type=_FILE, help="Model card; default: GRAPH's name with .card.toml, if it exists."
+)
 @click.option("--program", required=True, help="The program's name.")
 @click.option("--model", default="detector", show_default=True, help="The model's name.")
 @click.option("--version", default="0.1.0", show_default=True, help="The model's version.")
@@ -41,15 +43,15 @@ _RUNTIMES = ["litert", "tflite-runtime"]
 )
 @click.option("--runtime", "runtimes", type=click.Choice(_RUNTIMES), multiple=True, default=["litert"],
               show_default=True)  # fmt: skip
-@click.option("--gate", type=_FILE, help="The gate's evidence for these very bytes.")
+@click.option("--gate", type=_FILE, help="The gate's evidence for this graph.")
 @click.option("--waive", default="", metavar="REASON", help="Sign without a passed gate; the reason is signed too.")
 @click.option("--plan", type=_FILE, help="The precision plan.")
 @click.option("--calibration", type=click.Path(path_type=Path, exists=True), help="The calibration captures.")
-@click.option("--parent", type=_FILE, help="The float graph that it was made from.")
+@click.option("--parent", type=_FILE, help="The float graph it was made from.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="GRAPH.ksm (with --digest-out: GRAPH.unsigned) otherwise.",
+    help="Default: GRAPH.ksm, with --digest-out GRAPH.unsigned.",
 )
 @custody_options
 def command(
@@ -74,7 +76,7 @@ def command(
     out: Path | None,
     recorder: ProvenanceRecorder | None,
 ) -> None:
-    """Sign GRAPH. Refused without a passed gate for these very bytes, unless it is waived with a reason."""
+    """Sign GRAPH as a package. Refused without a passed gate for exactly this graph, unless waived with a reason."""
     from ks100.steps.captures import load_captures
     from ks100.steps.evaluating import read_graph
     from ks100.steps.packaging import Origin, Release
@@ -128,7 +130,7 @@ def _await(
     digest = await_signature(graph, release, origin, key, out, card)
     write_atomically(digest_out, digest)
     click.echo(f"{digest_out}: {len(digest)} bytes to sign with {key.algorithm.name}, key {key.key_id.hex()[:16]}")
-    click.echo(f"{out}: unsigned; finish it with: ks100 attach {out} --signature FILE --public-key {public_key}")
+    click.echo(f"{out}: unsigned; complete it with: ks100 attach {out} --signature FILE --public-key {public_key}")
 
 
 def _plan_digest(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Being asked to stop: Ctrl-C, a service manager, or a terminal that was closed. The first time politely."""
+"""Handling requests to stop: Ctrl-C, a service manager, or a closed terminal. The first request is graceful."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class StoppedError(KeyboardInterrupt):
-    """A signal other than Ctrl-C asked this program to stop; it unwinds as an interrupt does.
+    """Stopped by a signal other than Ctrl-C; unwinds like an interrupt.
 
     Attributes:
         number: of the signal.
@@ -24,22 +24,22 @@ class StoppedError(KeyboardInterrupt):
 
 
 def stop_on_signals() -> None:
-    """Let the signals that end a program unwind it, so that boards are stopped, files closed and locks released."""
+    """Make terminating signals raise, so that boards are stopped, files closed and locks released."""
     for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is signal.SIG_DFL:  # nohup ignores SIGHUP, and shall
+        if signal.getsignal(number) is signal.SIG_DFL:  # nohup ignores SIGHUP, which must stay so
             signal.signal(number, _stop)
 
 
 def _stop(number: int, _: FrameType | None) -> None:
-    signal.signal(number, signal.SIG_DFL)  # the next one ends it at once
+    signal.signal(number, signal.SIG_DFL)  # the next one ends the process at once
     raise StoppedError(number)
 
 
 class Stops:
-    """Takes the first request to stop as a wish, the second as an order; a context manager.
+    """Treats the first request to stop as graceful and the second as immediate; a context manager.
 
     Attributes:
-        pressed: number of the signal that asked first, or None.
+        pressed: number of the first signal, or None.
     """
 
     def __init__(self) -> None:
@@ -54,10 +54,10 @@ class Stops:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         for number, handler in self._before.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]  # what signal.signal itself has returned
+            signal.signal(number, handler)  # type: ignore[arg-type]  # returned by signal.signal
 
     def _on_signal(self, number: int, _: FrameType | None) -> None:
         if self.pressed is None:
             self.pressed = number
-        elif number != signal.SIGHUP:  # a terminal that closes may say so several times
+        elif number != signal.SIGHUP:  # a closing terminal may send it several times
             raise KeyboardInterrupt if number == signal.SIGINT else StoppedError(number)

@@ -1,4 +1,4 @@
-"""Tables for people, on standard output."""
+"""Tables on standard output."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ if TYPE_CHECKING:
 
     from hil.measurements.measurement import Measurement
 
-__all__ = ["FIGURE_COLUMNS", "MARKS", "figure_row", "print_table", "share_of"]
+__all__ = ["FIGURE_COLUMNS", "MARKS", "figure_row", "percent", "print_table"]
 
 MARKS = {"pass": "[green]pass[/]", "fail": "[red]FAIL[/]", "inconclusive": "[yellow]inconclusive[/]", "info": "",
          "invalid": "[red]INVALID[/]"}  # fmt: skip
-"""What a table shows of a verdict, by its value."""
+"""Marks of verdicts in tables, by value."""
 FIGURE_COLUMNS = ("what", ">measured", "limit", "verdict", "source", ">published")
 
 _PLAIN_WIDTH = 200
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str = "") -> None:
-    """Print a table; columns whose name begins with ``>`` are right-aligned. Cells may hold rich markup.
+    """Print a table; columns whose name begins with ``>`` are right-aligned. Cells may contain rich markup.
 
-    Cells break between words only. A table whose words do not fit beside each other becomes one block a row, so that
-    no number, name or digest is ever broken.
+    Cells are wrapped only between words. A table that is too wide becomes one block per row, so that no number, name or
+    digest is broken.
     """
     from rich.console import Console
 
-    # A file or a pipe has no width; a terminal that can do nothing but lines has one, and no colours.
+    # A file or a pipe has no width; a dumb terminal has one, but no colours.
     console = Console(no_color=True if os.environ.get("TERM") == "dumb" else None, highlight=False)
     if not console.is_terminal or console.is_dumb_terminal:
         width = console.width if console.file.isatty() else _PLAIN_WIDTH
@@ -79,12 +79,12 @@ def _print_blocks(console: Console, columns: Sequence[str], rows: Sequence[Seque
         for at, (name, cell) in enumerate(zip(names, row, strict=True)):
             text = Text.from_markup(cell)
             if text.plain or at == 0:
-                # Words that are wider than the terminal are left to it: whoever copies them gets them whole.
+                # Words wider than the terminal are not broken, so that they can be copied.
                 console.print(Text(("- " if at == 0 else "  ") + name.ljust(indent - 2)) + text, soft_wrap=True)
 
 
-def share_of(value: float, digits: int = 1) -> str:
-    """Return a share in [0, 1] as points of a hundred; a dash for NaN."""
+def percent(value: float, digits: int = 1) -> str:
+    """Return a fraction in [0, 1] as a percentage; a dash for NaN."""
     return "—" if value != value else f"{100 * value:.{digits}f}"
 
 

@@ -28,7 +28,7 @@ __all__ = ["command"]
 def command(
     captures: Path, recipe: str, out: Path, start: Path | None, fresh: bool, recorder: ProvenanceRecorder | None
 ) -> None:
-    """Train a float network; an interrupted training resumes from its last checkpoint."""
+    """Train a float network; interrupted training resumes from its last checkpoint."""
     from models.captures import stored_length
     from models.training.recipe import Recipe
 

@@ -1,4 +1,4 @@
-"""``ks100 trust``: make, change and show the trust store of a program."""
+"""``ks100 trust``: create, change and show the trust store of a program."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 def _changing(function: _F) -> _F:
-    """Add what every change needs: the store, enough of its roots, and where the next version goes."""
+    """Add the options of every change: the store, its roots, and the output."""
     for option in (
-        click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="STORE itself otherwise."),
+        click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Default: replace STORE."),
         passphrase_options,
-        click.option("--root", "roots", multiple=True, required=True, help=f"A root key; repeat it. {KEY}."),
+        click.option("--root", "roots", multiple=True, required=True, help=f"A root key; repeatable. {KEY}."),
         click.argument("store", type=_FILE),
     ):
         function = option(function)
@@ -41,9 +41,9 @@ def _changing(function: _F) -> _F:
 
 @click.group(name="trust")
 def command() -> None:
-    """Make, change and show the signed trust store that a program's boards hold.
+    """Create, change and show the signed trust store of a program's boards.
 
-    A change makes the next version, in place or in --out; boards take it with: ks100 provision.
+    A change creates the next version, in place or in --out; install it with: ks100 provision.
     """
 
 
@@ -51,10 +51,10 @@ def command() -> None:
 @click.option("--keys", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True,
               help="Folder of keys, from: ks100 keys ring.")  # fmt: skip
 @click.option("--program", required=True, help="The program's name.")
-@click.option("--version", type=click.IntRange(1), default=1, show_default=True, help="Grows with each store.")
+@click.option("--version", type=click.IntRange(1), default=1, show_default=True, help="Increases with each store.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), default=Path("trust.ksr"), show_default=True)
 def init(keys: Path, program: str, version: int, out: Path) -> None:
-    """Make the trust store of a set of keys; both roots sign it."""
+    """Create the trust store of a set of keys, signed by both roots."""
     from firmware_bridge.files import write_atomically
     from ks100.steps.keyring import Keyring
 
@@ -72,7 +72,7 @@ def init(keys: Path, program: str, version: int, out: Path) -> None:
 @click.argument("path", type=click.Path(path_type=Path, dir_okay=False))
 @json_option
 def show(path: Path, as_json: bool) -> None:
-    """Show who may sign for the boards that hold this store."""
+    """Show the keys that may sign for boards with this store."""
     from rich.markup import escape
 
     from ks100.cli.tables import print_table
@@ -105,14 +105,14 @@ def show(path: Path, as_json: bool) -> None:
 @command.command()
 @_changing
 @click.argument("key", type=_FILE)
-@click.option("--kind", "boards", multiple=True, help="A kind of boards that it may sign for; every kind otherwise.")
+@click.option("--kind", "boards", multiple=True, help="A kind of board it may sign for; repeatable, by default all.")
 @click.option("--from", "begin", type=click.DateTime(), help="Begin of its validity, UTC.")
 @click.option("--until", "end", type=click.DateTime(), help="End of its validity, UTC.")
 def add(
     store: Path, key: Path, roots: tuple[str, ...], passphrase_file: Path | None, passphrase_agent: bool,
     out: Path | None, boards: tuple[str, ...], begin: datetime | None, end: datetime | None,
 ) -> None:  # fmt: skip
-    """Let the public key in KEY (PEM) sign packages of the program."""
+    """Allow the public key in KEY (PEM) to sign packages of the program."""
     from firmware_bridge.package.trust_store import ProgramKey
     from ks100.steps.packaging import read_trust
     from ks100.steps.signers import read_public_key
@@ -126,12 +126,12 @@ def add(
 @command.command()
 @_changing
 @click.argument("key_id")
-@click.option("--why", required=True, help="Shown with every refusal.")
+@click.option("--reason", required=True, help="Shown with every rejection.")
 def revoke(
-    store: Path, key_id: str, why: str, roots: tuple[str, ...], passphrase_file: Path | None, passphrase_agent: bool,
+    store: Path, key_id: str, reason: str, roots: tuple[str, ...], passphrase_file: Path | None, passphrase_agent: bool,
     out: Path | None,
 ) -> None:  # fmt: skip
-    """Refuse everything that the program key KEY_ID (its first digits, at least 8) has signed or will sign."""
+    """Revoke the program key KEY_ID (at least its first 8 digits): boards reject everything it has signed."""
     from ks100.steps.packaging import read_trust
 
     current = read_trust(store)
@@ -139,19 +139,21 @@ def revoke(
     if len(found) != 1:
         raise UsageError(f"{len(found)} program keys of {store} begin with {key_id!r}, need one; see: ks100 trust show")
     with _signers(roots, passphrase_file, passphrase_agent) as signers:
-        _replace(store, out, _amend(current, signers=signers, created_s=_now_s(), revoke={found[0]: why}))
+        _replace(store, out, _amend(current, signers=signers, created_s=_now_s(), revoke={found[0]: reason}))
 
 
 @command.command()
 @_changing
-@click.option("--new-root", "fresh", multiple=True, required=True, help="A root key from now on; repeat it, also for "
+@click.option("--new-root", "fresh", multiple=True, required=True, help="A root key from now on; repeatable, also for "
               "old roots that stay. It signs too.")  # fmt: skip
-@click.option("--threshold", type=click.IntRange(2), help="How many roots must sign from now on; as before otherwise.")
+@click.option(
+    "--threshold", type=click.IntRange(2), help="Number of roots that must sign from now on; unchanged by default."
+)
 def rotate(
     store: Path, roots: tuple[str, ...], fresh: tuple[str, ...], threshold: int | None, passphrase_file: Path | None,
     passphrase_agent: bool, out: Path | None,
 ) -> None:  # fmt: skip
-    """Replace the roots: enough of the old and of the new ones sign."""
+    """Replace the roots; a threshold of both old and new ones must sign."""
     from ks100.steps.packaging import read_trust
 
     current = read_trust(store)
@@ -169,7 +171,7 @@ def floor(
     store: Path, security_version: int, roots: tuple[str, ...], passphrase_file: Path | None, passphrase_agent: bool,
     out: Path | None,
 ) -> None:  # fmt: skip
-    """Refuse packages of the program below SECURITY_VERSION; a floor is never lowered."""
+    """Reject packages of the program below SECURITY_VERSION; a floor is never lowered."""
     from ks100.steps.packaging import read_trust
 
     current = read_trust(store)

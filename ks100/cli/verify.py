@@ -1,4 +1,4 @@
-"""``ks100 verify``: check a package against a trust store, as a board would."""
+"""``ks100 verify``: check a package against a trust store as a board does."""
 
 from __future__ import annotations
 
@@ -13,18 +13,20 @@ __all__ = ["command", "trust_beside"]
 
 
 def trust_beside(package: Path, given: Path | None) -> Path:
-    """Return the trust store's path: the given one, or ``trust.ksr`` in the package's folder.
+    """Return the path of the trust store: the given one, or ``trust.ksr`` beside the package.
 
     Raises:
-        InputError: the package is missing, or none is given and there is none beside it.
+        InputError: the package or the trust store is missing.
     """
     if package.exists() and not package.is_file() and not package.is_dir():
-        raise InputError(f"{package} is a pipe or a device; give a package that is a file, it is read more than once")
+        raise InputError(
+            f"{package} is a pipe or a device; give a regular file, since a package is read more than once"
+        )
     if not package.exists():
         raise InputError(f"there is no package {package}")
     path = given or package.resolve().parent / "trust.ksr"
     if not path.is_file():
-        raise InputError(f"there is no trust store {path}; give --trust FILE, or make one with: ks100 trust init")
+        raise InputError(f"there is no trust store {path}; give --trust FILE, or create one with: ks100 trust init")
     return path
 
 
@@ -34,7 +36,7 @@ def trust_beside(package: Path, given: Path | None) -> Path:
               help="The trust store; trust.ksr beside the package otherwise.")  # fmt: skip
 @json_option
 def command(package: Path, trust: Path | None, as_json: bool) -> None:
-    """Check PACKAGE by every rule that needs no board. Exit code 4, and the rule's name, if one refuses it."""
+    """Check PACKAGE by all rules that need no board. Exit code 4 with the rule's name if one rejects it."""
     from ks100.steps.packaging import read_trust, verify_file
 
     store = read_trust(trust_beside(package, trust))

@@ -1,4 +1,4 @@
-"""``ks100 verify-raw``: verify a bare signature, or a published set of them, on the code path of packages."""
+"""``ks100 verify-raw``: verify a raw signature, or a published set of vectors, by the code for packages."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 @click.option("--message", type=_FILE, help="The message (not its digest).")
 @click.option("--signature", type=_FILE, help="The signature.")
 @click.option("--encoding", type=click.Choice(["der", "p1363"]), default="der", show_default=True)
-@click.option("--vectors", type=_FILE, help="A set in Wycheproof's JSON form instead: P-256/SHA-256 or P-384/SHA-384.")
+@click.option("--vectors", type=_FILE, help="Test vectors in Wycheproof's JSON format: P-256/SHA-256 or P-384/SHA-384.")
 def command(
     public_key: Path | None, message: Path | None, signature: Path | None, encoding: str, vectors: Path | None
 ) -> int:
-    """Verify a bare ECDSA signature. Exit code 0 if it is valid, 4 if not; 1 if a set's verdicts are not ours."""
+    """Verify a raw ECDSA signature. Exit code 0 if valid, 4 if not; 1 if verdicts of test vectors differ."""
     if vectors is not None and public_key is message is signature is None:
         return _judge(vectors)
     if vectors is not None or public_key is None or message is None or signature is None:
-        raise UsageError("give --public-key, --message and --signature, or --vectors alone")
-    from firmware_bridge.given_files import FileKind, read_bytes
+        raise UsageError("give --public-key, --message and --signature, or only --vectors")
+    from firmware_bridge.input_files import FileKind, read_bytes
     from firmware_bridge.package.ecdsa import SignatureEncoding, verify_raw
     from ks100.steps.signers import read_public_key
 
@@ -39,10 +39,10 @@ def command(
 
 
 def _judge(path: Path) -> int:
-    from firmware_bridge.given_files import FileKind, read_text
-    from firmware_bridge.package.vectors import judge_vectors
+    from firmware_bridge.input_files import FileKind, read_text
+    from firmware_bridge.package.vectors import check_vectors
 
-    results = judge_vectors(read_text(path, FileKind.JSON))
+    results = check_vectors(read_text(path, FileKind.JSON))
     wrong = [result for result in results if not result.agrees]
     for result in wrong:
         said = "valid" if result.valid else "not valid"

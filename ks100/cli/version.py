@@ -1,4 +1,4 @@
-"""``ks100 version``: the versions of the toolkit and of everything that it exchanges or keeps."""
+"""``ks100 version``: versions of the toolkit, protocol, package and file formats."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["command"]
 @click.command(name="version")
 @json_option
 def command(as_json: bool) -> None:
-    """Show the versions of toolkit, protocol, package and files that this release writes and reads."""
+    """Show the versions of toolkit, protocol, package and file formats of this release."""
     from ks100.versions import versions
 
     found = versions()

@@ -14,12 +14,12 @@ __all__ = ["command"]
 
 @click.group(name="zoo")
 def command() -> None:
-    """Show the trained networks that ship with the project; take one out."""
+    """List the trained networks that ship with the project; export one."""
 
 
 @command.command(name="list")
 def list_networks() -> None:
-    """List the networks with what they came to."""
+    """List the networks with their figures."""
     from models import zoo
 
     rows = []
@@ -36,7 +36,7 @@ def list_networks() -> None:
 @click.argument("name")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder of the network.")
 def export(name: str, out: Path) -> None:
-    """Write NAME as `ks100 train` leaves a network: weights, recipe, history, the float graph and its card."""
+    """Write NAME in the form of `ks100 train`: weights, recipe, history, the float graph and its card."""
     from ks100.steps.training import write_float_graph
     from models import zoo
 
@@ -51,17 +51,17 @@ _FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 
 @command.command()
 @click.argument("network", type=_FOLDER)
-@click.option("--stage", type=_FOLDER, multiple=True, help="A network that it started from, first stage first.")
+@click.option("--stage", type=_FOLDER, multiple=True, help="A network of an earlier stage, in order.")
 @click.option("--pool", type=_FOLDER, multiple=True, required=True, help="A set of captures to measure it on.")
-@click.option("--made-by", multiple=True, help="A command that makes the captures or trains the network.")
-@click.option("--commit", required=True, help="Of the code that trained it.")
-@click.option("--notes", default="", help="What one should know before using it.")
-@click.option("--out", type=_FOLDER, required=True, help="Where NAME.npz and NAME.json go, e.g. models/zoo.")
+@click.option("--made-by", multiple=True, help="A command that generates the captures or trains the network.")
+@click.option("--commit", required=True, help="Commit of the training code.")
+@click.option("--notes", default="", help="Remarks for users.")
+@click.option("--out", type=_FOLDER, required=True, help="Folder for NAME.npz and NAME.json, e.g. models/zoo.")
 def add(
     network: Path, stage: tuple[Path, ...], pool: tuple[Path, ...], made_by: tuple[str, ...], commit: str, notes: str,
     out: Path,
 ) -> None:  # fmt: skip
-    """Make the trained NETWORK one that ships: 16-bit weights, and a record with figures measured with them."""
+    """Publish the trained NETWORK in the zoo: 16-bit weights, and a record with figures measured on them."""
     from ks100.steps.captures import load_captures
     from models.training.network import TrainedNetwork
     from models.zoo.publish import publish

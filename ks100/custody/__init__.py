@@ -1,1 +1,1 @@
-"""Statements of who did what, and the append-only log that keeps them."""
+"""Custody: signed statements, and their append-only log."""

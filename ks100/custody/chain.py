@@ -1,7 +1,7 @@
-"""The chain of a package: which statements led to it, and whether they prove what its manifest says.
+"""The custody chain of a package: its statements, and whether they prove its manifest.
 
-Owns: following digests backward from a package, the policy of steps, and joining statements with the manifest. Takes
-entries that `ks100.custody.log.verify_log` has verified; knows no files.
+Follows digests backward from a package, applies the policy of steps, and matches statements with the manifest. Works on
+entries verified by `ks100.custody.log.verify_log`; reads no files.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _NO_DIGEST = bytes(32)
 
 @dataclass(frozen=True, slots=True)
 class StepPolicy:
-    """What a chain must have.
+    """Requirements of a chain.
 
     Attributes:
-        required: the acts that must be there.
-        signers: for an act, the key ids (hex) that may sign it; an act that is not listed may be signed by anybody
-            whom the log trusts.
+        required: the required acts.
+        signers: for an act, the key ids (hex) that may sign it; other acts may be signed by any key that the log
+            trusts.
     """
 
     required: tuple[Act, ...] = (Act.TRAIN, Act.QUANTIZE, Act.GATE, Act.SIGN)
@@ -35,11 +35,11 @@ class StepPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """The statements that concern one package, in the order of the log.
+    """The statements about one package, in the order of the log.
 
     Attributes:
         package: SHA-256 of the package, hex.
-        entries: those that led to it, and those of its pushes and activations.
+        entries: statements of its origin, its pushes and its activations.
     """
 
     package: str
@@ -58,7 +58,7 @@ def chain_of(package_digest: str, log: CustodyLog | Iterable[Entry]) -> Chain:
         log: a log (its signatures are then not verified), or the entries that `verify_log` returned.
 
     Raises:
-        BrokenCustodyError: NO_SIGN, nobody stated to have signed this package; UNREADABLE or STATEMENT.
+        BrokenCustodyError: NO_SIGN if no statement is about signing this package; UNREADABLE or STATEMENT.
     """
     entries = log.entries if isinstance(log, CustodyLog) else tuple(log)
     about = [entry for entry in entries if entry.statement.makes(package_digest)]
@@ -78,18 +78,18 @@ def chain_of(package_digest: str, log: CustodyLog | Iterable[Entry]) -> Chain:
 
 
 def verify_chain(chain: Chain, manifest: Manifest, policy: StepPolicy | None = None) -> None:
-    """Check that a chain proves what a package's manifest says.
+    """Check that a chain proves a package's manifest.
 
     Args:
         chain: from `chain_of`, over verified entries.
         manifest: the package's verified manifest.
-        policy: what a chain must have; the default asks for train, quantize, gate and sign.
+        policy: requirements; by default train, quantize, gate and sign.
 
     Raises:
         BrokenCustodyError: MISSING_STEP, STEP_SIGNER, STEP_ORDER, DIGEST_JOIN or GATE_VERDICT.
     """
     policy = policy or StepPolicy()
-    # From the package backward: a missing step also hides those before it.
+    # Backward from the package: a missing step also hides those before it.
     for act in sorted(policy.required, key=list(Act).index, reverse=True):
         if not chain.of(act):
             raise BrokenCustodyError(CustodyFault.MISSING_STEP, f"no {act.value} in the chain of {chain.package[:16]}")
@@ -105,7 +105,7 @@ def verify_chain(chain: Chain, manifest: Manifest, policy: StepPolicy | None = N
 
 
 def _makers(entries: tuple[Entry, ...]) -> dict[str, list[Entry]]:
-    """Return which acts made which bytes; pushing and activating make nothing."""
+    """Return the acts by the digests they made; pushing and activating make nothing."""
     makers: dict[str, list[Entry]] = {}
     for entry in entries:
         if entry.statement.act not in (Act.PUSH, Act.ACTIVATE):
@@ -115,7 +115,7 @@ def _makers(entries: tuple[Entry, ...]) -> dict[str, list[Entry]]:
 
 
 def _check_order(chain: Chain) -> None:
-    """Require that something was made, at least once, before it was used."""
+    """Require that each artifact was made before it was used."""
     makers = _makers(chain.entries)
     for entry in chain.entries:
         for used in entry.statement.inputs:
@@ -127,7 +127,7 @@ def _check_order(chain: Chain) -> None:
 
 
 def _check_joins(chain: Chain, manifest: Manifest) -> None:
-    """Join the digests of the manifest with the statements of the acts that are in the chain."""
+    """Match the digests in the manifest with the statements in the chain."""
     evidence, graph = manifest.evidence, manifest.payload_sha256
     for act, made, what, digest in (
         (Act.SIGN, False, "graph", graph),

@@ -1,7 +1,7 @@
 """Checkpoints: the signed size and root of a log, as a signed note.
 
-Owns: the text (https://c2sp.org/tlog-checkpoint, https://c2sp.org/signed-note, ECDSA signature type). A checkpoint is
-what a person keeps, mails or prints: with it any later change of the entries before it is noticed.
+Owns: the text (https://c2sp.org/tlog-checkpoint, https://c2sp.org/signed-note, ECDSA signature type). A checkpoint
+can be archived, mailed or printed; any later change of the entries it covers is then detected.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Checkpoint:
 
     @classmethod
     def sign(cls, origin: str, size: int, root: bytes, signer: Signer) -> Checkpoint:
-        """Make a checkpoint."""
+        """Sign a checkpoint."""
         body = f"{origin}\n{size}\n{base64.b64encode(root).decode()}\n"
         blob = signer.key_id[:_KEY_HASH_BYTES] + to_der(signer.sign(body.encode()))
         return cls(origin, size, root, f"{body}\n— {origin} {base64.b64encode(blob).decode()}\n")

@@ -1,7 +1,7 @@
 """DSSE envelopes (https://github.com/secure-systems-lab/dsse): a statement and its signature, as one line of JSON.
 
-Owns: what is signed (the pre-authentication encoding) and the envelope's form. Knows no log. Signatures are ECDSA in
-DER, as in-toto's tools write them; a key id is the SHA-256 of the SPKI in hex.
+Defines what is signed (the pre-authentication encoding) and the envelope's format. Signatures are ECDSA in DER, as in
+the in-toto tools; a key id is the SHA-256 of the SPKI in hex.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PAYLOAD_TYPE = "application/vnd.in-toto+json"
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """A parsed envelope, not verified.
+    """A parsed, unverified envelope.
 
     Attributes:
         payload: the statement's JSON.
@@ -56,7 +56,7 @@ class Envelope:
         except (ValueError, TypeError, KeyError, binascii.Error, RecursionError) as error:
             raise BrokenCustodyError(CustodyFault.STATEMENT, f"not a DSSE envelope: {error!r:.100}") from error
         if not same:
-            raise BrokenCustodyError(CustodyFault.STATEMENT, "not a DSSE envelope in its one encoding")
+            raise BrokenCustodyError(CustodyFault.STATEMENT, "not a DSSE envelope in canonical encoding")
         return envelope
 
     def to_line(self) -> bytes:

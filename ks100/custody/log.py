@@ -1,9 +1,8 @@
-"""The append-only custody log: a folder that anybody can copy, and anybody with the public key can check.
+"""The append-only custody log: a folder that anyone can copy, and anyone with the public key can verify.
 
-Owns: the folder, locking, appending, and finding out what was done to a log behind its back. What the statements mean
-for a package is `ks100.custody.chain`.
+Handles the folder, locking, appending, and detecting tampering. `ks100.custody.chain` interprets the statements.
 
-    entries.jsonl   one DSSE envelope a line; a line without its line end is the leaf of the Merkle tree
+    entries.jsonl   one DSSE envelope per line; a line without its line end is a leaf of the Merkle tree
     checkpoint      the signed note over all entries, replaced atomically after each append
     lock            held (flock) while appending
 """
@@ -37,8 +36,8 @@ class Entry:
 
     Attributes:
         index: its position, from 0.
-        statement: what it says.
-        key_id: who signed it, hex.
+        statement: the statement.
+        key_id: key id of the signer, hex.
         leaf: its leaf hash, hex.
         line: its bytes in the log.
     """
@@ -51,7 +50,7 @@ class Entry:
 
     @property
     def reference(self) -> str:
-        """What a manifest names it by: index and leaf hash."""
+        """Its reference in a manifest: index and leaf hash."""
         return f"{self.index}:{self.leaf}"
 
     @classmethod
@@ -72,7 +71,7 @@ class CustodyLog:
     """A custody log in a folder; several processes may append to it at once.
 
     Attributes:
-        folder: where it is.
+        folder: the log's folder.
     """
 
     def __init__(self, folder: Path, signer: Signer | None) -> None:
@@ -82,11 +81,11 @@ class CustodyLog:
 
     @classmethod
     def open(cls, folder: Path, signer: Signer | None = None) -> CustodyLog:
-        """Open a log, and create it if there is none and a signer is given.
+        """Open a log; create it if it is missing and a signer is given.
 
         Args:
             folder: the log's folder.
-            signer: who signs checkpoints, and entries unless said otherwise; None to read only.
+            signer: signs checkpoints and, by default, entries; None for reading only.
 
         Raises:
             InputError: there is no log, or the folder cannot be written.
@@ -95,7 +94,7 @@ class CustodyLog:
         if (folder / _CHECKPOINT).exists():
             return log
         if signer is None:
-            raise InputError(f"{folder} holds no custody log; give the folder that the pipeline wrote")
+            raise InputError(f"{folder} is not a custody log; give the folder written by the pipeline")
         with log._locked():
             if not (folder / _CHECKPOINT).exists():
                 origin = f"ks100-custody/{signer.key_id.hex()[:16]}"
@@ -117,14 +116,14 @@ class CustodyLog:
 
         Args:
             statement: what was done.
-            signer: who says so; the log's signer if None.
+            signer: signs the entry; the log's signer if None.
 
         Raises:
             InputError: the log was opened without a signer, or cannot be written.
-            BrokenCustodyError: CHECKPOINT_SIGNATURE, CUT or EDITED: the log was touched; nothing is appended to it.
+            BrokenCustodyError: CHECKPOINT_SIGNATURE, CUT or EDITED: the log was tampered with; nothing is appended.
         """
         if self._signer is None:
-            raise InputError(f"the custody log {self.folder} was opened to read; open it with the log's key to append")
+            raise InputError(f"the custody log {self.folder} is open for reading; open it with the log's key to append")
         line = dsse.seal(statement, signer or self._signer).to_line()
         with self._locked():
             current = Checkpoint.verify(_read_checkpoint(self.folder), self._signer.public_key_spki)
@@ -159,7 +158,7 @@ class CustodyLog:
             yield
 
     def _write_line(self, line: bytes, at: int) -> None:
-        """Write one line after the last whole one; what a power cut left of a line behind it is overwritten."""
+        """Write one line after the last complete one, over the remains of a line after a power cut."""
         with (self.folder / _ENTRIES).open("r+b") as file:
             file.truncate(at)
             file.seek(at)
@@ -177,14 +176,14 @@ def verify_log(
     public_key_spki: bytes,
     signers: Iterable[bytes] | None = None,
 ) -> tuple[Entry, ...]:
-    """Check a whole log: its checkpoint, every entry, and that it extends what was seen before.
+    """Verify a log: its checkpoint, every entry, and that it extends an earlier checkpoint.
 
     Args:
         folder: the log.
-        checkpoint: the last checkpoint that the caller has seen and kept elsewhere, None if there is none. Without
-            it, a log that was cut or forked together with its own checkpoint cannot be told from a good one.
+        checkpoint: the last checkpoint that the caller has archived, or None. Without it, a log that was truncated or
+            forked together with its checkpoint cannot be distinguished from a valid one.
         public_key_spki: the log's key.
-        signers: SPKI of everyone who may sign entries; the log's key alone if None.
+        signers: SPKI of all keys that may sign entries; only the log's key if None.
 
     Returns:
         The entries, all verified.
@@ -232,7 +231,7 @@ def _require_extends(seen: Checkpoint, current: Checkpoint, leaves: list[bytes])
 
 
 def _read_lines(folder: Path) -> list[bytes]:
-    """Return the whole lines; a last one without its end was never acknowledged (a power cut while appending)."""
+    """Return the complete lines; an incomplete last one was never acknowledged (a power cut while appending)."""
     try:
         return (folder / _ENTRIES).read_bytes().split(b"\n")[:-1]
     except OSError as error:

@@ -1,6 +1,6 @@
 """The Merkle tree of RFC 9162, section 2.1: leaf hashes and roots.
 
-Owns: hashing only. Knows no log, file or signature. All hashes are SHA-256, 32 bytes.
+All hashes are SHA-256, 32 bytes.
 """
 
 from __future__ import annotations

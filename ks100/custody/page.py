@@ -1,6 +1,6 @@
-"""A chain of custody as one HTML page that needs nothing else.
+"""A chain of custody as a self-contained HTML page.
 
-Owns: how it looks. Verifies nothing, and says so.
+Verifies nothing, and states so.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def page_of(chain: Chain, manifest: Manifest) -> str:
 
     Args:
         chain: of the package.
-        manifest: of the package; a waiver in it stands on top, in red.
+        manifest: of the package; its waiver is shown at the top in red.
     """
     waiver = manifest.evidence.waiver
     title = f"{manifest.model} {manifest.version} of {manifest.program}"

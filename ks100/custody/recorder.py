@@ -1,4 +1,4 @@
-"""Stating in the custody log what was done: one statement for each act, joined by digests."""
+"""Recording acts in the custody log: one statement per act, linked by digests."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ __all__ = ["ProvenanceRecorder"]
 
 
 class ProvenanceRecorder:
-    """A custody log that is written to as things are done."""
+    """Writes statements to a custody log."""
 
     def __init__(self, folder: Path, signer: Signer) -> None:
-        """Open the log in ``folder``, or make it; ``signer`` signs entries and checkpoints."""
+        """Open or create the log in ``folder``; ``signer`` signs entries and checkpoints."""
         self.folder = folder
         self._log = CustodyLog.open(folder, signer)
 
     @property
     def entries(self) -> tuple[Entry, ...]:
-        """What the log says so far."""
+        """The entries so far."""
         return self._log.entries
 
     def record(
@@ -38,7 +38,7 @@ class ProvenanceRecorder:
         *,
         once: bool = True,
     ) -> Entry:
-        """State that something was done.
+        """Record an act, unless the log already has its statement.
 
         Args:
             act: what.
@@ -48,7 +48,7 @@ class ProvenanceRecorder:
             once: a log that has the same act on the same subjects from the same inputs already is left alone.
 
         Returns:
-            The entry, new or found.
+            The new or existing entry.
         """
         statement = Statement(
             act=act,
@@ -69,5 +69,5 @@ class ProvenanceRecorder:
 def _actor() -> str:
     try:
         return f"{getpass.getuser()}@{platform.node()}"
-    except (OSError, KeyError):  # a user without a name, as in some containers
+    except (OSError, KeyError):  # no name for this user id, e.g. in containers
         return f"unknown@{platform.node()}"

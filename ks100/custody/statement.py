@@ -1,9 +1,9 @@
-"""Who did what to which bytes: in-toto Statements v1 of the seven acts, as values and as JSON.
+"""Statements on artifacts: in-toto Statements v1 of the seven acts, as values and as JSON.
 
-Owns: the statement's form (https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md). Knows no signature
-and no log. Law: ``Statement.parse(s.to_json()) == s``.
+Format: https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md. Round-trip law:
+``Statement.parse(s.to_json()) == s``.
 
-How the acts join, by digest:
+The acts are linked by digests:
 
     train     makes the float parent     from captures and recipe
     quantize  makes the graph            from float parent, precision plan, calibration set
@@ -51,7 +51,7 @@ class Act(Enum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Artifact:
-    """Some bytes: a name for people, and their SHA-256 in lower-case hex, by which they are joined."""
+    """Some bytes: a name for display, and the SHA-256 in lower-case hex that links statements."""
 
     name: str
     sha256: str
@@ -71,13 +71,13 @@ class Statement:
     """One act.
 
     Attributes:
-        act: what was done.
-        subjects: what it made or concerned; at least one.
-        inputs: what it used.
-        parameters: how, as (name, value) sorted by name, e.g. ``(("verdict", "PASS"),)``.
-        actor: who, as people call them, e.g. ``lab-ci`` or ``j.doe``.
-        tool: with what, e.g. ``ks100 1.2.3``.
-        time_s: when, whole seconds since 1970, as the actor's clock says.
+        act: the act.
+        subjects: artifacts it made or concerned; at least one.
+        inputs: artifacts it used.
+        parameters: (name, value) sorted by name, e.g. ``(("verdict", "PASS"),)``.
+        actor: who did it, e.g. ``lab-ci`` or ``j.doe``.
+        tool: the tool, e.g. ``ks100 1.2.3``.
+        time_s: whole seconds since 1970 by the actor's clock.
     """
 
     act: Act
@@ -96,7 +96,7 @@ class Statement:
             raise _malformed("its parameters are not sorted by name, each once")
 
     def parameter(self, name: str) -> str:
-        """Return a parameter, ``""`` if it is not there."""
+        """Return a parameter, or ``""``."""
         return dict(self.parameters).get(name, "")
 
     def makes(self, sha256: str) -> bool:
@@ -145,9 +145,9 @@ class Statement:
             same = statement.to_json() == data
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise _malformed(f"{type(error).__name__}: {error}") from error
-        # One encoding for each statement: what is shown is what was signed, with no field that nobody reads.
+        # Only the canonical encoding, so that what is shown is exactly what was signed.
         if not same:
-            raise _malformed("it is not in its one encoding, or has unknown fields")
+            raise _malformed("it is not in canonical encoding, or has unknown fields")
         return statement
 
 

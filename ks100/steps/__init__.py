@@ -1,1 +1,1 @@
-"""What each visible step does, as functions of plain files; commands and the pipeline call the same ones."""
+"""Implementations of the steps as functions on plain files, used by commands and the pipeline."""

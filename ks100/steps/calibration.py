@@ -1,4 +1,4 @@
-"""Drawing and checking calibration sets: from folders to a verdict in words."""
+"""Drawing and checking calibration sets."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _NAMED = 4
 
 @dataclass(frozen=True)
 class CalibrationCheck:
-    """What a check found.
+    """Result of a check.
 
     Attributes:
         calibration: digest of the calibration set.
         evaluation: digest of the other set's captures that were compared.
         coverage: captures by category.
         activations: per tensor; None without a graph.
-        failures: lines on what makes the set unfit.
-        warnings: lines on what a person should look at.
+        failures: reasons why the set is unfit.
+        warnings: warnings.
     """
 
     calibration: str
@@ -40,7 +40,7 @@ class CalibrationCheck:
     warnings: tuple[str, ...]
 
     def save(self, path: Path) -> None:
-        """Write everything as JSON."""
+        """Write the result as JSON."""
         write_plain(path, plain(self))
 
 
@@ -49,10 +49,10 @@ def build_calibration(source: Path, count: int, seed: int, out: Path) -> Capture
 
     Raises:
         UsageError: ``out`` is the source.
-        DataError: the source cannot be read, or cannot give such a set.
+        DataError: the source cannot be read, or is not sufficient.
     """
     if source.resolve() == out.resolve():
-        raise UsageError(f"{out} is the source itself; give the calibration set a folder of its own")
+        raise UsageError(f"{out} is the source itself; give another folder")
     made = draw_calibration(load_captures(source)[0], count, seed, out.name)
     made.save(out)
     return made
@@ -64,11 +64,11 @@ def check_calibration(
     """Compare a calibration set with an evaluation set.
 
     Args:
-        calibration: the set that ranges are measured on.
-        evaluation: captures like those that the graph will meet.
+        calibration: the calibration set.
+        evaluation: captures like those in the field.
         graph: a float .tflite whose activations are compared, or None.
-        frames: most evaluation captures to run it on.
-        progress: told how far it is.
+        frames: maximum number of evaluation captures to run it on.
+        progress: progress callback.
 
     Raises:
         UsageError: the graph cannot be read.
@@ -98,17 +98,17 @@ def _warnings(covered: Coverage, activations: ActivationReport | None) -> tuple[
     if activations is None:
         return tuple(lines)
     for tensors, text in (
-        (activations.drifted, "differ from the evaluation's by more than chance"),
+        (activations.drifted, "drift from the evaluation set by more than chance"),
         (activations.clipping, "would clip over 0.1 % of the evaluation's values"),
         (activations.unstable, "have a range over a fifth smaller in half of the set: calibrate on more captures"),
     ):
         if tensors:
             lines.append(f"{len(tensors)} of {len(activations.tensors)} activations {text}: {_tensors(tensors)}")
     for tensor in activations.set_by_one[:_NAMED]:
-        assert tensor.sole is not None
+        assert tensor.dominant is not None
         lines.append(
-            f"{tensor.sole.axis} {tensor.sole.category} alone sets {100 * tensor.sole.share:.0f} % of the range of "
-            f"{tensor.name} ({tensor.low:.3g} to {tensor.high:.3g})"
+            f"{tensor.dominant.axis} {tensor.dominant.category} alone sets {100 * tensor.dominant.fraction:.0f} % of "
+            f"the range of {tensor.name} ({tensor.low:.3g} to {tensor.high:.3g})"
         )
     if len(activations.set_by_one) > _NAMED:
         lines.append(f"one condition or capture alone sets the range of {len(activations.set_by_one) - _NAMED} more")

@@ -1,4 +1,4 @@
-"""Captures from wherever the user has them: a stored set, or a real dataset read in place."""
+"""Loading captures from a stored set, or from a real dataset in place."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ __all__ = ["load_captures"]
 def load_captures(
     path: Path, purpose: str = "", *, options: Options | None = None
 ) -> tuple[CaptureSet, tuple[str, ...]]:
-    """Return the captures at ``path``, and lines on what could not be read of them.
+    """Return the captures at ``path``, and the lines of the report on reading them.
 
     Args:
         path: a stored set's folder, or a dataset's annotation file, description or folder.
-        purpose: what for: the log of a sealed set records it; the running command's name if empty.
-        options: how to read a dataset; the defaults if None.
+        purpose: for the log of a sealed set; the name of the running command if empty.
+        options: options of reading a dataset; the defaults if None.
 
     Raises:
         DataError: it is neither.

@@ -1,4 +1,4 @@
-"""What a graph costs on a board: as it is, or as a plan would make it."""
+"""Costs of a graph on a board, as it is or under a plan."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def graph_of(model: Path) -> bytes:
 
 
 def untrained(name: str) -> bytes:
-    """Return a network with fresh weights as a float graph: enough to know its cost.
+    """Return a network with untrained weights as a float graph, sufficient for its cost.
 
     Raises:
-        UsageError: no network has this name.
+        UsageError: there is no such network.
     """
     from models.networks import NETWORKS, build
 
@@ -50,19 +50,19 @@ def untrained(name: str) -> bytes:
 
 
 def planned_graph(graph: Graph, plan: str | Path, runtime: str) -> Graph:
-    """Return the float ``graph`` as ``plan`` (a standard plan's name, or a file) would make it.
+    """Return the float ``graph`` retyped by ``plan`` (the name of a standard plan, or a file).
 
     Raises:
-        UsageError: the graph is quantized already.
-        RecipeError: the plan is wrong or names no layer.
-        QuantizationError: an operation cannot have the type that the plan asks for.
+        UsageError: the graph is already quantized.
+        RecipeError: the plan is invalid or matches no layer.
+        QuantizationError: an operation cannot have its type of the plan.
     """
     from ks100.steps.quantizing import load_plan
     from models.quant.produce import precisions
     from models.quant.retype import retyped
 
     if any(op.dtype.startswith("INT") for op in graph.ops if op.macs):
-        raise UsageError("the graph is quantized already; --plan takes a float graph")
+        raise UsageError("the graph is already quantized; --plan needs a float graph")
     wanted = precisions(graph, load_plan(plan), runtime)
     return retyped(graph, {index: precision.op_dtype for index, precision in wanted.items()})
 
@@ -85,8 +85,8 @@ def draw_roofline(found: GraphCost, profile: BoardProfile, title: str, path: Pat
     used = {item.op.dtype for item in found.ops}
     roofs = {dtype: engine.macs_per_s for dtype, engine in profile.npu.items() if dtype in used}
     caption = (
-        "One dot an operation, its area the time it takes. The roofs are the NPU's peak by type, and the slope what the"
-        " DRAM carries; operations whose tensors stay in the SRAM may lie above the slope. Modelled."
+        "One dot per operation, with an area proportional to its time. The roofs are the NPU's peak by type, the slope"
+        " is the DRAM bandwidth; operations whose tensors stay in SRAM may be above the slope. Modelled."
     )
     chart = roofline_chart(ops, roofs, profile.dram_bytes_per_s)
     write_figures(path, title, profile.description, [Figure("Roofline", caption, chart)])

@@ -1,4 +1,4 @@
-"""What a demo does on its own emulated board: provision, push over both links, measure."""
+"""The demo's work on its emulated boards: provision, push over both links, test rejections."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class Push:
     Attributes:
         link: ``ssh`` or ``serial``.
         board: the board's serial number.
-        slot: where it went.
+        slot: the installed slot.
         digest: SHA-256 (hex) of the graph.
         payload_bytes: size of the graph.
         wire_bytes: bytes put on the link.
-        seconds: how long it took.
-        retries: frames sent again.
+        seconds: duration.
+        retries: resent frames.
     """
 
     link: str
@@ -48,9 +48,9 @@ class Push:
 
     @property
     def text(self) -> str:
-        """One line for people."""
+        """One line for display."""
         if not self.wire_bytes:
-            return f"the board had every byte already, nothing crossed {self.link}; slot {self.slot}"
+            return f"the board already had every byte, nothing was sent over {self.link}; slot {self.slot}"
         rate = self.payload_bytes / self.seconds / 1000 if self.seconds else 0.0
         return (
             f"{self.payload_bytes / 1024:.0f} KiB over {self.link} in {self.seconds:.1f} s ({rate:.0f} kB/s effective, "
@@ -59,7 +59,7 @@ class Push:
 
 
 def provision(board: EmulatedBoard, trust: Path) -> None:
-    """Give a board its trust store, if it does not hold these very bytes."""
+    """Install the trust store unless the board already has exactly this one."""
     store = read_trust(trust)
     with open_board(board.ssh_url) as opened:
         if opened.trust() != store.raw:
@@ -67,7 +67,7 @@ def provision(board: EmulatedBoard, trust: Path) -> None:
 
 
 def push(board: EmulatedBoard, link: str, package: Path, record: Path, progress: Progress) -> Push:
-    """Push a package, activate and confirm it; note it in the file ``record``.
+    """Push a package, activate and confirm it; write the result to the file ``record``.
 
     Raises:
         RejectedError, BoardError, TransferError: as `firmware_bridge.host.board.Board.push`.
@@ -78,7 +78,7 @@ def push(board: EmulatedBoard, link: str, package: Path, record: Path, progress:
     with open_board(url) as host:
         begin_s = time.monotonic()
 
-        def told(p: TransferProgress) -> None:
+        def report(p: TransferProgress) -> None:
             nonlocal wire, retries
             wire, retries = p.wire_bytes, p.retries
             left = "" if p.eta_s is None else f", {p.eta_s:.0f} s left"
@@ -87,7 +87,7 @@ def push(board: EmulatedBoard, link: str, package: Path, record: Path, progress:
                 f"{p.bytes_done / 1024:.0f}/{p.bytes_total / 1024:.0f} KiB at {p.rate_bytes_s / 1000:.1f} kB/s{left}",
             )
 
-        installed = host.push(opened, told)
+        installed = host.push(opened, report)
         seconds = time.monotonic() - begin_s
         host.activate(installed.slot)
         host.confirm()
@@ -100,7 +100,7 @@ def push(board: EmulatedBoard, link: str, package: Path, record: Path, progress:
 def forge(board: EmulatedBoard, package: Path, folder: Path) -> tuple[Rejection, ...]:
     """Push a package with one bit of its payload flipped, and one signed with another program's key.
 
-    The flipped bit comes first: of a package that a board has already, no byte is asked for.
+    The flipped bit comes first: a board requests no bytes of a package that it already has.
     """
     from hil.checks.forgeries import FLIPPED_PAYLOAD, FORGERIES, attempt
 
@@ -113,7 +113,7 @@ def forge(board: EmulatedBoard, package: Path, folder: Path) -> tuple[Rejection,
 
 
 def read_rejections(folder: Path) -> tuple[Rejection, ...]:
-    """Return the rejections that were noted in ``folder``."""
+    """Return the rejections recorded in ``folder``."""
     try:
         return structured(tuple[Rejection, ...], json.loads((folder / _REJECTIONS).read_text()))
     except OSError:
@@ -121,5 +121,5 @@ def read_rejections(folder: Path) -> tuple[Rejection, ...]:
 
 
 def read_pushes(folder: Path) -> tuple[Push, ...]:
-    """Return the pushes that were noted in ``folder``."""
+    """Return the pushes recorded in ``folder``."""
     return tuple(structured(Push, json.loads(path.read_text())) for path in sorted(folder.glob("push-*.json")))

@@ -1,4 +1,4 @@
-"""Measuring a graph on captures, and judging a candidate against its float parent."""
+"""Evaluating a graph on captures, and judging a candidate against its float parent."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 from firmware_bridge.device.graph import Graph
-from firmware_bridge.given_files import FileKind, kind_of, read_bytes, wrong_kind
+from firmware_bridge.input_files import FileKind, kind_of, read_bytes, wrong_kind
 from ks100.errors import UsageError
 from ks100.steps.captures import load_captures
 from models.captures import CaptureSet
@@ -27,8 +27,8 @@ def read_graph(path: Path) -> bytes:
     """Return a graph's bytes; those inside a package, if the file is one.
 
     Raises:
-        InputError: the file cannot be read, or is plainly of another kind.
-        RejectedError: it is a package, and not a whole one.
+        InputError: the file cannot be read, or is of another kind.
+        RejectedError: it is an incomplete or malformed package.
     """
     data = read_bytes(path, FileKind.GRAPH)
     if kind_of(data) is FileKind.PACKAGE:
@@ -51,17 +51,17 @@ def evaluate_graph(
     card: ModelCard | None = None,
     parent: Path | None = None,
 ) -> Evaluation:
-    """Run a graph over the labelled ones of some captures on this host and judge what it found.
+    """Run a graph on the labelled captures of a set on this host and evaluate its detections.
 
     Args:
         graph: a .tflite or a package.
-        captures: the set, or where it is.
-        progress: told how far it is.
-        model: what to call it; the file's stem if empty.
+        captures: the set or its path.
+        progress: progress callback.
+        model: name of the model; the file's stem if empty.
         runtime: ``litert`` or ``tflite-runtime``; the default one if None.
-        detections_out: also write what was found to this file.
+        detections_out: also write the detections to this file.
         card: of the graph; see `card_for` if None.
-        parent: the float graph, which outputs that are not decoded are compared with.
+        parent: the float graph, the reference for outputs that are not decoded.
 
     Raises:
         DataError: the card does not fit the graph.

@@ -1,6 +1,6 @@
 """A folder of keys: two roots, one program key, one key of the custody log, all encrypted, all 0600.
 
-A production program keeps its roots apart and its program key in a token; the names are the same.
+In production, roots are kept offline and the program key in a token, under the same names.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from firmware_bridge.errors import InputError
-from firmware_bridge.given_files import FileKind, read_bytes
+from firmware_bridge.input_files import FileKind, read_bytes
 from firmware_bridge.package.signing import PemSigner
 from firmware_bridge.package.trust_store import ProgramKey, TrustStore, build_store
 
@@ -22,7 +22,7 @@ __all__ = ["LOG", "PROGRAM", "ROOTS", "Keyring", "read_passphrase"]
 ROOTS = ("root-1", "root-2")
 PROGRAM = "program"
 LOG = "log"
-_PASSPHRASE = "passphrase"  # noqa: S105 - a file's name
+_PASSPHRASE = "passphrase"  # noqa: S105 - a file name
 _PASSPHRASE_BYTES = 24
 
 
@@ -31,14 +31,14 @@ class Keyring:
     """The keys in one folder.
 
     Attributes:
-        folder: where they are.
+        folder: the folder.
     """
 
     folder: Path
 
     @classmethod
     def create(cls, folder: Path) -> Keyring:
-        """Make every key that is missing, under a passphrase that is made here too.
+        """Create all missing keys, encrypted with a generated passphrase.
 
         Raises:
             InputError: a file cannot be written.
@@ -53,7 +53,7 @@ class Keyring:
         return ring
 
     def path(self, name: str) -> Path:
-        """Return the file of the key called ``name``."""
+        """Return the file of the key ``name``."""
         return self.folder / f"{name}.pem"
 
     def passphrase(self) -> str:
@@ -64,12 +64,12 @@ class Keyring:
         """Open a key.
 
         Raises:
-            InputError: it is missing or does not open.
+            InputError: it is missing or cannot be opened.
         """
         return PemSigner.load(self.path(name), self.passphrase())
 
     def trust_store(self, program: str, version: int = 1) -> TrustStore:
-        """Make the trust store of these keys: both roots sign."""
+        """Create the trust store of these keys, signed by both roots."""
         roots = [self.signer(name) for name in ROOTS]
         return build_store(
             program=program,
@@ -83,21 +83,21 @@ class Keyring:
 
 
 def read_passphrase(path: Path) -> str:
-    """Return the first line of a passphrase file, in UTF-8, or in what its byte-order mark says.
+    """Return the first line of a passphrase file, in UTF-8 or the encoding of its byte order mark.
 
     Raises:
-        InputError: it cannot be read, others may read it, or it is empty.
+        InputError: it cannot be read, is readable by others, or is empty.
     """
     try:
         if path.stat().st_mode & 0o077:
-            raise InputError(f"{path} may be read by others; restrict it with: chmod 600 {path}")
+            raise InputError(f"{path} is readable by others; restrict it with: chmod 600 {path}")
         data = read_bytes(path, FileKind.PASSPHRASE)
-        # Editors that mark a file as UTF-8 or write UTF-16 mean the passphrase without the mark.
+        # Editors may add a byte order mark, which is not part of the passphrase.
         encoding = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
         line = re.split("\r\n|\r|\n", data.decode(encoding), maxsplit=1)[0]
     except OSError as error:
         raise InputError(f"cannot read the passphrase file {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:  # without its text, which would show bytes of the secret
+    except UnicodeDecodeError as error:  # not chained: its text would show bytes of the secret
         raise InputError(f"the passphrase file {path} is not UTF-8; save it as plain text") from error
     if not line:
         raise InputError(f"the passphrase file {path} is empty")

@@ -1,4 +1,4 @@
-"""Mining hard cases: earlier versions run over a set (or their evaluations read), the chosen frames stored as pools."""
+"""Mining hard cases: evaluate earlier versions on a set (or read their evaluations), store the selected frames."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ __all__ = ["MiningOutputs", "check_judges", "mine_hard_cases"]
 
 @dataclass(frozen=True, slots=True)
 class MiningOutputs:
-    """Where the result goes.
+    """Output folders.
 
     Attributes:
-        dev: folder of the hard cases, or of the half to develop with.
+        dev: folder of the hard cases, or of the half for development.
         holdout: folder of the other half of the scenes, to be sealed; None leaves all in ``dev``.
-        rest: folder of what is left of the source: every scene that nothing was chosen from; None keeps none.
+        rest: folder of the scenes without selected frames, or None.
     """
 
     dev: Path
@@ -39,47 +39,47 @@ def mine_hard_cases(
     source: Path,
     previous: Sequence[Path],
     judged: Sequence[Path],
-    apart_from: Sequence[Path],
+    disjoint_from: Sequence[Path],
     policy: MiningPolicy,
     outputs: MiningOutputs,
     progress: Progress,
 ) -> tuple[Mined, dict[Path, CaptureSet]]:
-    """Choose hard cases of ``source`` and store them.
+    """Select hard cases of ``source`` and store them.
 
     Args:
         source: captures to mine.
         previous: earlier versions: graphs, packages, or evaluations on the source (JSON).
-        judged: graphs that will be judged on the result; none of them may be among the earlier versions.
-        apart_from: sets whose scenes nothing is chosen from.
-        policy: how to choose.
-        outputs: where the result goes.
-        progress: told how far it is.
+        judged: graphs that will be judged on the result; must not be among the earlier versions.
+        disjoint_from: sets whose scenes are excluded.
+        policy: size and composition.
+        outputs: output folders.
+        progress: progress callback.
 
     Returns:
-        What was chosen, and what was stored where.
+        The selection, and the stored sets by folder.
 
     Raises:
         UsageError: a graph cannot be read, or an output is also an input.
-        DataError: the earlier versions are too few, judged themselves, or failed nowhere.
+        DataError: there are too few earlier versions, one of them is to be judged, or none failed.
     """
     targets = [p.resolve() for p in (outputs.dev, outputs.holdout, outputs.rest) if p is not None]
-    taken = {p.resolve() for p in (source, *apart_from)}
+    taken = {p.resolve() for p in (source, *disjoint_from)}
     if len(set(targets)) < len(targets) or taken & set(targets):
-        raise UsageError("each set that is written needs a folder of its own, which is none of the sets that are read")
+        raise UsageError("each output needs its own folder, different from all inputs")
     captures = load_captures(source)[0].labelled
-    scenes = {c.scene for path in apart_from for c in load_captures(path, "keep mined scenes apart")[0].captures}
+    scenes = {c.scene for path in disjoint_from for c in load_captures(path, "keep mined scenes apart")[0].captures}
     evaluations = [_evaluation(path, captures, _part(progress, k, len(previous))) for k, path in enumerate(previous)]
     if evaluations:
         captures = captures.with_classes(evaluations[0].classes)
-    mined = mine(captures, evaluations, policy, judged=_digests(judged), apart_from=scenes)
+    mined = mine(captures, evaluations, policy, judged=_digests(judged), disjoint_from=scenes)
     return mined, _store(mined, captures, outputs)
 
 
 def check_judges(folder: Path, graphs: Sequence[Path]) -> MiningRecord:
-    """Check that none of the graphs chose the hard cases in ``folder``; return how they were mined.
+    """Check that none of the graphs was used to mine the hard cases in ``folder``; return the mining record.
 
     Raises:
-        DataError: one did, or the folder holds no record.
+        DataError: one was, or the folder has no record.
     """
     record = MiningRecord.load(folder)
     record.check_judges(_digests(graphs))

@@ -1,7 +1,7 @@
-"""The most sensitive groups measured on a board: each alone in INT8, as a real graph, signed, pushed and run there.
+"""Measuring the most sensitive groups on a board: each alone in INT8, as a real graph, signed, pushed and run.
 
-A board runs nothing unsigned, so this signs, with a waiver that says what for. Nothing is confirmed: the rollback
-floor stays, the board's confirmed slot is never written, and what was active before is active again afterwards.
+Boards run only signed packages, so the graphs are signed with a waiver that states the purpose. Nothing is confirmed:
+the rollback floor is unchanged, the confirmed slot is not written, and the active model is restored afterwards.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _WAIVER = "sensitivity measurement, one group quantized; never confirmed"
 
 @dataclass(frozen=True)
 class BoardRequest:
-    """Where and how to measure.
+    """A measurement on a board.
 
     Attributes:
         url: the board's address.
         signer: the program's key.
-        trust: a signed trust store for a virtual board that has none.
-        groups: how many of the most sensitive groups.
-        frames: captures of the first pool, spread over it.
+        trust: a signed trust store for an unprovisioned virtual board.
+        groups: number of groups.
+        frames: number of captures, spread over the first pool.
     """
 
     url: str
@@ -49,7 +49,7 @@ class BoardRequest:
 
 @dataclass(frozen=True, slots=True)
 class OnBoard:
-    """One group: its divergence alone in INT8 on the board, and of the same graph and frames here."""
+    """Divergence of one group alone in INT8, on the board and on this host, for the same graph and frames."""
 
     group: str
     board: Interval
@@ -63,7 +63,7 @@ def measure_on_board(
 
     Raises:
         InputError: the board is not provisioned.
-        RejectedError: it refuses what was signed; the key is not its program's, for instance.
+        RejectedError: it rejects the package, e.g. because the key is not of its program.
         BridgeError: a fault of the board or the link.
     """
     from hil.boards import open_board
@@ -77,7 +77,7 @@ def measure_on_board(
     with open_board(request.url, trust=request.trust) as board, tempfile.TemporaryDirectory() as folder:
         before = board.info()
         if not before.program:
-            raise InputError(f"the board {request.url} trusts nobody yet; provision it, or give --trust")
+            raise InputError(f"the board {request.url} is not provisioned; provision it, or give --trust")
         try:
             return _each(study, pool, chosen, board, request.signer, Path(folder), progress)
         finally:

@@ -1,4 +1,4 @@
-"""From a judged graph to a signed package, and checking one as a board would."""
+"""Signing a judged graph as a package, and checking packages as a board does."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from firmware_bridge.device.graph import Graph
 from firmware_bridge.device.profile import DEFAULT_BOARD, BoardProfile
 from firmware_bridge.errors import InputError, RejectedError
 from firmware_bridge.files import write_atomically
-from firmware_bridge.given_files import FileKind, read_bytes, wrong_kind
+from firmware_bridge.input_files import FileKind, read_bytes, wrong_kind
 from firmware_bridge.package.card import SignedCard
 from firmware_bridge.package.container import PackageFile, prepare, write
 from firmware_bridge.package.detached import unsigned_package
@@ -28,21 +28,21 @@ from models.evaluation.gate import GateResult
 
 __all__ = ["Origin", "Release", "await_signature", "read_trust", "sign_graph", "verify_file"]
 
-# What a graph of each runtime needs at least; see docs/package-format.md.
+# Minimum version of each runtime; see docs/package-format.md.
 _RUNTIMES = {"litert": "2.0.0", "tflite-runtime": "2.14.0"}
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """What is released, for whom.
+    """Identity of a release.
 
     Attributes:
-        program: the program that it belongs to.
+        program: its program.
         model: the model's name.
         version: the model's version.
         security_version: rollback index.
-        board: kind of board, a profile's name or TOML file.
-        runtimes: runtimes that it is for.
+        board: kind of board, the name or TOML file of a profile.
+        runtimes: the supported runtimes.
     """
 
     program: str
@@ -55,15 +55,15 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a graph comes from, and how it was judged; None where nothing is known.
+    """Origin and verdict of a graph; None where unknown.
 
     Attributes:
         plan: SHA-256 (hex) of the precision plan.
         calibration: SHA-256 (hex) of the calibration set.
         float_parent: SHA-256 (hex) of the float graph.
         gate: the gate's evidence file.
-        waiver: why it may be released without a passed gate.
-        custody: reference into the custody log.
+        waiver: reason for a release without a passed gate.
+        custody: reference to the custody log.
     """
 
     plan: str | None = None
@@ -77,12 +77,12 @@ class Origin:
 def sign_graph(
     graph: Path, release: Release, origin: Origin, signer: Signer, out: Path, card: ModelCard | None = None
 ) -> PackageFile:
-    """Sign a graph, with its model card if it has one, into the package ``out``.
+    """Sign a graph, with its model card if it has one, as the package ``out``.
 
     Raises:
-        UsageError: there is no passed gate for these very bytes, and no waiver; or the card cannot be signed.
+        UsageError: there is neither a passed gate for exactly this graph nor a waiver, or the card cannot be signed.
         DataError: the card does not fit the graph.
-        InputError: the file is no graph, or a field of the release is not possible.
+        InputError: the file is not a graph, or a field of the release is invalid.
     """
     return write(out, *_describe(graph, release, origin, card), signer)
 
@@ -90,10 +90,10 @@ def sign_graph(
 def await_signature(
     graph: Path, release: Release, origin: Origin, key: PublicKey, out: Path, card: ModelCard | None = None
 ) -> bytes:
-    """Write the unsigned package ``out`` for a key that is elsewhere; errors as for `sign_graph`.
+    """Write the unsigned package ``out`` for an external key; errors as for `sign_graph`.
 
     Returns:
-        The digest that the key's holder is to sign.
+        The digest to be signed.
     """
     unsigned = prepare(*_describe(graph, release, origin, card), key.key_id, key.algorithm)
     write_atomically(out, unsigned_package(unsigned, key.key_id))
@@ -139,7 +139,7 @@ def _minimum(runtime: str) -> str:
 
 
 def _evidence(payload: bytes, origin: Origin) -> Evidence:
-    """Join the gate's evidence with these very bytes."""
+    """Match the gate's evidence with exactly this graph."""
     result = None if origin.gate is None else GateResult.load(origin.gate)
     digest = hashlib.sha256(payload).hexdigest()
     if result is not None and result.evidence["hard"]["candidate"]["model_digest"] != digest:
@@ -149,9 +149,13 @@ def _evidence(payload: bytes, origin: Origin) -> Evidence:
         )
     verdict = "NONE" if result is None else result.verdict.value
     if verdict != "PASS" and not origin.waiver:
-        what = "there is no gate's evidence" if result is None else f"the gate says {verdict}: {result.reason}"
+        what = (
+            "there is no evidence of the gate"
+            if result is None
+            else f"the gate's verdict is {verdict}: {result.reason}"
+        )
         raise UsageError(
-            f"will not sign: {what}; pass the gate, or give --waive REASON, which is signed into the package"
+            f"not signed: {what}; pass the gate, or give --waive REASON, which becomes part of the package"
         )
     return Evidence(
         **{
@@ -173,21 +177,21 @@ def read_trust(path: Path) -> TrustStore:
     """Read a trust store.
 
     Raises:
-        InputError: it cannot be read, or is plainly of another kind.
-        RejectedError: it is not a trust store, or its own roots have not signed it.
+        InputError: it cannot be read, or is of another kind.
+        RejectedError: it is not a trust store, or not signed by its roots.
     """
     data = read_bytes(path, FileKind.STORE)
     if (wrong := wrong_kind(path, data, FileKind.STORE)) is not None:
-        raise InputError(f"{wrong}; make one with: ks100 trust init")
+        raise InputError(f"{wrong}; create one with: ks100 trust init")
     return TrustStore.decode(data)
 
 
 def verify_file(package: Path, store: TrustStore, context: BoardContext | None = None) -> VerifiedPackage:
-    """Check a package file by every rule that needs no board, or by all for the board that ``context`` describes.
+    """Check a package file by all rules that need no board, or by all rules for the board of ``context``.
 
     Raises:
         InputError: the file cannot be read.
-        RejectedError: the first rule that refuses it.
+        RejectedError: names the first violated rule.
     """
     context = context or BoardContext.any_board(program=store.program, time_s=time.time())
     return verify_package(PackageFile.open(package).data, store, context)

@@ -1,4 +1,4 @@
-"""Planning precisions from a sensitivity map, trying the best few as real graphs, and drawing the front."""
+"""Planning precisions from a sensitivity map, trials of the best plans as real graphs, and the Pareto front."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ def choose_plan(
     front: Path,
     progress: Progress,
 ) -> None:
-    """Choose the plan with the least loss in the worst condition, and write it with its Pareto front.
+    """Choose the plan with the minimum loss in the worst condition, and write it with the Pareto front.
 
     Args:
         network: the float graph.
         captures: folder of pools.
         map_file: the network's sensitivity map.
         profile_file: the board's profile, TOML.
-        headroom: what the network may draw above the board's idle power, as a multiple of what it draws all in INT8;
-            None for that of the board's published network. The board's budget holds as well.
+        headroom: power of the network above idle, as a multiple of that in INT8; None for that of the board's
+            published network. The board's budget applies as well.
         out: the plan to write.
-        front: the picture to write, JSON.
-        progress: told of the trials.
+        front: the Pareto front to write, JSON.
+        progress: progress callback.
     """
     study = load_study(StudyFiles(network, captures, STUDY_POOLS, limit=STUDY_FRAMES), progress)
     from firmware_bridge.device.profile import BoardProfile
@@ -68,14 +68,14 @@ def choose_plan(
 
 
 def read_front(front: Path) -> Figure:
-    """Return the picture that `choose_plan` wrote."""
+    """Return the Pareto front written by `choose_plan`."""
     from hil.report.figures import Figure
 
     return structured(Figure, json.loads(front.read_text(encoding="utf-8")))
 
 
 def _budget(program: PrecisionMilp, headroom: float | None) -> Budget:
-    """Return the board's frame period and power, less where ``headroom`` over the network all in INT8 is less."""
+    """Return the board's frame period and power budget, limited further by ``headroom`` over INT8."""
     from models.planning.milp import Budget
     from models.quant.plan import Precision
 
@@ -121,22 +121,22 @@ def measured_pairs(
     """Measure the pair terms of the most sensitive groups.
 
     Raises:
-        UsageError: the study is not what the map was measured on.
+        UsageError: the map was measured on another study.
     """
     from models.planning.loss_table import measure_pairs
 
     if study.ranges.digest != found.ranges or {n: p.digest for n, p in study.pools.items()} != dict(found.pools):
-        raise UsageError("the map was measured on other captures or ranges; give the options that it was measured with")
+        raise UsageError("the map was measured on other captures or ranges; give the same options")
     return measure_pairs(study, found, executor, batch=batch, progress=counted(progress, "measuring pairs"))
 
 
 def tried(
     study: Study, choices: Sequence[PlannedChoice], runtime: str, progress: Progress
 ) -> tuple[int, tuple[Trial, ...]]:
-    """Export and measure choices, and all INT8 beside them, on the last pool of the study.
+    """Export and measure choices, and all INT8 for comparison, on the last pool of the study.
 
     Returns:
-        The position of the best choice, and the trials: one for each choice, and the last one for all INT8.
+        The position of the best choice, and the trials: one per choice, the last one for all INT8.
     """
     from models.planning.trial import chosen_of, try_plan
     from models.quant.plan import STANDARD_PLANS
@@ -167,7 +167,7 @@ def front_figure(
     greedy: PlannedChoice,
     budget: Budget,
 ) -> Figure:
-    """Return the Pareto front, with what was chosen on it."""
+    """Return the Pareto front with the choice marked."""
     from hil.report.charts.pareto import ParetoPoint, pareto_chart
     from hil.report.figures import Figure
     from models.quant.plan import Precision
@@ -183,7 +183,7 @@ def front_figure(
         budget.watts,
     )
     caption = (
-        "Predicted divergence in the worst condition, as a share of all INT8's; bars reach to the upper bound that is"
-        " minimised. Power is modelled."
+        "Predicted divergence in the worst condition relative to all INT8; bars reach to the minimised upper bound."
+        " Power is modelled."
     )
     return Figure("Pareto front", caption, chart)

@@ -1,4 +1,4 @@
-"""What the custody log is told of each act: the artifacts that it made and used, by the digests that join the acts."""
+"""Recording each act in the custody log, with the artifacts that it made and used."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ __all__ = [
     "record_training",
 ]
 
-_PURPOSE = "state in the custody log what was used"
+_PURPOSE = "record its use in the custody log"
 
 
 def artifact(path: Path, name: str = "") -> Artifact:
-    """Return a file as an artifact; its own name stands for it if none is given."""
+    """Return a file as an artifact, by default with the file's name."""
     return Artifact.of(name or path.name, path.read_bytes())
 
 
 def data_of(path: Path) -> Artifact:
-    """Return what a network was calibrated or tuned on: stored captures, a dataset, or samples in files."""
+    """Return the data of a calibration or training as an artifact: stored captures, a dataset, or sample files."""
     from models.quant.sample_files import holds_samples
 
     if holds_samples(path):
@@ -42,7 +42,7 @@ def data_of(path: Path) -> Artifact:
 
 
 def record_training(recorder: ProvenanceRecorder, network: Path, sets: Iterable[Artifact]) -> None:
-    """State that the network in a folder was trained from capture sets."""
+    """Record the training of the network in a folder on capture sets."""
     recipe = artifact(network / "recipe.toml")
     recorder.record(Act.TRAIN, [artifact(network / FLOAT_GRAPH)], [*sets, recipe])
 
@@ -50,13 +50,13 @@ def record_training(recorder: ProvenanceRecorder, network: Path, sets: Iterable[
 def record_quantizing(
     recorder: ProvenanceRecorder, graph: Path, parent: Path, plan: PrecisionPlan, data: Iterable[Artifact], method: str
 ) -> None:
-    """State that a graph was made of a float one: under ``plan``, with ``data``, by QAT or PTQ."""
+    """Record the quantization of a float graph: under ``plan``, with ``data``, by QAT or PTQ."""
     used = [artifact(parent), Artifact("plan.json", plan.digest), *data]
     recorder.record(Act.QUANTIZE, [artifact(graph)], used, {"method": method})
 
 
 def record_gate(recorder: ProvenanceRecorder, gate: GateResult, name: str = "gate.json") -> None:
-    """State what the gate said of which graph, on which captures."""
+    """Record the gate's verdict on a graph, with its captures."""
     judged = [Artifact(side.model, side.model_digest) for side in (gate.hard.candidate, gate.hard.parent)]
     pairs = [gate.hard, *([gate.validation] if gate.validation is not None else [])]
     sets = [Artifact(f"captures/{pair.parent.pool}", pair.parent.data_digest) for pair in pairs]
@@ -65,7 +65,7 @@ def record_gate(recorder: ProvenanceRecorder, gate: GateResult, name: str = "gat
 
 
 def record_signing(recorder: ProvenanceRecorder, package: PackageFile, name: str) -> None:
-    """State that a package was signed: its graph, and the gate's evidence if its manifest names any."""
+    """Record the signing of a package: its graph, and the gate's evidence named by its manifest."""
     manifest, signature = package.manifest_unverified, package.envelope_unverified.signature
     used = [Artifact("graph", manifest.payload_sha256.hex())]
     if any(manifest.evidence.gate):
@@ -77,6 +77,6 @@ def record_signing(recorder: ProvenanceRecorder, package: PackageFile, name: str
 
 
 def record_push(recorder: ProvenanceRecorder, package: Artifact, where: Mapping[str, str]) -> None:
-    """State that a package was pushed to a board and activated there; ``where`` names board, slot and link."""
+    """Record the push and activation of a package on a board; ``where`` names board, slot and link."""
     recorder.record(Act.PUSH, [package], parameters=where, once=False)
     recorder.record(Act.ACTIVATE, [package], parameters=where, once=False)

@@ -1,4 +1,4 @@
-"""Producing quantized graphs, and proving that every operation has the type that the plan asks for."""
+"""Producing quantized graphs, and checking that every operation has its type of the plan."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ __all__ = ["GraphSummary", "load_plan", "post_training", "trained"]
 
 @dataclass(frozen=True, slots=True)
 class GraphSummary:
-    """What is known of a produced graph.
+    """Summary of a produced graph.
 
     Attributes:
         op_counts: operations by type.
         boundaries: conversions between types.
-        outputs: each output against the float graph's, on calibration data.
-        ranges: how the ranges of its activations were found.
-        held_out: each output against the float graph's, on samples that had no part in making the graph.
-        left_float: operations that stay float although the plan asks for integers.
-        macs: multiply-accumulates of the whole graph.
-        notes: what a user should know before the graph is used.
+        outputs: fidelity of each output to the float graph, on calibration data.
+        ranges: how the activation ranges were determined.
+        held_out: fidelity of each output on held-out samples.
+        left_float: operations left in float although the plan has integers.
+        macs: multiply-accumulates of the graph.
+        notes: remarks for users.
     """
 
     op_counts: dict[str, int]
@@ -51,7 +51,7 @@ class GraphSummary:
 
     @property
     def as_planned(self) -> str:
-        """Whether every operation is what the plan asks for, in words."""
+        """States whether every operation has its type of the plan."""
         if not self.left_float:
             return "every operation as planned"
         macs = sum(op.macs for op in self.left_float)
@@ -59,7 +59,7 @@ class GraphSummary:
         return f"{len(self.left_float)} operations left float{share}"
 
     def lines(self) -> tuple[str, ...]:
-        """Return what a person wants to know, one line each."""
+        """Return the summary as lines of text."""
         counts = ", ".join(f"{name} {count}" for name, count in self.op_counts.items())
         wide = max((len(output.name) for output in self.outputs), default=0)
         unseen = {output.name: output for output in self.held_out}
@@ -82,7 +82,7 @@ def _held_out_text(output: OutputFidelity | None) -> str:
 
 
 def load_plan(plan: str | Path) -> PrecisionPlan:
-    """Return a standard plan by its name, or the plan in a file."""
+    """Return a standard plan by name, or the plan in a file."""
     from models.quant.plan import STANDARD_PLANS, PrecisionPlan
 
     return PrecisionPlan.named(str(plan)) if str(plan) in STANDARD_PLANS else PrecisionPlan.load(Path(plan))
@@ -130,7 +130,7 @@ def _samples(calibration: Path) -> CaptureSet | Sequence[Sample]:
 
 
 def trained(network: Path, plan: str | Path, calibration: Path, out: Path, *, runtime: str = "litert") -> GraphSummary:
-    """Write the graph ``out`` of the fine-tuned network in ``network``: its ranges as they were trained.
+    """Write the graph ``out`` of the fine-tuned network in ``network``, with its trained ranges.
 
     Raises:
         QuantizationError: as for `post_training`.
@@ -151,7 +151,7 @@ def trained(network: Path, plan: str | Path, calibration: Path, out: Path, *, ru
 def _finish(
     source: bytes, model: bytes, plan: PrecisionPlan, out: Path, found: GraphSummary, *, allow_float: bool = False
 ) -> GraphSummary:
-    """Check types and values once more, write the graph and what is known of it, and return the latter."""
+    """Check types and values again, write the graph and its summary, and return the summary."""
     from firmware_bridge.device.graph import Graph
     from models.errors import QuantizationError
     from models.quant.editing import read_model
@@ -163,7 +163,7 @@ def _finish(
     report = lint(graph, plan, source=Graph.parse(fitted), allow_float=allow_float)
     problems = (*report.problems, *value_problems(read_model(model)))
     if problems:
-        raise QuantizationError(f"the graph is not what the plan asks for: {problems[0]} ({len(problems)})")
+        raise QuantizationError(f"the graph differs from the plan: {problems[0]} ({len(problems)})")
     summary = replace(
         found,
         op_counts=dict(report.op_counts),

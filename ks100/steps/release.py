@@ -1,4 +1,4 @@
-"""Releasing a run's candidate: the package is signed, and the custody log says how it came to be."""
+"""Releasing a run's candidate: sign the package, and record its origin in the custody log."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ CUSTODY = "custody"
 
 
 def release(run: Path, program: str, waiver: str = "") -> PackageFile:
-    """Sign the candidate of a run and state the acts that led to it.
+    """Sign the candidate of a run and record the acts that led to it.
 
     Raises:
         UsageError: the gate has not passed, and there is no waiver.
@@ -57,20 +57,20 @@ def release(run: Path, program: str, waiver: str = "") -> PackageFile:
 
 
 def record_pushed(run: Path, push: Push) -> None:
-    """State that the package was pushed to a board and activated there."""
+    """Record the push and activation of the package on a board."""
     recorder = ProvenanceRecorder(run / CUSTODY, Keyring(run / "keys").signer(LOG))
     where = {"board": push.board, "slot": push.slot, "link": push.link}
     record_push(recorder, artifact(run / PACKAGE), where)
 
 
 def verify_custody(run: Path) -> tuple[int, str]:
-    """Check the run's log and the chain of its package.
+    """Verify the run's custody log and the chain of its package.
 
     Returns:
-        How many entries the log has, and the acts of the package's chain.
+        The number of entries, and the acts of the package's chain.
 
     Raises:
-        BrokenCustodyError: what does not prove what it should.
+        BrokenCustodyError: names the fault.
     """
     ring = Keyring(run / "keys")
     signer = ring.signer(LOG)

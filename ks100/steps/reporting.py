@@ -1,4 +1,4 @@
-"""From a run folder to its report: everything is read from the run's own files."""
+"""Building the report of a run folder from its files."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _HARD = "hard-holdout"
 
 
 def save_outcomes(run: Path, outcomes: Sequence[Outcome]) -> None:
-    """Keep how the steps ended, for a report that is written later."""
+    """Save the outcomes of the steps for a later report."""
     write_plain(run / _OUTCOMES, plain(tuple(outcomes)))
 
 
@@ -54,7 +54,7 @@ def write_report(run: Path) -> Report:
     """Write ``report.html``, ``report.json`` and ``junit.xml`` into the run folder.
 
     Raises:
-        UsageError: the folder holds no run.
+        UsageError: the folder is not a finished run.
     """
     report = build_report(run)
     write_html(report, run / "report.html")
@@ -64,9 +64,9 @@ def write_report(run: Path) -> Report:
 
 
 def build_report(run: Path) -> Report:
-    """Return the report of a run folder; parts that are not there are left out."""
+    """Return the report of a run folder; missing parts are omitted."""
     if not (run / PACKAGE).is_file():
-        raise UsageError(f"{run} holds no finished run: there is no {PACKAGE}; run: ks100 demo --run {run}")
+        raise UsageError(f"{run} is not a finished run: {PACKAGE} is missing; run: ks100 demo --run {run}")
     results = _results(run)
     graph = Graph.parse((run / GRAPHS[CANDIDATE]).read_bytes())
     profile = BoardProfile.load(str(run / PROFILE))
@@ -94,7 +94,7 @@ def build_report(run: Path) -> Report:
 
 
 def _results(run: Path) -> HilResults | None:
-    """Return the suite's results, with what the board refused before the suite ran."""
+    """Return the suite's results, with the rejections before the suite."""
     if not (run / HIL / RESULTS_FILE).is_file():
         return None
     results = HilResults.load(run / HIL)
@@ -127,7 +127,7 @@ def _choice(run: Path) -> tuple[Figure, ...]:
 
 
 def _pictures(run: Path) -> tuple[DetectionPicture, ...]:
-    """Return hard cases with what FP32 found on the host and the candidate on the board."""
+    """Return images of hard cases with the detections of FP32 on the host and the candidate on the board."""
     if not ((run / HIL / DETECTIONS_FILE).is_file() and (run / detections_file("FP32", _HARD)).is_file()):
         return ()
     hard = CaptureSet.load(run / "captures" / _HARD, "pictures of the report")

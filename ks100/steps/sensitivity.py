@@ -1,4 +1,4 @@
-"""Measuring a sensitivity map, and drawing one."""
+"""Measuring and drawing sensitivity maps."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = [
 ]  # fmt: skip
 
 STUDY_POOLS = ("validation", "hard-dev")
-"""The pools on which the pipeline measures a map and tries its plans."""
+"""The pipeline's pools for measuring a map and for trials of plans."""
 STUDY_FRAMES = 60
 _LEADERS = 6
 
@@ -36,16 +36,16 @@ _CALIBRATION_LIMIT = 64
 
 @dataclass(frozen=True, slots=True)
 class StudyFiles:
-    """What a map is measured on.
+    """Inputs of a map.
 
     Attributes:
         network: a float graph, or the folder of a trained network.
-        captures: folder of pools; or of samples (``.npz`` files with an array for each input) for other graphs.
-        pools: names of those to measure on; of samples, there is one pool.
-        calibration: what ranges are measured on; the pool ``calibration``, or the samples themselves, if None.
-        ranges: a file of ranges instead.
-        limit: captures of each pool, spread over it; all if None.
-        blocks: (block, glob of layer names): the user's own parts of the network.
+        captures: folder of pools, or of samples (``.npz`` files with one array per input) for other graphs.
+        pools: names of the pools to measure on; samples form one pool.
+        calibration: captures for the ranges; if None the pool ``calibration``, or the samples.
+        ranges: a file of ranges instead of captures.
+        limit: number of captures of each pool, spread over it; all if None.
+        blocks: (block, glob of layer names) rules of the user.
     """
 
     network: Path
@@ -58,11 +58,11 @@ class StudyFiles:
 
 
 def load_study(files: StudyFiles, progress: Progress) -> Study:
-    """Read graph and pools, and measure the ranges if they are not given.
+    """Read the graph and pools, and measure the ranges unless given.
 
     Raises:
         UsageError: a file or a pool is missing.
-        DataError: a pool is wrong.
+        DataError: a pool is invalid.
     """
     from models.quant.sample_files import holds_samples, read_samples
     from models.sensitivity.study import Study
@@ -84,7 +84,7 @@ def measure_map(study: Study, executor: Executor, settings: SweepSettings, progr
 
 
 def map_network(network: Path, captures: Path, out: Path, progress: Progress) -> None:
-    """Measure what INT8 costs each group of layers of ``network`` as the pipeline does, and write the map."""
+    """Measure and write the sensitivity map of ``network`` for the pipeline."""
     study = load_study(StudyFiles(network, captures, STUDY_POOLS, limit=STUDY_FRAMES), progress)
     from models.sensitivity.sweep import SweepSettings
     from models.sensitivity.tasks import LocalExecutor
@@ -93,7 +93,7 @@ def map_network(network: Path, captures: Path, out: Path, progress: Progress) ->
 
 
 def draw_map(found: SensitivityMap, top: int, path: Path) -> None:
-    """Write the map's pictures to an HTML page."""
+    """Write the map's charts to an HTML page."""
     from hil.report.figures import write_figures
 
     lead = ", ".join(f"{name}: {count} frames" for name, count in found.frames.items())
@@ -101,25 +101,25 @@ def draw_map(found: SensitivityMap, top: int, path: Path) -> None:
 
 
 def map_figures(found: SensitivityMap, top: int) -> list[Figure]:
-    """Return the map's pictures: the ``top`` groups by condition, how few matter, and whose share it is."""
+    """Return the map's charts: the ``top`` groups by condition, the cumulative loss, and the blocks' shares."""
     from hil.report.charts.sensitivity import cumulative_chart, heat_map, shares_chart
     from hil.report.figures import Figure
 
     figures = [
         Figure(
-            "Where it hurts",
-            "Divergence from the float network with one group alone in INT8. A cell's shade is the group's share of its"
+            "Divergence by group and condition",
+            "Divergence from the float network with only one group in INT8. The shade is the group's fraction of its"
             " column; groups marked ~ were screened, not measured.",
             heat_map(found, top),
         ),
-        Figure("How few groups matter", "Share of the summed divergence.", cumulative_chart(found)),
+        Figure("Cumulative divergence", "Fraction of the summed divergence.", cumulative_chart(found)),
     ]
     if found.shares is not None:
         caption = (
             f"Shapley shares over {found.shares.permutations} orders on {found.shares.frames} frames of"
-            f" {found.shares.pool}: they add up to 100 %, which the figures of single groups do not."
+            f" {found.shares.pool}: they sum to 100 %, unlike the figures of single groups."
         )
-        figures.append(Figure("Whose share it is", caption, shares_chart(found.shares)))
+        figures.append(Figure("Shares of blocks", caption, shares_chart(found.shares)))
     return figures
 
 
@@ -152,7 +152,7 @@ def _ranges(files: StudyFiles, graph: bytes, progress: Progress) -> Ranges:
         return Ranges.load(files.ranges)
     folder = files.calibration or (files.captures if holds_samples(files.captures) else files.captures / "calibration")
     if not folder.is_dir():
-        raise UsageError(f"{folder} is not there; give --calibration or --ranges")
+        raise UsageError(f"{folder} does not exist; give --calibration or --ranges")
     data: CaptureSet | Sequence[Sample]
     if holds_samples(folder):
         data = _some(read_samples(folder), _CALIBRATION_LIMIT)

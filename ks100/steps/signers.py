@@ -1,4 +1,4 @@
-"""Opening the key that signs: an encrypted PEM file, or a key in a PKCS#11 token named by its URI (RFC 7512)."""
+"""Opening signing keys: an encrypted PEM file, or a key in a PKCS#11 token by its URI (RFC 7512)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
-from firmware_bridge.given_files import FileKind, read_bytes, wrong_kind
+from firmware_bridge.input_files import FileKind, read_bytes, wrong_kind
 from firmware_bridge.package.ecdsa import PublicKey
 from firmware_bridge.package.pkcs11_uri import KeyUri
 from firmware_bridge.package.signing import PemSigner, Signer
@@ -27,10 +27,10 @@ def open_signer(key: str, passphrase: Callable[[], str]) -> Iterator[Signer]:
 
     Args:
         key: path of a PEM file, or ``pkcs11:token=T;object=LABEL;id=%01?module-path=/usr/lib/...so``.
-        passphrase: asked once: the passphrase of the file, or the PIN of the token.
+        passphrase: called once for the passphrase of the file or the PIN of the token.
 
     Raises:
-        InputError: the URI is none, or the key does not open.
+        InputError: the URI is invalid, or the key cannot be opened.
     """
     if not KeyUri.is_one(key):
         yield PemSigner.load(Path(key), passphrase())
@@ -49,7 +49,7 @@ def read_public_key(path: Path) -> PublicKey:
     """Read a public key in PEM.
 
     Raises:
-        InputError: the file cannot be read, is plainly of another kind, or holds no allowed key.
+        InputError: the file cannot be read, is of another kind, or has no permitted key.
     """
     pem = read_bytes(path, FileKind.PUBLIC_KEY)
     if (wrong := wrong_kind(path, pem, FileKind.PUBLIC_KEY)) is not None:
@@ -58,16 +58,16 @@ def read_public_key(path: Path) -> PublicKey:
 
 
 def ask_agent(what: str) -> str:
-    """Return a passphrase from gpg-agent, which keeps it for a while and asks by its own pinentry when it has none.
+    """Return a passphrase from gpg-agent, which caches it and prompts by its pinentry.
 
     Args:
-        what: name of the key, under which the agent keeps it as ``ks100:NAME``; for a file, its name.
+        what: name of the key, cached as ``ks100:NAME``; for a file, its name.
 
     Raises:
-        UsageError: there is no agent, or it has no passphrase and cannot ask.
+        UsageError: there is no agent, or it has no passphrase and cannot prompt.
     """
     if shutil.which("gpg-connect-agent") is None:
-        raise UsageError("no gpg-connect-agent here; install gpg-agent, or give --passphrase-file FILE")
+        raise UsageError("gpg-connect-agent is not installed; install gpg-agent, or give --passphrase-file FILE")
     name = "".join(c if c.isalnum() or c in "._-" else "_" for c in what)[-40:]
     command = f"GET_PASSPHRASE --data ks100:{name} X Passphrase Open+the+signing+key+{name}\n"
     try:

@@ -1,4 +1,4 @@
-"""Training a float network, and fine-tuning it with simulated quantization. Imports TensorFlow when called."""
+"""Training a float network, and quantization-aware fine-tuning. Imports TensorFlow when called."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def train_float(
     start: Path | None = None,
     resume: bool = True,
 ) -> str:
-    """Train on ``captures/train``, watch ``captures/validation``, and leave the network and its float graph in ``out``.
+    """Train on ``captures/train``, validate on ``captures/validation``, and write the network and its graph to ``out``.
 
-    ``start`` is the folder of the trained network whose weights the recipe starts from.
+    ``start`` is the folder of the trained network with the recipe's initial weights.
 
     Returns:
         One line on the result.
@@ -59,9 +59,9 @@ def finetune(
     hard: Path | None = None,
     resume: bool = True,
 ) -> str:
-    """Fine-tune the network in ``network`` under ``plan``; leave weights, ranges and float graph in ``out``.
+    """Fine-tune the network in ``network`` under ``plan``; write weights, ranges and float graph to ``out``.
 
-    ``hard`` holds hard cases to learn from beside ``captures/train``.
+    ``hard`` has hard cases for training in addition to ``captures/train``.
 
     Returns:
         One line on the result.
@@ -116,7 +116,7 @@ def _events(progress: Progress) -> _Adapter:
 
 
 class _Adapter:
-    """Shows training's events as a share and a text."""
+    """Reports training events as progress."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress

@@ -18,7 +18,7 @@ import numpy as np
 from firmware_bridge.device.graph import Graph, GraphTensor
 from firmware_bridge.errors import InputError
 from firmware_bridge.files import write_atomically
-from firmware_bridge.given_files import FileKind, read_text
+from firmware_bridge.input_files import FileKind, read_text
 from firmware_bridge.package.manifest import Manifest
 from models.captures import CLASSES
 from models.card.decodings import DECODINGS, Decoding, Grid, PythonDecoding, Raw

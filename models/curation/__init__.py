@@ -1,4 +1,4 @@
-"""Which captures serve for what: splits by scene, calibration sets by condition, mined hard cases."""
+"""Data curation: splits by scene, calibration sets stratified by condition, hard-case mining."""
 
 from models.curation.activation_drift import ActivationReport, TensorReport, compare_activations
 from models.curation.calibration_coverage import CategoryCoverage, Coverage, coverage

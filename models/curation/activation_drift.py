@@ -1,8 +1,8 @@
-"""Whether a calibration set's activations are those that a graph will have: distance, clipping, and who sets a range.
+"""Drift between calibration and evaluation activations: distance, clipping, and conditions that dominate a range.
 
-The distance of two sets of values is Wasserstein's, W1, the mean difference of their quantiles, in standard deviations
-of the calibration values; halves of the calibration set itself show how much of it is chance. A range that one
-condition alone sets is the INT8 step of all others: they pay in resolution for its outliers.
+The distance of two sets of values is the Wasserstein distance W1, the mean difference of their quantiles, in standard
+deviations of the calibration values; the distance between the two halves of the calibration set estimates chance. A
+range set by a single condition determines the INT8 step of all others, which lose resolution to its outliers.
 """
 
 from __future__ import annotations
@@ -16,30 +16,30 @@ from models.captures import CaptureSet
 from models.curation.activation_traces import TensorTrace, Tracer, Traces
 from models.progress import Count, shifted
 
-__all__ = ["ActivationReport", "SoleSetter", "TensorReport", "compare_activations"]
+__all__ = ["ActivationReport", "DominantCategory", "TensorReport", "compare_activations"]
 
 _QUANTILES = np.linspace(0.0, 1.0, 513)
 _MIN_DISTANCE = 0.1
 _TIMES_CHANCE = 3.0
-# Over these shares of its range a tensor is reported. A fifth: two thirds of an INT8 grid's bit.
-_SOLE_SHARE = 0.2
+# A tensor is reported above this fraction of its range. A fifth costs a third of a bit of an INT8 grid.
+_DOMINANT_FRACTION = 0.2
 _UNSTABLE_SHARE = 0.2
 _CLIPPED_SHARE = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
-class SoleSetter:
+class DominantCategory:
     """A condition without which a tensor's range would be smaller.
 
     Attributes:
-        axis: e.g. ``thermal``, or ``capture`` when it is a single frame.
+        axis: e.g. ``thermal``, or ``capture`` for a single frame.
         category: e.g. ``crossover``, or the capture's id.
-        share: share of the range that it alone takes.
+        fraction: fraction of the range that only it needs.
     """
 
     axis: str
     category: str
-    share: float
+    fraction: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +48,14 @@ class TensorReport:
 
     Attributes:
         name: its layer.
-        low: least value over the calibration set.
-        high: greatest value over the calibration set.
+        low: minimum over the calibration set.
+        high: maximum over the calibration set.
         distance: W1 of the two sets' values, in standard deviations of the calibration values.
-        chance: the same of the calibration set's two halves, split by scene.
-        clipped: share of the evaluation values outside the calibration range.
-        half_range: how much smaller the smaller half's range is, as a share of the whole: over a fifth, there is too
-            little data.
-        sole: what alone sets the range, if anything does.
+        chance: W1 of the two halves of the calibration set, split by scene.
+        clipped: fraction of the evaluation values outside the calibration range.
+        half_range: how much the smaller half's range falls short, as a fraction of the whole range: above a fifth there
+            is too little data.
+        dominant: the one category that sets the range, if there is one.
     """
 
     name: str
@@ -65,11 +65,11 @@ class TensorReport:
     chance: float
     clipped: float
     half_range: float
-    sole: SoleSetter | None
+    dominant: DominantCategory | None
 
     @property
     def drifted(self) -> bool:
-        """Whether the evaluation set's values differ by more than the calibration set's own halves explain."""
+        """Whether the evaluation values differ by more than the halves of the calibration set do."""
         return self.distance > max(_MIN_DISTANCE, _TIMES_CHANCE * self.chance)
 
     @property
@@ -79,7 +79,7 @@ class TensorReport:
 
     @property
     def unstable(self) -> bool:
-        """Whether half of the calibration set would have given a much smaller range."""
+        """Whether half of the calibration set gives a much smaller range."""
         return self.half_range > _UNSTABLE_SHARE
 
 
@@ -91,23 +91,25 @@ class ActivationReport:
 
     @property
     def drifted(self) -> tuple[TensorReport, ...]:
-        """Tensors that differ, farthest first."""
+        """Tensors that drifted, largest distance first."""
         return tuple(sorted((t for t in self.tensors if t.drifted), key=lambda t: -t.distance))
 
     @property
     def clipping(self) -> tuple[TensorReport, ...]:
-        """Tensors that clip, most first."""
+        """Tensors that clip, largest fraction first."""
         return tuple(sorted((t for t in self.tensors if t.clips), key=lambda t: -t.clipped))
 
     @property
     def unstable(self) -> tuple[TensorReport, ...]:
-        """Tensors whose range needs more data, worst first."""
+        """Tensors whose range needs more calibration data, worst first."""
         return tuple(sorted((t for t in self.tensors if t.unstable), key=lambda t: -t.half_range))
 
     @property
     def set_by_one(self) -> tuple[TensorReport, ...]:
-        """Tensors whose range one condition or one capture alone sets, largest share first."""
-        return tuple(sorted((t for t in self.tensors if t.sole), key=lambda t: -(t.sole.share if t.sole else 0.0)))
+        """Tensors whose range is set by one condition or one capture, largest fraction first."""
+        return tuple(
+            sorted((t for t in self.tensors if t.dominant), key=lambda t: -(t.dominant.fraction if t.dominant else 0.0))
+        )
 
 
 def compare_activations(
@@ -120,8 +122,8 @@ def compare_activations(
 
     Args:
         float_tflite: the float graph.
-        calibration: what ranges are measured on.
-        evaluation: what the graph will meet; a hundred captures spread over it are plenty.
+        calibration: the calibration set.
+        evaluation: captures like those of the field; a hundred spread over the set are enough.
         progress: called with (captures done, captures in all).
 
     Raises:
@@ -140,17 +142,17 @@ def compare_activations(
 
 
 def _first_half(traces: Traces) -> NDArray[np.bool_]:
-    """Return which captures belong to every other scene, bool [n]."""
+    """Return a mask of the captures of every other scene, bool [n]."""
     scenes = {name: k for k, name in enumerate(dict.fromkeys(c.scene for c in traces.captures))}
     return np.array([scenes[c.scene] % 2 == 0 for c in traces.captures])
 
 
 def _members(traces: Traces) -> dict[tuple[str, str], NDArray[np.bool_]]:
-    """Return which captures are of each category, and each capture alone; whole axes of one category are left out."""
+    """Return the masks of each category and of each single capture; axes with a single category are left out."""
     pairs = sorted({pair for c in traces.captures for pair in c.conditions.items})
     masks = {pair: np.array([pair in c.conditions.items for c in traces.captures]) for pair in pairs}
     alone = {("capture", c.id): np.arange(len(traces.captures)) == k for k, c in enumerate(traces.captures)}
-    # A single capture comes first: if it alone sets a range, its condition does so only through it.
+    # Single captures come first: if one sets a range, its condition does so only because of it.
     return {pair: mask for pair, mask in (alone | masks).items() if not mask.all()}
 
 
@@ -167,16 +169,16 @@ def _report(
     spans = [_span(calibration, mask) for mask in (half, ~half)] if halved else [span]
     return TensorReport(
         name, low, high,
-        distance=_distance(calibration.kept, evaluation.kept, calibration.kept),
-        chance=_distance(calibration.kept[half], calibration.kept[~half], calibration.kept) if halved else 0.0,
+        distance=_distance(calibration.sample, evaluation.sample, calibration.sample),
+        chance=_distance(calibration.sample[half], calibration.sample[~half], calibration.sample) if halved else 0.0,
         clipped=float(evaluation.outside.mean()),
         half_range=1.0 - min(spans) / span,
-        sole=_sole(calibration, span, members),
+        dominant=_dominant(calibration, span, members),
     )  # fmt: skip
 
 
 def _span(trace: TensorTrace, mask: NDArray[np.bool_]) -> float:
-    """Return the length of the range of some captures, with zero in it, as an integer grid has it."""
+    """Return the length of the range of some captures, extended to include zero as integer grids do."""
     return max(float(trace.high[mask].max()), 0.0) - min(float(trace.low[mask].min()), 0.0)
 
 
@@ -186,11 +188,13 @@ def _distance(one: NDArray[np.float32], other: NDArray[np.float32], unit: NDArra
     return gap / deviation if deviation > 0 else (0.0 if gap == 0 else np.inf)
 
 
-def _sole(trace: TensorTrace, span: float, members: dict[tuple[str, str], NDArray[np.bool_]]) -> SoleSetter | None:
-    """Return what takes the largest share of the range for itself, if it is much; a single capture before its kind."""
-    found: SoleSetter | None = None
+def _dominant(
+    trace: TensorTrace, span: float, members: dict[tuple[str, str], NDArray[np.bool_]]
+) -> DominantCategory | None:
+    """Return the capture or category that alone needs the largest fraction of the range, if that is large."""
+    found: DominantCategory | None = None
     for (axis, category), mask in members.items():
-        share = 1.0 - _span(trace, ~mask) / span
-        if share > _SOLE_SHARE and (found is None or share > found.share + 0.05):
-            found = SoleSetter(axis, category, share)
+        fraction = 1.0 - _span(trace, ~mask) / span
+        if fraction > _DOMINANT_FRACTION and (found is None or fraction > found.fraction + 0.05):
+            found = DominantCategory(axis, category, fraction)
     return found

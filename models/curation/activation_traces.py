@@ -1,6 +1,7 @@
-"""What a float graph's activations look like over a set: extremes of every capture, and a sample of the values.
+"""Activations of a float graph over a set: the extremes of every capture, and a sample of the values.
 
-Runs the .tflite itself on LiteRT, so the measured tensors are those that are quantized. Draws no conclusion.
+Runs the .tflite itself on LiteRT, so the measured tensors are the ones that get quantized. Measures only; judges
+nothing.
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ from models.quant.ranges import FIXED
 
 __all__ = ["TensorTrace", "Tracer", "Traces"]
 
-# Values kept of each activation of each capture: enough for quantiles over a set, little enough for memory.
+# Values sampled per activation and capture: enough for quantiles over a set, few enough for memory.
 _KEPT = 256
-# Operations that hand on their input's values: a line for each of them would say everything twice.
+# Operations that pass their input's values on: reporting them would repeat their input's line.
 _HANDING_ON = frozenset({"RESHAPE", "TRANSPOSE", "EXPAND_DIMS", "SQUEEZE"})
 
 Limits = Mapping[str, tuple[float, float]]
-"""Low and high end of each activation, by name."""
+"""Minimum and maximum of each activation, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +39,15 @@ class TensorTrace:
     """One activation over n captures.
 
     Attributes:
-        low: float64 [n], least value in each capture.
-        high: float64 [n], greatest value in each capture.
-        kept: float32 [n, k], some of the values of each capture.
-        outside: float64 [n], share of each capture's values outside the limits that were given; 0 without.
+        low: float64 [n], minimum in each capture.
+        high: float64 [n], maximum in each capture.
+        sample: float32 [n, k], a sample of each capture's values.
+        outside: float64 [n], fraction of each capture's values outside the given limits; 0 without limits.
     """
 
     low: NDArray[np.float64]
     high: NDArray[np.float64]
-    kept: NDArray[np.float32]
+    sample: NDArray[np.float32]
     outside: NDArray[np.float64]
 
 
@@ -55,7 +56,7 @@ class Traces:
     """The activations of a graph over a set.
 
     Attributes:
-        captures: what it ran on.
+        captures: the captures of the set.
         tensors: traces by layer name, in execution order.
     """
 
@@ -64,7 +65,7 @@ class Traces:
 
 
 class Tracer:
-    """A float graph ready to be traced."""
+    """Traces a float graph."""
 
     def __init__(self, float_tflite: bytes) -> None:
         """Load the graph.
@@ -94,9 +95,9 @@ class Tracer:
         """Run the graph over the set.
 
         Args:
-            captures: what to run it on.
+            captures: the captures to run on.
             progress: called with (captures done, captures in all).
-            limits: by name; values outside of them are counted.
+            limits: by name; values outside them are counted.
 
         Raises:
             DataError: the set is empty, does not fit the graph, or an activation is not finite.
@@ -127,5 +128,5 @@ def _measured(
 
 
 def _trace(items: list[tuple[float, float, NDArray[np.float32], float]]) -> TensorTrace:
-    low, high, kept, outside = zip(*items, strict=True)
-    return TensorTrace(np.array(low), np.array(high), np.stack(kept), np.array(outside))
+    low, high, sample, outside = zip(*items, strict=True)
+    return TensorTrace(np.array(low), np.array(high), np.stack(sample), np.array(outside))

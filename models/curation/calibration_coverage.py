@@ -1,4 +1,4 @@
-"""How well a calibration set covers the conditions that a graph will be evaluated under."""
+"""Coverage of the evaluation conditions by a calibration set."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from models.curation.strata import strata
 __all__ = ["MIN_FRAMES", "CategoryCoverage", "Coverage", "coverage"]
 
 MIN_FRAMES = 8
-"""With fewer frames of a category its extremes are those of single frames: the largest of n draws has passed the 90 %
+"""With fewer frames of a category its extremes depend on single frames: the largest of n draws exceeds the 90 %
 quantile with probability 1 - 0.9^n, 57 % for 8."""
 
 
@@ -19,7 +19,7 @@ class CategoryCoverage:
     """One category.
 
     Attributes:
-        axis: e.g. ``thermal``, or ``object`` for the classes that frames show.
+        axis: e.g. ``thermal``, or ``object`` for the classes in the frames.
         category: e.g. ``crossover``.
         calibration: captures of it in the calibration set.
         evaluation: captures of it in the evaluation set; 0 without one.
@@ -32,12 +32,12 @@ class CategoryCoverage:
 
     @property
     def missing(self) -> bool:
-        """Whether ranges know nothing of a category that will be met."""
+        """Whether the calibration set has no capture of the category and the evaluation set has."""
         return self.calibration == 0
 
     @property
     def thin(self) -> bool:
-        """Whether there are too few captures to trust the extremes."""
+        """Whether there are too few captures for reliable extremes."""
         return self.calibration < MIN_FRAMES
 
 
@@ -48,7 +48,7 @@ class Coverage:
     Attributes:
         frames: captures in the calibration set.
         scenes: its scenes.
-        shared_scenes: scenes that both sets have; there should be none.
+        shared_scenes: scenes in both sets; there should be none.
         categories: one for each.
     """
 
@@ -59,12 +59,12 @@ class Coverage:
 
     @property
     def missing(self) -> tuple[CategoryCoverage, ...]:
-        """Categories of the evaluation set that the calibration set has no capture of."""
+        """Categories of the evaluation set that are missing from the calibration set."""
         return tuple(item for item in self.categories if item.missing)
 
     @property
     def thin(self) -> tuple[CategoryCoverage, ...]:
-        """Categories with too few captures, but some."""
+        """Categories with some captures, but too few."""
         return tuple(item for item in self.categories if item.thin and not item.missing)
 
 

@@ -1,8 +1,8 @@
-"""Drawing a calibration set by condition: each category gets its part, not what chance leaves it.
+"""Stratified sampling of a calibration set: each condition category gets an equal part.
 
-A random draw of 128 frames from the field holds few of a rare condition, and ranges measured on it clip exactly there.
-Greedy covering (Nemhauser, Wolsey and Fisher 1978): each step takes the frame whose categories lack most of their equal
-part, preferring scenes not drawn from yet. Knows conditions and classes, no pixels.
+A random sample of 128 frames from the field has few of a rare condition, and ranges measured on it clip exactly there.
+Greedy submodular cover (Nemhauser, Wolsey and Fisher 1978): each step takes the frame whose categories are furthest
+below their equal part, preferring scenes not sampled yet. Uses conditions and classes, not pixels.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from models.errors import DataError
 
 __all__ = ["draw_calibration"]
 
-# Frames of one scene share most of what they show: each further one counts this much less.
+# Frames of one scene are alike: each further one counts this much less.
 _SAME_SCENE = 0.5
 _EXCESS = 0.2
 
 
 def draw_calibration(captures: CaptureSet, count: int, seed: int = 1, name: str = "calibration") -> CaptureSet:
-    """Draw ``count`` captures so that the categories of each axis have equal parts, as far as there are enough.
+    """Draw ``count`` captures with equal numbers of each category of an axis, as far as the source has enough.
 
     Args:
         captures: the source.
@@ -31,7 +31,7 @@ def draw_calibration(captures: CaptureSet, count: int, seed: int = 1, name: str 
         name: of the new set.
 
     Returns:
-        The drawn captures in the source's order; equal arguments draw the same ones.
+        The captures in the source's order; deterministic in the arguments.
 
     Raises:
         DataError: the source has fewer captures, or ``count`` is not enough for one of each category.
@@ -51,7 +51,7 @@ def draw_calibration(captures: CaptureSet, count: int, seed: int = 1, name: str 
 
 
 def _targets(names: tuple[Stratum, ...], member: NDArray[np.bool_], count: int) -> NDArray[np.float64]:
-    """Return how many captures each stratum should get, float64 [strata]: equal parts within an axis."""
+    """Return the target number of captures of each stratum, float64 [strata]: equal within an axis."""
     axes = [axis for axis, _ in names]
     equal = np.array([count / axes.count(axis) for axis in axes])
     return np.minimum(equal, member.sum(axis=0))
@@ -60,7 +60,7 @@ def _targets(names: tuple[Stratum, ...], member: NDArray[np.bool_], count: int) 
 def _greedy(
     member: NDArray[np.bool_], scene: NDArray[np.intp], target: NDArray[np.float64], count: int
 ) -> NDArray[np.intp]:
-    """Return the rows to take, [count]. Ties go to the first row."""
+    """Return the selected rows, [count]. Ties go to the first row."""
     weight = member.astype(np.float64)
     had = np.zeros(member.shape[1])
     drawn_from = np.zeros(int(scene.max()) + 1)
@@ -68,7 +68,7 @@ def _greedy(
     rows = np.empty(count, np.intp)
     for step in range(count):
         lack = np.maximum(1.0 - had / target, 0.0)
-        # Beyond its part a category counts against a capture, or common ones would fill the set.
+        # A category above its target counts against a capture; otherwise common ones would fill the set.
         excess = np.maximum(had / target - 1.0, 0.0)
         gain = (weight @ lack) * _SAME_SCENE ** drawn_from[scene] - _EXCESS * (weight @ excess)
         rows[step] = np.argmax(np.where(free, gain, -np.inf))

@@ -1,7 +1,8 @@
-"""Where earlier model versions failed: per frame, the objects they missed and the false alarms they raised.
+"""Failures of earlier model versions: missed objects and false alarms per frame.
 
-Each model is read at its own operating point, so that a timid model does not outvote a bold one. One model's failure
-may be its own accident; what several versions miss is a property of the frame. Knows evaluations, and no pixels.
+Each model is evaluated at its own operating point, so that confident and cautious models have equal weight. A failure
+of one model may be chance; an object missed by several versions is a property of the frame. Uses evaluations, not
+pixels.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ from models.evaluation.evaluation import Evaluation, FrameRecord
 __all__ = ["MIN_MODELS", "FrameFailures", "failures"]
 
 MIN_MODELS = 2
-"""Mining takes the failures of at least so many versions; so many must agree on an object for it to count most."""
+"""Minimum number of versions for mining, and of versions that must miss an object for it to rank first."""
 
 
 @dataclass(frozen=True, slots=True)
 class FrameFailures:
-    """How the models failed on one frame.
+    """The models' failures on one frame.
 
     Attributes:
         agreed: objects that at least `MIN_MODELS` models missed.
@@ -39,12 +40,12 @@ class FrameFailures:
 
     @property
     def failed(self) -> bool:
-        """Whether any model failed in any way."""
+        """Whether any model missed an object or raised a false alarm."""
         return self.missed > 0 or self.false_alarms > 0
 
     @property
     def rank(self) -> tuple[int, float, float]:
-        """What frames are ordered by, hardest largest: agreement first, then how much went wrong."""
+        """Sort key, hardest frame largest: agreement first, then the number of failures."""
         return self.agreed, self.missed, self.false_alarms
 
 
@@ -64,7 +65,7 @@ def failures(evaluations: Sequence[Evaluation]) -> tuple[FrameFailures, ...]:
 def _check(evaluations: Sequence[Evaluation]) -> None:
     unknown = next((e for e in evaluations if not e.model_digest), None)
     if unknown is not None:
-        raise DataError(f"the evaluation of {unknown.model} does not say which model it was; evaluate again")
+        raise DataError(f"the evaluation of {unknown.model} has no model digest; evaluate again")
     distinct = len({e.model_digest for e in evaluations})
     if distinct < MIN_MODELS or distinct < len(evaluations):
         raise DataError(

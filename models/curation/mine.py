@@ -1,7 +1,7 @@
-"""Choosing the hard cases of a set: first a random arm, then the frames that earlier versions failed on most.
+"""Hard-case mining: first a random arm, then the frames on which earlier versions failed most.
 
-The random arm is drawn before anything is known of failures, so it stays an unbiased sample of the source: adversarial
-mining oversamples contentious labels and one model's blind spots, and the arms' figures side by side show how much.
+The random arm is drawn before failures are known, so it remains an unbiased sample of the source: adversarial mining
+oversamples contentious labels and blind spots of single models, and comparing the arms shows how much.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ __all__ = ["Mined", "MiningPolicy", "mine"]
 
 @dataclass(frozen=True, slots=True)
 class MiningPolicy:
-    """How to choose.
+    """Size and composition of the hard cases.
 
     Attributes:
-        count: frames in all.
-        random_share: share of them in the random arm.
-        per_scene: most mined frames of one scene: verdicts resample scenes, and frames of one add little.
+        count: total number of frames.
+        random_fraction: fraction in the random arm.
+        per_scene: maximum number of mined frames per scene: verdicts resample scenes, further frames of one add little.
         seed: of the random arm.
     """
 
     count: int = 200
-    random_share: float = 0.25
+    random_fraction: float = 0.25
     per_scene: int = 2
     seed: int = 1
 
     def __post_init__(self) -> None:
-        if self.count < 1 or not 0 <= self.random_share < 1 or self.per_scene < 1 or self.seed < 0:
+        if self.count < 1 or not 0 <= self.random_fraction < 1 or self.per_scene < 1 or self.seed < 0:
             raise DataError(
-                f"cannot mine {self.count} frames with a random share of {self.random_share:g} and {self.per_scene} a "
-                "scene; give at least 1 frame, a share from 0 to below 1, at least 1 a scene and a seed from 0"
+                f"cannot mine {self.count} frames, a random fraction of {self.random_fraction:g} and {self.per_scene} "
+                "per scene; give at least 1 frame, a fraction from 0 to below 1, at least 1 per scene and a seed from 0"
             )
 
 
@@ -50,9 +50,9 @@ class Mined:
     """Hard cases.
 
     Attributes:
-        captures: the chosen captures in the source's order, each with its arm among its conditions.
-        rest: indices of the source's captures of all scenes that nothing was chosen from.
-        record: how they were chosen.
+        captures: the selected captures in the source's order, each with its arm as a condition.
+        rest: indices of the captures of all scenes without a selected one.
+        record: how they were selected.
     """
 
     captures: CaptureSet
@@ -66,20 +66,21 @@ def mine(
     policy: MiningPolicy | None = None,
     *,
     judged: Mapping[str, str] | None = None,
-    apart_from: Collection[str] = (),
+    disjoint_from: Collection[str] = (),
 ) -> Mined:
-    """Choose hard cases of ``captures`` by what earlier versions failed on.
+    """Select hard cases of ``captures`` by the failures of earlier versions.
 
     Args:
         captures: the source.
-        previous: evaluations of at least two earlier versions on it.
-        policy: how to choose; the default if None.
-        judged: names, by SHA-256, of the graphs that will be judged on the result: a candidate and its float parent.
-        apart_from: scenes of other pools, which nothing is chosen from.
+        previous: evaluations of at least two earlier versions on ``captures``.
+        policy: size and composition; the default if None.
+        judged: names, by SHA-256, of the graphs that the gate will judge on the result: a candidate and its float
+            parent.
+        disjoint_from: scenes of other pools, which are excluded.
 
     Raises:
         DataError: a judged graph is among the earlier versions, the evaluations are too few or not of these captures,
-            or no frame is left to choose.
+            or no frame is left.
     """
     policy = policy or MiningPolicy()
     models = {evaluation.model_digest: evaluation.model for evaluation in previous}
@@ -89,7 +90,7 @@ def mine(
         raise DataError(
             f"{previous[0].model} was evaluated on {previous[0].pool}, which is not {captures.name}; evaluate it there"
         )
-    open_to = [i for i, capture in enumerate(captures.captures) if capture.scene not in set(apart_from)]
+    open_to = [i for i, capture in enumerate(captures.captures) if capture.scene not in set(disjoint_from)]
     random = _draw_random(open_to, policy)
     mined = _pick(captures, failed, [i for i in open_to if i not in random], policy)
     if not random and not mined:
@@ -99,7 +100,7 @@ def mine(
 
 
 def _draw_random(open_to: Sequence[int], policy: MiningPolicy) -> frozenset[int]:
-    count = min(round(policy.count * policy.random_share), len(open_to))
+    count = min(round(policy.count * policy.random_fraction), len(open_to))
     order = np.random.default_rng(policy.seed).permutation(len(open_to))
     return frozenset(open_to[int(k)] for k in order[:count])
 
@@ -107,8 +108,8 @@ def _draw_random(open_to: Sequence[int], policy: MiningPolicy) -> frozenset[int]
 def _pick(
     captures: CaptureSet, failed: Sequence[FrameFailures], open_to: Sequence[int], policy: MiningPolicy
 ) -> list[int]:
-    """Return the frames that failed most, at most so many of a scene."""
-    wanted = policy.count - round(policy.count * policy.random_share)
+    """Return the frames with the most failures, limited per scene."""
+    wanted = policy.count - round(policy.count * policy.random_fraction)
     order = sorted((i for i in open_to if failed[i].failed), key=lambda i: (*(-r for r in failed[i].rank), i))
     taken: Counter[str] = Counter()
     picked: list[int] = []

@@ -1,7 +1,7 @@
-"""How hard cases were mined: by which models, from what, and why each frame is among them. A JSON file in their folder.
+"""The record of a mining run: the models, the source, and the reason for each frame. A JSON file in the set's folder.
 
-It lets anyone check later that neither a candidate nor its float parent chose the cases that they are judged on: cases
-chosen by the parent's failures hide a loss (the parent is already bad there), by the candidate's they inflate it.
+With it anyone can check that neither a candidate nor its float parent selected the cases they are judged on: selection
+by the parent's failures hides a loss (the parent is already bad there), selection by the candidate's inflates it.
 Round-trip law: ``MiningRecord.load(f) == r`` after ``r.save(f)``.
 """
 
@@ -19,11 +19,11 @@ __all__ = ["ARM_AXIS", "MINING_FILE", "Arm", "MinedFrame", "MiningRecord"]
 
 MINING_FILE = "mining.json"
 ARM_AXIS = "arm"
-"""The condition axis that says how a frame came into the set, so that evaluations show both arms."""
+"""The condition axis of the arms, so that evaluations report both."""
 
 
 class Arm(StrEnum):
-    """How a frame was chosen."""
+    """How a frame was selected."""
 
     MINED = "mined"
     RANDOM = "random"
@@ -31,13 +31,13 @@ class Arm(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MinedFrame:
-    """Why a frame is in the set.
+    """The reason for one frame.
 
     Attributes:
         id: the capture's id.
-        arm: mined, or drawn at random whatever the models did.
+        arm: mined, or random, independent of the models.
         agreed: objects that several models missed.
-        by_all: objects that every model missed: look at these annotations first.
+        by_all: objects that every model missed: check these annotations first.
         missed: objects missed, mean over the models.
         false_alarms: false alarms, mean over the models.
     """
@@ -52,13 +52,13 @@ class MinedFrame:
 
 @dataclass(frozen=True)
 class MiningRecord:
-    """The record of one mining.
+    """The record of one mining run.
 
     Attributes:
         source: digest of the captures that were mined.
         models: names of the earlier versions by the SHA-256 of their graphs.
         seed: of the random arm.
-        frames: one for each frame of the set.
+        frames: one per frame of the set.
     """
 
     source: str
@@ -67,13 +67,13 @@ class MiningRecord:
     frames: tuple[MinedFrame, ...]
 
     def check_judges(self, graphs: Mapping[str, str]) -> None:
-        """Check that the graphs may be judged on the set.
+        """Check that the set may be used to judge the graphs.
 
         Args:
             graphs: names by SHA-256 (hex).
 
         Raises:
-            DataError: one of them chose the cases.
+            DataError: one of them selected the cases.
         """
         check_apart(self.models, graphs)
 
@@ -95,7 +95,7 @@ FILE = RecordFile(MiningRecord, "a record of mining", 1, "mine again", DataError
 
 
 def check_apart(miners: Mapping[str, str], judged: Mapping[str, str]) -> None:
-    """Check that no graph is both a miner and judged; both are names by SHA-256.
+    """Check that no judged graph was used for mining; both maps are names by SHA-256.
 
     Raises:
         DataError: names the graph.
@@ -104,5 +104,5 @@ def check_apart(miners: Mapping[str, str], judged: Mapping[str, str]) -> None:
         if digest in judged:
             raise DataError(
                 f"{judged[digest]} is the earlier version {miners[digest]} (SHA-256 {digest[:12]}): a candidate or its "
-                "parent must not choose the cases that it is judged on; mine with other versions"
+                "parent must not select the cases that it is judged on; mine with other versions"
             )

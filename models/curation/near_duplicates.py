@@ -1,11 +1,11 @@
-"""Near-duplicates across pools: frames that are almost the same picture, whatever their scene is called.
+"""Near-duplicates across pools: almost identical frames, regardless of their scene names.
 
 Each band of each frame gets a difference hash of 256 bits (Krawetz, "Kind of like that", 2013, at 17x16 instead of
-9x8): bit k says whether a thumbnail grows brighter at pixel k. Noise, JPEG, gain and offset hardly change it. The
-distance of two frames is the share of differing bits over the bands that both have.
+9x8): bit k is set if the thumbnail gets brighter at pixel k. Noise, JPEG, gain and offset hardly change it. The
+distance of two frames is the fraction of differing bits over their common bands.
 
 Measured on generated pairs: distinct scenes differ by at least 0.27 in one band and 0.35 in both; the same frame with
-other noise, another JPEG quality, brightness or a pixel of shift by at most 0.21 and 0.13.
+different noise, JPEG quality, brightness or a shift by one pixel by at most 0.21 and 0.13.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ from models.preprocess import agc
 __all__ = ["NEAR", "NearDuplicate", "fingerprint", "near_duplicates"]
 
 NEAR = 0.22
-"""Frames closer than this are near-duplicates; see the figures above."""
+"""Frames closer than this are near-duplicates; see the module's figures."""
 
 _SIDE = 16
 _BITS = _SIDE * _SIDE
-# A thumbnail without structure hashes to its noise: such a band says nothing.
+# A thumbnail without structure hashes to its noise: such a band is ignored.
 _MIN_DEVIATION = 1.0
 _ROWS = 2048
 
 
 @dataclass(frozen=True, slots=True)
 class NearDuplicate:
-    """Two frames of different pools that are almost the same.
+    """Two almost identical frames of different pools.
 
     Attributes:
         first: pool and capture id.
         second: pool and capture id.
-        distance: share of hash bits in which they differ.
+        distance: fraction of differing hash bits.
     """
 
     first: tuple[str, str]
@@ -50,14 +50,14 @@ class NearDuplicate:
 
 @dataclass(frozen=True)
 class _Hashes:
-    """Bits of N frames, float32 [N, 2, BITS] of 0 and 1 (for products), and which bands count, float32 [N, 2]."""
+    """Hash bits of N frames, float32 [N, 2, BITS] of 0 and 1 (for matrix products), and usable bands [N, 2]."""
 
     bits: NDArray[np.float32]
     known: NDArray[np.float32]
 
 
 def near_duplicates(pools: Mapping[str, CaptureSet], threshold: float = NEAR) -> tuple[NearDuplicate, ...]:
-    """Return the frames of different pools that are closer than ``threshold``, closest first.
+    """Return pairs of frames of different pools closer than ``threshold``, closest first.
 
     Every pair of frames is compared: about a second for 4,000 frames against 4,000.
     """
@@ -79,7 +79,7 @@ def near_duplicates(pools: Mapping[str, CaptureSet], threshold: float = NEAR) ->
 
 
 def fingerprint(grey: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
-    """Return the difference hash of a frame uint8 [H, W], bool [256]; None when it shows nothing."""
+    """Return the difference hash of a frame uint8 [H, W], bool [256]; None without structure."""
     small = Image.fromarray(grey).resize((_SIDE + 1, _SIDE), Image.Resampling.BOX)
     pixels = np.asarray(small, np.int16)
     if float(pixels.std()) < _MIN_DEVIATION:
@@ -101,7 +101,7 @@ def _hashes(captures: CaptureSet) -> _Hashes:
 
 
 def _distances(one: _Hashes, other: _Hashes) -> NDArray[np.float32]:
-    """Return float32 [n, m]: share of differing bits over common bands; infinite without one."""
+    """Return float32 [n, m]: fraction of differing bits over the common bands; infinite without any."""
     differing = np.zeros((len(one.bits), len(other.bits)), np.float32)
     common = np.zeros_like(differing)
     for band in range(2):

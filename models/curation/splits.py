@@ -1,4 +1,4 @@
-"""Which pools there are, and what each may be used for. No scene is in two of them."""
+"""The pools (splits) and their purposes. No scene is in two pools."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ __all__ = ["SEALED", "Pool"]
 
 
 class Pool(StrEnum):
-    """A pool; the value is its folder's name."""
+    """A pool; the value is the name of its folder."""
 
     TRAIN = "train"
-    """Trained on, and mined for hard cases (which then leave it, scene by scene)."""
+    """For training, and the source of mined hard cases, whose scenes then leave it."""
     CALIBRATION = "calibration"
-    """Ranges of activations are measured on it, and nothing else."""
+    """For activation ranges only."""
     VALIDATION = "validation"
-    """As met in the field: stops trainings, chooses plans."""
+    """Field-like: for early stopping and choosing plans."""
     CONDITIONS = "conditions"
-    """As met in the field, for the verdict on each condition: no training is stopped and no plan chosen by it."""
+    """Field-like, for verdicts by condition only: no early stopping, no choice of plans."""
     OOD = "ood"
-    """Weather and sensor faults that no other pool shows (`models.scenes.ood`): out of distribution."""
+    """Out of distribution: weather and sensor faults that are in no other pool (`models.scenes.ood`)."""
     HARD_DEV = "hard-dev"
-    """Hard cases to look at, and to choose plans, thresholds and recipes by."""
+    """Hard cases for development: choosing plans, thresholds and recipes."""
     HARD_HOLDOUT = "hard-holdout"
-    """Hard cases for verdicts alone; sealed, so that each use of it is on record."""
+    """Hard cases for verdicts only; sealed, so that each use is logged."""
 
 
 SEALED = frozenset({Pool.HARD_HOLDOUT})

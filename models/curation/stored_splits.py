@@ -1,4 +1,4 @@
-"""Pools on disk: a folder with one stored set for each, checked to share no scene."""
+"""Stored pools: a folder with one capture set each, checked for shared scenes."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ def load_pools(folder: Path, purpose: str = "") -> dict[str, CaptureSet]:
     """Load the stored pools in ``folder``.
 
     Args:
-        folder: with a folder for each pool.
-        purpose: what for; goes into the log of the sealed one.
+        folder: has one folder per pool.
+        purpose: why; logged for the sealed pool.
 
     Raises:
-        DataError: none is there, one is damaged, or two share a scene.
+        DataError: there is none, one is damaged, or two share a scene.
     """
     present = [pool for pool in Pool if (folder / pool / "captures.json").is_file()]
     found = {pool.value: CaptureSet.load(folder / pool, purpose) for pool in present}
@@ -42,7 +42,7 @@ def check_disjoint(pools: Mapping[str, CaptureSet]) -> None:
 
 
 def shared_scenes(pools: Mapping[str, CaptureSet]) -> dict[tuple[str, str], tuple[str, ...]]:
-    """Return the scenes that two pools share, by the pools' names; {} when there are none."""
+    """Return the scenes shared by two pools, by the pools' names; {} if there are none."""
     scenes = {name: {capture.scene for capture in captures.captures} for name, captures in pools.items()}
     shared = {(a, b): tuple(sorted(scenes[a] & scenes[b])) for a, b in combinations(pools, 2)}
     return {names: found for names, found in shared.items() if found}

@@ -1,6 +1,6 @@
-"""Pools of generated captures: how many frame pairs each gets, and how hard they are.
+"""Pools of generated captures, with their size and hardness.
 
-What a scene looks like belongs to `models.scenes`; what a pool is for, to `models.curation.splits`.
+`models.scenes` renders the scenes; `models.curation.splits` defines the pools.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class PoolSpec:
 
 
 POOLS = (
-    # Some hard frames in training, as any collected set has; the rest of the range is left to the hard pools.
+    # Training has some hard frames, like any collected set; the hardest are reserved for the hard pools.
     PoolSpec(Pool.TRAIN, 1600, 0.2),
     PoolSpec(Pool.CALIBRATION, 128, 0.2),
     PoolSpec(Pool.VALIDATION, 300, 0.2),
@@ -48,7 +48,7 @@ POOLS = (
     PoolSpec(Pool.HARD_DEV, 200, 1.0),
     PoolSpec(Pool.HARD_HOLDOUT, 200, 1.0),
 )
-"""The pools of the demo, sized for training within minutes on two cores."""
+"""The pools of the demo, sized for minutes of training on two cores."""
 
 
 def generate_pools(
@@ -64,8 +64,8 @@ def generate_pools(
     """Generate every pool of `POOLS`; write each to ``folder/<name>`` when a folder is given, the holdout sealed.
 
     Args:
-        seed: everything follows from it.
-        sizes: frame pairs by pool where they differ from the default; 0 leaves a pool out.
+        seed: determines everything.
+        sizes: frame pairs by pool where they differ from the default; 0 omits a pool.
         folder: where to store the pools, or None to keep them in memory.
         progress: called with (pairs done, pairs in all).
         width: pixels.
@@ -73,7 +73,7 @@ def generate_pools(
         workers: processes; None takes one for each core.
 
     Raises:
-        DataError: ``sizes`` names a pool that there is none of.
+        DataError: ``sizes`` names an unknown pool.
     """
     counts = {spec.pool.value: spec.count for spec in POOLS} | dict(sizes or {})
     unknown = sorted(set(counts) - {spec.pool.value for spec in POOLS})

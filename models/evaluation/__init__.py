@@ -1,1 +1,1 @@
-"""How good a model is: detection and kinematics, by condition, with intervals, and the gate. Light: no TensorFlow."""
+"""Evaluation of detections and kinematics by condition, with intervals, and the gate. Imports no TensorFlow."""

@@ -1,7 +1,7 @@
-"""Average precision from matches, with a weight for each frame: what a bootstrap asks for a thousand times.
+"""Average precision from matches with a weight per frame, fast enough for a bootstrap.
 
-AP is COCO's: precision made non-increasing from the right, read at 101 recall levels, averaged over the classes that
-have objects. Equal weights give pycocotools' figure (a test holds them together).
+COCO's AP: precision made non-increasing from the right, sampled at 101 recall levels, averaged over the classes that
+have objects. Equal weights give the figure of pycocotools, which a test checks.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from models.evaluation.matching import FrameMatch
 __all__ = ["MatchTable", "average_precision"]
 
 _RECALLS = np.linspace(0, 1, 101)
-_BATCH_VALUES = 2_000_000  # resamples times true positives at a time: 16 MB an array
+_BATCH_VALUES = 2_000_000  # resamples times true positives per batch: 16 MB per array
 
 
 @dataclass(frozen=True)
 class MatchTable:
-    """All matches of one model on one set, by class, sorted by falling score.
+    """All matches of one model on one set, by class, in descending order of score.
 
     Attributes:
         frames: how many frames.
@@ -86,10 +86,10 @@ def average_precision(table: MatchTable, weights: NDArray[np.float64]) -> NDArra
 
 @dataclass(frozen=True)
 class _Steps:
-    """One class's ranking, reduced to its true positives: nowhere else does precision have a maximum.
+    """One class's ranking, reduced to its true positives, the only places where precision has a maximum.
 
     Attributes:
-        hit_frame: int64 [h]: frame of each true positive, by falling score.
+        hit_frame: int64 [h]: frame of each true positive, in descending order of score.
         seen: float64 [frames, h]: detections of a frame after the true positive before, up to this one.
     """
 
@@ -98,7 +98,7 @@ class _Steps:
 
     @classmethod
     def of(cls, frame: NDArray[np.int64], positive: NDArray[np.bool_], frames: int) -> _Steps:
-        step: NDArray[np.int64] = np.cumsum(positive) - positive  # how many true positives stand before
+        step: NDArray[np.int64] = np.cumsum(positive) - positive  # number of preceding true positives
         hits = int(positive.sum())
         seen = np.zeros((frames, hits))
         before_last = step < hits
@@ -113,7 +113,7 @@ def _class_ap(weights: NDArray[np.float64], objects: NDArray[np.float64], steps:
     precision = np.divide(hits, seen, out=np.zeros_like(hits), where=seen > 0)
     precision = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
     recall = np.divide(hits, objects[:, None], out=np.zeros_like(hits), where=objects[:, None] > 0)
-    # A recall level is read where it is first reached: each true positive answers for the levels that it adds.
+    # Each recall level is sampled where it is first reached, so each true positive covers the levels that it adds.
     nearest = np.rint(recall * (len(_RECALLS) - 1)).astype(np.intp)
     reached = nearest + (_RECALLS[nearest] <= recall)
     levels = np.diff(reached, axis=1, prepend=0)

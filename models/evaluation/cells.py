@@ -1,8 +1,8 @@
-"""Named critical cells: the few combinations of conditions and objects that a mission cannot do without.
+"""Critical cells: named combinations of conditions and objects that matter most to a mission.
 
-A cell crosses conditions with a kind of object (a person under 18 px at thermal crossover in haze), so it holds too few
-objects for AP or a gate. Its figure is recall at the operating point, with Wilson's 95 % interval (Brown, Cai and
-DasGupta, Statistical Science 16, 2001). The interval takes objects as independent, which those of one scene are not.
+A cell combines conditions with a kind of object (a person under 18 px at thermal crossover in haze), so it has too few
+objects for AP or the gate. Its figure is recall at the operating point, with Wilson's 95 % interval (Brown, Cai and
+DasGupta, Statistical Science 16, 2001). The interval assumes independent objects, which those of one scene are not.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from firmware_bridge.errors import InputError
-from firmware_bridge.given_files import read_toml
+from firmware_bridge.input_files import read_toml
 from models.captures import CLASSES, CaptureSet, TruthObject
 from models.errors import RecipeError
 from models.evaluation.evaluation import Evaluation
@@ -27,13 +27,13 @@ _Z95 = 1.959964
 
 @dataclass(frozen=True, slots=True)
 class CriticalCell:
-    """A combination to watch; what is left empty does not restrict it.
+    """A combination of conditions and objects; empty fields do not restrict it.
 
     Attributes:
-        name: for people.
-        conditions: pairs of axis and category that a frame must have, all of them.
-        classes: the object's class is one of these, by name.
-        under_height_px: the object's box is lower than this.
+        name: shown in tables.
+        conditions: pairs of axis and category, all of which a frame must have.
+        classes: names of the allowed classes of the object.
+        under_height_px: the object's box is less high than this.
         over_range_m: the object is farther than this, and its range is known.
     """
 
@@ -44,7 +44,7 @@ class CriticalCell:
     over_range_m: float = 0.0
 
     def holds(self, item: TruthObject, classes: Sequence[str] = CLASSES) -> bool:
-        """Return whether an object of a set with these class names is of the cell's kind."""
+        """Return whether an object of a set with these class names belongs to the cell."""
         far = self.over_range_m <= 0 or (item.range_m is not None and item.range_m > self.over_range_m)
         known = not self.classes or classes[item.object_class] in self.classes
         return far and known and item.box[3] - item.box[1] < self.under_height_px
@@ -74,8 +74,8 @@ class CellScore:
     Attributes:
         name: the cell's.
         frames: frames with at least one of its objects.
-        objects: its objects that count.
-        found: those that the model finds at its operating point.
+        objects: its objects that are not ignored.
+        found: objects that the model finds at its operating point.
         low: lower end of the 95 % interval of the recall, NaN without objects.
         high: upper end.
     """
@@ -89,7 +89,7 @@ class CellScore:
 
     @property
     def recall(self) -> float:
-        """Share found; NaN without objects."""
+        """Fraction of the objects found; NaN without objects."""
         return self.found / self.objects if self.objects else math.nan
 
 
@@ -121,7 +121,7 @@ def load_cells(path: Path, known: Sequence[str] | None = CLASSES) -> tuple[Criti
         raise RecipeError(str(error)) from error
     cells = items.pop("cell", None)
     if items or not isinstance(cells, list) or not all(isinstance(cell, dict) for cell in cells):
-        raise RecipeError(f"{path}: it must hold [[cell]] tables and nothing else")
+        raise RecipeError(f"{path}: it may contain [[cell]] tables only")
     return tuple(_cell(item, f"{path}: cell {position}", known) for position, item in enumerate(cells, start=1))
 
 

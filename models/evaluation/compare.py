@@ -1,7 +1,7 @@
-"""Is one model worse than another, and how sure is that: a paired bootstrap over scenes.
+"""Paired comparison of two models by a bootstrap over scenes.
 
-Both models are judged on the same resampled scenes, so what makes a scene hard cancels out; frames of one scene are
-alike and are drawn together (cluster bootstrap, Davison and Hinkley 1997, section 3.8).
+Both models are evaluated on the same resampled scenes, so the difficulty of a scene cancels out; frames of one scene
+are correlated and resampled together (cluster bootstrap, Davison and Hinkley 1997, section 3.8).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ RESAMPLES = 1000
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How much AP50, or another metric, falls from the parent to the candidate in one category, in points (hundredths).
+    """The drop of AP50, or another metric, from parent to candidate in one category, in points (hundredths).
 
     SQNR is in decibels where points are named, and in hundreds of them where the range is 0 to 1.
 
@@ -32,14 +32,14 @@ class Difference:
         category: category on it.
         frames: frames in it.
         scenes: scenes in it.
-        objects: objects that count in it.
+        objects: objects in it that are not ignored.
         parent_ap50: of the parent, 0 to 1.
         candidate_ap50: of the candidate, 0 to 1.
         drop_points: parent minus candidate, in points.
         lower_points: one-sided 95 % lower bound of the drop.
         upper_points: one-sided 95 % upper bound of the drop.
         lost: objects that only the parent finds at its operating point.
-        gained: objects that only the candidate finds at its own.
+        gained: objects that only the candidate finds at its operating point.
     """
 
     axis: str
@@ -57,7 +57,7 @@ class Difference:
 
     @property
     def flip_rate(self) -> float:
-        """Share of the objects on which the models differ; NaN without objects."""
+        """Fraction of objects that exactly one of the models finds; NaN without objects."""
         return (self.lost + self.gained) / self.objects if self.objects else float("nan")
 
 
@@ -72,8 +72,8 @@ def compare(
     """Compare two models on the same set: overall, then by condition category.
 
     Args:
-        parent: the model to fall short of.
-        candidate: the model in question.
+        parent: the reference model.
+        candidate: the model under test.
         resamples: bootstrap resamples.
         confidence: of each one-sided bound.
         seed: of the resampling; the same seed gives the same bounds.
@@ -90,11 +90,11 @@ def compare(
 
 
 def scene_weights(evaluation: Evaluation, resamples: int, seed: int) -> NDArray[np.float64]:
-    """Return how often each frame counts in each resample, float64 [resamples, frames]."""
+    """Return the weight of each frame in each resample, float64 [resamples, frames]."""
     scenes = sorted({frame.scene for frame in evaluation.frames})
     position = {scene: i for i, scene in enumerate(scenes)}
     of_frame = np.array([position[frame.scene] for frame in evaluation.frames])
-    # Raw words of the bit generator, whose stream NumPy promises never to change (NEP 19): evidence stays reproducible.
+    # Raw output of the bit generator, a stream that NumPy never changes (NEP 19): evidence stays reproducible.
     words = np.random.PCG64(seed).random_raw(resamples * len(scenes)) >> np.uint64(32)
     drawn = ((words * np.uint64(len(scenes))) >> np.uint64(32)).astype(np.int64).reshape(resamples, len(scenes))
     row = np.arange(resamples)[:, None] * len(scenes)

@@ -1,4 +1,4 @@
-"""What models found in captures, as one file: for the report's pictures, and to look at again without a board.
+"""Stored detections of models in captures, for the report's images and later inspection without a board.
 
 Round-trip law: ``load_detections(p)`` gives what ``save_detections(p, found)`` got, bit for bit.
 """
@@ -17,7 +17,7 @@ from models.heads import Detections
 __all__ = ["DETECTIONS_FILE", "load_detections", "save_detections"]
 
 DETECTIONS_FILE = "detections.npz"
-"""Its name in a run's folder; the suite stores ``board`` and ``host`` in it."""
+"""The file's name in a run folder; the suite stores the models ``board`` and ``host`` in it."""
 
 _PARTS = ("boxes", "scores", "classes", "range_m", "velocity_mps")
 
@@ -28,7 +28,7 @@ def save_detections(path: Path, captures: Sequence[str], found: Mapping[str, Seq
     Args:
         path: the file, ``.npz``.
         captures: the captures' ids.
-        found: by model, one for each capture.
+        found: by model, one per capture.
     """
     arrays = {"captures": np.array(captures, dtype=np.str_)}
     for model, items in found.items():
@@ -42,7 +42,7 @@ def save_detections(path: Path, captures: Sequence[str], found: Mapping[str, Seq
 
 
 def load_detections(path: Path) -> tuple[tuple[str, ...], dict[str, tuple[Detections, ...]]]:
-    """Read detections: the captures' ids, and by model one for each capture.
+    """Read detections: the captures' ids, and by model the detections of each capture.
 
     Raises:
         DataError: the file is missing or damaged.

@@ -1,6 +1,6 @@
-"""What an evaluation is: figures by condition, one record a frame, and its file. Computes no figure.
+"""An evaluation: figures by condition, one record per frame, and its file. Computes no figure.
 
-The records suffice to compute every figure at IoU 0.5 again, and to compare two models. Round-trip law:
+The records suffice to recompute every figure at IoU 0.5 and to compare two models. Round-trip law:
 ``plain(Evaluation.load(p)) == plain(e)`` after ``e.save(p)``.
 """
 
@@ -43,10 +43,10 @@ class FrameRecord:
 
     Attributes:
         id: the capture's id.
-        scene: its scene: the unit of the bootstrap.
+        scene: its scene, the unit of the bootstrap.
         conditions: pairs of axis and category.
-        match: its detections against its truth.
-        missed: indices of the objects that no detection above the operating point found.
+        match: its detections matched with its truth.
+        missed: indices of the objects without a detection above the operating point.
         value: the frame's figure, of a metric that is a mean over frames; NaN of AP50.
     """
 
@@ -66,7 +66,7 @@ class Slice:
         axis: e.g. ``thermal``.
         category: e.g. ``crossover``.
         frames: frames in it.
-        objects: objects that count in them.
+        objects: objects in them that are not ignored.
         ap50: the evaluation's metric: AP50 in [0, 1], top-1 accuracy in [0, 1], or SQNR in hundreds of decibels; NaN
             without objects.
         ap: COCO AP, IoU 0.50 to 0.95; NaN without objects.
@@ -93,13 +93,13 @@ class Evaluation:
     """One model on one set of captures.
 
     Attributes:
-        model: what was evaluated, for people.
+        model: name of the model, for tables.
         pool: name of the set.
         data_digest: digest of the set.
         model_digest: SHA-256 of the model, hex, or ``""``.
         score: the operating point.
         slices: the whole set first, then each category of each axis.
-        frames: one record a frame.
+        frames: one record per frame.
         classes: the class names, by index.
         metric: what ``ap50`` of its slices is, and what the gate compares.
     """
@@ -141,7 +141,7 @@ class Evaluation:
 
     @cached_property
     def table(self) -> MatchTable:
-        """All matches, for average precision under frame weights."""
+        """All matches, for average precision with frame weights."""
         return MatchTable.of([frame.match for frame in self.frames], len(self.classes))
 
     def figures(self, weights: NDArray[np.float64], label: int | None = None) -> NDArray[np.float64]:

@@ -1,6 +1,6 @@
-"""Where a model fails: the worst frames, and what the objects that it misses look like.
+"""Error analysis: the worst frames, and the properties of the missed objects.
 
-For people and reports; no verdict is taken from it.
+For reports; no verdict depends on it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["MissedObject", "WorstFrame", "check_captures", "worst_frames"]
 
 @dataclass(frozen=True, slots=True)
 class MissedObject:
-    """An object that the model does not find at its operating point.
+    """An object that the model misses at its operating point.
 
     Attributes:
         index: of the object in its capture.
@@ -52,9 +52,9 @@ class WorstFrame:
         id: the capture's id.
         scene: its scene.
         conditions: pairs of axis and category.
-        objects: objects that count in it.
+        objects: objects in it that are not ignored.
         false_alarms: at the operating point.
-        missed: the objects that it misses.
+        missed: the missed objects.
     """
 
     position: int
@@ -67,14 +67,14 @@ class WorstFrame:
 
     @property
     def lost(self) -> int:
-        """How many of the missed objects the parent finds."""
+        """Number of missed objects that the parent finds."""
         return sum(item.lost for item in self.missed)
 
 
 def worst_frames(
     captures: CaptureSet, candidate: Evaluation, parent: Evaluation | None = None, count: int = 10
 ) -> tuple[WorstFrame, ...]:
-    """Return up to ``count`` frames with missed objects: most lost against the parent first, then most missed.
+    """Return up to ``count`` frames with missed objects, most objects lost against the parent first, then most missed.
 
     Raises:
         DataError: the evaluations are not of these captures.

@@ -1,8 +1,8 @@
-"""Which objects one model finds and another misses: the two directions of change that an average hides.
+"""Objects that one model finds and another misses: both directions of change, which an average hides.
 
-Each model is read at its own operating point, so both raise about as many false alarms. An object that only the parent
-finds is lost, one that only the candidate finds is gained; their sum is the discordance on which the power of a paired
-comparison depends (McNemar 1947).
+Each model is evaluated at its own operating point, so both raise similar numbers of false alarms. An object that only
+the parent finds is lost, one that only the candidate finds is gained; their sum is the discordance on which the power
+of a paired comparison depends (McNemar 1947).
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ __all__ = ["FrameFlips", "check_paired", "flips"]
 
 @dataclass(frozen=True, slots=True)
 class FrameFlips:
-    """One frame's objects on which two models differ, by index.
+    """The objects of one frame on which two models differ, by index.
 
     Attributes:
-        lost: found by the parent alone.
-        gained: found by the candidate alone.
+        lost: found only by the parent.
+        gained: found only by the candidate.
     """
 
     lost: tuple[int, ...]

@@ -1,10 +1,10 @@
-"""The hard-case gate: a candidate passes when it is proven not to be worse than its float parent by a margin.
+"""The hard-case gate: a candidate passes if it is proven non-inferior to its float parent within a margin.
 
 Non-inferiority, one-sided (ICH E9, section 3.3.2). With U and L the one-sided 95 % bounds of the drop of AP50 in
 points, and M the margin: PASS when U < M, FAIL when L > M, otherwise INCONCLUSIVE, with the number of frames that would
-settle it with the policy's power if the true drop is the one found. With fewer scenes than the policy asks for nothing
-is concluded. Every category must pass (an intersection-union test, which needs no correction for many comparisons;
-Berger and Hsu 1996). A category without objects has nothing to lose and is left out.
+decide with the policy's power if the true drop equals the observed one. With fewer scenes than the policy's minimum the
+result is INCONCLUSIVE. Every category must pass (an intersection-union test, which needs no correction for multiple
+comparisons; Berger and Hsu 1996). Categories without objects are omitted.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from statistics import NormalDist
 from typing import Any
 
 from firmware_bridge.errors import InputError
-from firmware_bridge.given_files import read_json
+from firmware_bridge.input_files import read_json
 from models.errors import DataError
 from models.evaluation.compare import Difference, compare
 from models.evaluation.metrics import Evaluation, recalculate
@@ -32,7 +32,7 @@ SCHEMA = 2
 
 
 class GateVerdict(Enum):
-    """What the gate says."""
+    """Verdict of the gate, of one comparison or of all."""
 
     PASS = "PASS"  # noqa: S105 - a verdict, not a password
     FAIL = "FAIL"
@@ -53,12 +53,12 @@ class GateRow:
 
     Attributes:
         rule: ``hard`` or ``condition``.
-        difference: what was found.
+        difference: the observed difference.
         margin_points: the margin.
-        verdict: what it says.
-        frames_needed: frames that would settle it; 0 when settled, None when no number would.
-        required: whether it decides.
-        note: why nothing can be concluded, where it is not for want of precision.
+        verdict: its verdict.
+        frames_needed: frames that would decide it; 0 if decided, None if no number would.
+        required: whether the gate's verdict depends on it.
+        note: why it is inconclusive, if not for lack of precision.
     """
 
     rule: str
@@ -71,20 +71,20 @@ class GateRow:
 
     @property
     def name(self) -> str:
-        """What people call it, e.g. ``hard cases`` or ``thermal: crossover``."""
+        """Its name in tables, e.g. ``hard cases`` or ``thermal: crossover``."""
         return "hard cases" if self.rule == "hard" else f"{self.difference.axis}: {self.difference.category}"
 
 
 @dataclass(frozen=True)
 class GateResult:
-    """What the gate says of one candidate, and why.
+    """Verdict on one candidate, with all comparisons.
 
     Attributes:
-        verdict: the worst of the rows that decide.
+        verdict: the worst of the required rows.
         rows: every comparison, the hard cases first.
         policy: the policy that was applied.
         hard: the evaluations on the hard cases.
-        evidence: everything needed to compute it again, as plain JSON values.
+        evidence: everything needed to recompute it, as plain JSON values.
         validation: the evaluations on the validation set, if there were any.
     """
 
@@ -97,7 +97,7 @@ class GateResult:
 
     @property
     def reason(self) -> str:
-        """One line: the first row that is not passed, or the hard cases."""
+        """One line on the first row that decided the verdict, or on the hard cases."""
         worst = [row for row in self.rows if row.required and row.verdict is self.verdict]
         row = worst[0] if worst else self.rows[0]
         d = row.difference
@@ -107,12 +107,12 @@ class GateResult:
         if row.note:
             text = f"{row.name}: {row.note}"
         if row.verdict is GateVerdict.INCONCLUSIVE and row.frames_needed:
-            text += f"; about {row.frames_needed} frames would settle it, there are {d.frames}"
+            text += f"; about {row.frames_needed} frames would be needed, there are {d.frames}"
         return text
 
     @property
     def digest(self) -> str:
-        """SHA-256 (hex) of the evidence, as it stands in a package's manifest."""
+        """SHA-256 (hex) of the evidence, as in a package's manifest."""
         return hashlib.sha256(_canonical(self.evidence)).hexdigest()
 
     def save(self, path: Path) -> None:
@@ -122,10 +122,10 @@ class GateResult:
 
     @classmethod
     def load(cls, path: Path) -> GateResult:
-        """Read evidence and compute the result again from it.
+        """Read evidence and recompute the result from it.
 
         Raises:
-            DataError: the file is not the gate's evidence, or says something else than its own records.
+            DataError: the file is not the gate's evidence, or contradicts its own records.
         """
         try:
             evidence = read_json(path, "the gate's evidence")
@@ -135,7 +135,7 @@ class GateResult:
 
 
 def judge(hard: PairedEvaluations, validation: PairedEvaluations | None, policy: GatePolicy) -> GateResult:
-    """Judge a candidate.
+    """Judge a candidate against its float parent.
 
     Args:
         hard: parent and candidate on the hard cases.
@@ -168,15 +168,15 @@ def judge(hard: PairedEvaluations, validation: PairedEvaluations | None, policy:
 
 
 def recompute(evidence: dict[str, Any]) -> GateResult:
-    """Compute a result again from its evidence.
+    """Recompute a result from its evidence.
 
     Raises:
-        DataError: the evidence is damaged, or its verdict or rows are not what its records give.
+        DataError: the evidence is damaged, or its verdict or rows do not follow from its records.
     """
     try:
         if evidence["schema"] != SCHEMA:
             raise DataError(f"evidence of schema {evidence['schema']}, this release reads {SCHEMA}; judge again")
-        policy = structured(GatePolicy, evidence["policy"])
+        policy = GatePolicy.from_plain(evidence["policy"])
         hard = structured(PairedEvaluations, evidence["hard"])
         validation = None if evidence["validation"] is None else structured(PairedEvaluations, evidence["validation"])
         result = judge(hard, validation, policy)
@@ -188,7 +188,7 @@ def recompute(evidence: dict[str, Any]) -> GateResult:
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise DataError(f"not the gate's evidence: {type(error).__name__} {error}") from error
     if not same:
-        raise DataError("the gate's evidence does not say what its own records give: it was edited, or made otherwise")
+        raise DataError("the gate's evidence contradicts its own records: it was edited, or not made by the gate")
     return GateResult(result.verdict, result.rows, policy, hard, evidence, validation)
 
 
@@ -200,16 +200,14 @@ def _compare(pair: PairedEvaluations, policy: GatePolicy) -> tuple[Difference, .
 
 def _row(rule: str, difference: Difference, margin: float, policy: GatePolicy, *, required: bool) -> GateRow:
     lower, upper, unknown = difference.lower_points, difference.upper_points, GateVerdict.INCONCLUSIVE
-    if difference.parent_ap50 < policy.least_parent_ap50:
-        note = (
-            f"the parent's AP50 is {difference.parent_ap50:.3f}, too poor to be a measure of anything; train it first"
-        )
+    if difference.parent_ap50 < policy.min_parent_ap50:
+        note = f"the parent's AP50 is {difference.parent_ap50:.3f}, too low for a comparison; train it first"
         return GateRow(rule, difference, margin, unknown, None, required, note)
-    if difference.scenes < policy.least_scenes:
-        needed = math.ceil(difference.frames * policy.least_scenes / max(1, difference.scenes))
+    if difference.scenes < policy.min_scenes:
+        needed = math.ceil(difference.frames * policy.min_scenes / max(1, difference.scenes))
         if lower <= margin <= upper:
             needed = max(needed, _frames_needed(difference, margin, policy) or 0)
-        note = f"{difference.scenes} independent scenes, {policy.least_scenes} are the least to conclude from"
+        note = f"{difference.scenes} independent scenes, the policy needs {policy.min_scenes}"
         return GateRow(rule, difference, margin, unknown, needed, required, note)
     if upper < margin:
         return GateRow(rule, difference, margin, GateVerdict.PASS, 0, required)
@@ -219,9 +217,9 @@ def _row(rule: str, difference: Difference, margin: float, policy: GatePolicy, *
 
 
 def _frames_needed(difference: Difference, margin: float, policy: GatePolicy) -> int | None:
-    """Frames at which the bound clears the margin with the policy's power, if the true drop is the one found.
+    """Frames at which the bound clears the margin with the policy's power, if the true drop equals the observed one.
 
-    A bound narrows with the square root of the frames, and the drop found again scatters by as much:
+    A bound narrows with the square root of the frames, and a repeated drop scatters by as much:
     n' = n (w / g (1 + z_power / z_confidence))^2 for a bound w wide and a gap g to the margin.
     """
     drop = difference.drop_points
@@ -260,7 +258,7 @@ def _check_same_models(hard: PairedEvaluations, validation: PairedEvaluations) -
 
 
 def _equal(stated: Any, computed: Any) -> bool:
-    """Whether plain values are equal, figures to a billionth: another processor may round the last bit otherwise."""
+    """Whether plain values are equal, floats to 1e-9: processors may round the last bit differently."""
     if isinstance(stated, dict) and isinstance(computed, dict):
         return stated.keys() == computed.keys() and all(_equal(stated[key], computed[key]) for key in stated)
     if isinstance(stated, list) and isinstance(computed, list):
@@ -275,7 +273,7 @@ def _canonical(evidence: dict[str, Any]) -> bytes:
 
 
 def _code_digest() -> str:
-    """SHA-256 over this package's sources: which code judged."""
+    """SHA-256 over the sources of this package, the code of the verdict."""
     digest = hashlib.sha256()
     for path in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())

@@ -1,10 +1,10 @@
-"""One-sided bounds of a figure from its bootstrap over clusters: BCa, widened where the clusters are few.
+"""One-sided bounds of a statistic from its cluster bootstrap: BCa, widened for few clusters.
 
-BCa (Efron, JASA 82, 1987; Davison and Hinkley 1997, section 5.3.2) corrects bias and follows the skew that a drop has
-when few scenes carry most of it. Plain percentiles pass twice as many candidates as promised that fall short by just
-the margin, BCa a few more than promised (docs/evaluation.md has the figures). The bootstrap of a mean over k clusters
-is narrow by sqrt((k - 1) / k) and knows no t (Hesterberg, The American Statistician 69, 2015, section 5.3): both are
-put right.
+BCa (Efron, JASA 82, 1987; Davison and Hinkley 1997, section 5.3.2) corrects the bias and the skew of a drop to
+which few scenes contribute most. Plain percentiles pass twice as many candidates with a drop of exactly the margin as
+promised, BCa a few more than promised (figures in docs/evaluation.md). The bootstrap of a mean over k clusters is too
+narrow by sqrt((k - 1) / k) and ignores Student's t (Hesterberg, The American Statistician 69, 2015, section 5.3): both
+are corrected.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _NORMAL = NormalDist()
 def bounds(
     value: float, resampled: NDArray[np.float64], left_out: NDArray[np.float64], confidence: float
 ) -> tuple[float, float]:
-    """Return the lower and the upper one-sided bound; infinite when there is one cluster or none.
+    """Return the lower and the upper one-sided bound; infinite for fewer than two clusters.
 
     Args:
-        value: the figure on all clusters.
-        resampled: float64 [b], the figure on each resample; what is not finite is left out.
-        left_out: float64 [k], the figure without each cluster in turn.
+        value: the statistic on all clusters.
+        resampled: float64 [b], the statistic on each resample; non-finite values are dropped.
+        left_out: float64 [k], the statistic without each cluster in turn (jackknife).
         confidence: of each bound, e.g. 0.95.
     """
     clusters = len(left_out)
@@ -45,7 +45,7 @@ def bounds(
 
 
 def _share(value: float, resampled: NDArray[np.float64], left_out: NDArray[np.float64], probability: float) -> float:
-    """Which share of the resamples lies under the bound that ``probability`` asks for (Efron 1987, equation 2.3)."""
+    """Return the fraction of resamples below the bound of a ``probability`` (Efron 1987, equation 2.3)."""
     least = 1 / (len(resampled) + 1)
     under = float(np.mean(resampled < value) + np.mean(resampled == value) / 2)
     bias = _NORMAL.inv_cdf(min(max(under, least), 1 - least))

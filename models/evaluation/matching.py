@@ -1,10 +1,10 @@
-"""Which detection is which true object, frame by frame, by COCO's rule at one IoU.
+"""Matching detections with true objects, frame by frame, by COCO's rule at one IoU.
 
-Within a frame and a class the detections go by falling score; each takes the free object that it overlaps most, at
-least by the threshold. Objects to ignore are taken only when no other fits; a detection on one counts neither way,
-whatever its class: what is there is not known well enough to call any answer wrong. Overlap with an ignored object is
-measured against the detection's own area, and it may be taken many times (pycocotools, ``iscrowd``). In a frame that is
-not labelled every detection is ignored.
+Within a frame and a class, detections in descending order of score take the free object with the largest overlap that
+reaches the threshold. Ignored objects are taken only if no other fits; a detection on one counts neither way, whatever
+its class, since the annotation is not certain enough to call it wrong. Overlap with an ignored object is relative to
+the detection's area, and it may be taken many times (pycocotools, ``iscrowd``). In an unlabelled frame every detection
+is ignored.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from models.heads import Detections
 __all__ = ["IOU", "FrameMatch", "match_frame"]
 
 IOU = 0.5
-_LIMIT = 100  # COCO's maxDets: the best hundred of a frame and class
+_LIMIT = 100  # COCO's maxDets, per frame and class
 
 
 @dataclass(frozen=True, slots=True)
 class FrameMatch:
-    """One frame's detections against its truth.
+    """The detections of one frame matched with its truth.
 
     Attributes:
         scores: float64 [d].
         classes: int64 [d].
-        outcome: int8 [d]: 1 a true object, 0 a false alarm, -1 on an object to ignore.
+        outcome: int8 [d]: 1 true positive, 0 false alarm, -1 on an ignored object.
         target: int64 [d]: index of the object, -1 for none.
         range_error: float64 [d]: |range error| / range, NaN without a matched range.
         velocity_error_mps: float64 [d]: |velocity error|, NaN without one.
-        truth: int64 [t]: class of each object that counts.
-        counted: int64 [t]: index of each object that counts.
+        truth: int64 [t]: class of each object that is not ignored.
+        counted: int64 [t]: index of each object that is not ignored.
     """
 
     scores: NDArray[np.float64]
@@ -49,17 +49,17 @@ class FrameMatch:
     counted: NDArray[np.int64]
 
     def __post_init__(self) -> None:
-        """Refuse columns that do not belong together."""
+        """Refuse columns of different lengths."""
         of_detection = (self.scores, self.classes, self.outcome, self.target, self.range_error, self.velocity_error_mps)
         if len({len(column) for column in of_detection}) > 1:
             raise ValueError("columns of one frame differ in length")
 
     def found(self, score: float) -> NDArray[np.bool_]:
-        """Return which detections of at least ``score`` are a true object, bool [d]."""
+        """Return which detections are true positives with at least ``score``, bool [d]."""
         return np.asarray((self.outcome == 1) & (self.scores >= score))
 
     def missed(self, score: float) -> tuple[int, ...]:
-        """Return the objects that no detection of at least ``score`` is."""
+        """Return the objects without a detection of at least ``score``."""
         found = set(self.target[self.found(score)].tolist())
         return tuple(index for index in self.counted.tolist() if index not in found)
 
@@ -101,7 +101,7 @@ def _match_class(
 ) -> None:
     if not objects:
         return
-    # Objects to ignore come last, and ties go to the later one, as in pycocotools.
+    # Ignored objects come last, and ties go to the later one, as in pycocotools.
     objects = sorted(objects, key=lambda item: item[1].ignore)
     ignored = np.array([item.ignore for _, item in objects])
     overlap = _overlap(boxes[order].astype(np.float64), np.array([item.box for _, item in objects]), ignored)
@@ -123,7 +123,7 @@ def _match_class(
 
 
 def _overlap(boxes: NDArray[np.float64], truth: NDArray[np.float64], ignored: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """IoU float64 [d, t]; for ignored objects the share of the detection that lies inside."""
+    """IoU float64 [d, t]; for ignored objects the fraction of the detection inside them."""
     low = np.maximum(boxes[:, None, :2], truth[None, :, :2])
     high = np.minimum(boxes[:, None, 2:], truth[None, :, 2:])
     shared = np.prod(np.maximum(high - low, 0), axis=2)

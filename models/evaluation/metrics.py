@@ -1,6 +1,6 @@
-"""How good a model is on one set: COCO's figures, recall at a false-alarm rate, range and velocity, by condition.
+"""Metrics of a model on one set: COCO's figures, recall at a false-alarm rate, range and velocity, by condition.
 
-`evaluate` computes them from detections, `recalculate` those at IoU 0.5 again from an evaluation's own records.
+`evaluate` computes them from detections, `recalculate` recomputes those at IoU 0.5 from an evaluation's records.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from models.heads import Detections
 __all__ = ["FALSE_ALARMS_PER_FRAME", "Evaluation", "FrameRecord", "Slice", "evaluate", "recalculate"]
 
 FALSE_ALARMS_PER_FRAME = 1.0
-"""The operating point for recall and kinematics: the lowest score with at most so many false alarms a frame."""
+"""The operating point for recall and kinematics: the lowest score with at most this many false alarms per frame."""
 
 
 def evaluate(
     captures: CaptureSet, detections: Sequence[Detections], model: str, *, model_digest: str = ""
 ) -> Evaluation:
-    """Judge one model's detections, boxes in pixels of the frames.
+    """Evaluate one model's detections, boxes in pixels of the frames.
 
     Args:
         captures: the set.
-        detections: one for each capture, in order.
-        model: what to call the model.
+        detections: one per capture, in order.
+        model: name of the model.
         model_digest: SHA-256 of the model, hex.
 
     Raises:
@@ -56,9 +56,9 @@ def evaluate(
 
 
 def recalculate(evaluation: Evaluation) -> Evaluation:
-    """Return the evaluation with what follows from its per-frame matches computed again.
+    """Return the evaluation with everything that follows from its matches recomputed.
 
-    COCO AP over IoU 0.50 to 0.95 is kept as it is: the records hold the matches at IoU 0.5.
+    COCO AP over IoU 0.50 to 0.95 is unchanged, since the records contain the matches at IoU 0.5.
     """
     score = _operating_point([frame.match for frame in evaluation.frames])
     frames = tuple(replace(frame, missed=frame.match.missed(score)) for frame in evaluation.frames)
@@ -106,7 +106,7 @@ def _slice(evaluation: Evaluation, axis: str, category: str, coco: CocoFigures) 
 
 
 def _operating_point(matches: Sequence[FrameMatch]) -> float:
-    """Return the lowest score with at most `FALSE_ALARMS_PER_FRAME` false alarms a frame."""
+    """Return the lowest score with at most `FALSE_ALARMS_PER_FRAME` false alarms per frame."""
     alarms = np.sort(np.concatenate([match.scores[match.outcome == 0] for match in matches]))[::-1]
     allowed = int(FALSE_ALARMS_PER_FRAME * len(matches))
     return float(np.nextafter(alarms[allowed], np.inf)) if len(alarms) > allowed else 0.0

@@ -1,6 +1,6 @@
-"""Running a graph over captures: frames to its inputs, its outputs to detections. One path for host and board.
+"""Running a graph over captures, from frames to detections, on host and board alike.
 
-Knows sessions only by their interface, so a board that runs the graph at the end of a cable is one like any other.
+Uses only the interface of a session, so a board at the end of a cable works like a local runtime.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ def predict(
     policy: DecodePolicy | None = None,
     card: ModelCard | None = None,
 ) -> list[Detections]:
-    """Run every capture; the boxes are in pixels of the captures' own frames.
+    """Run every capture; boxes are in pixels of the captures' frames.
 
     Args:
         session: the loaded graph.
-        captures: what to run it on.
+        captures: the captures to run on.
         progress: called with (captures done, captures in all).
         policy: thresholds of the decoding of `models.heads`, in place of the card's.
         card: of the graph; that of `models.heads` if None.
@@ -80,7 +80,7 @@ def input_size(graph: Graph) -> tuple[int, int]:
     """Return height and width of the graph's frames.
 
     Raises:
-        DataError: it has other inputs than ``eo`` and ``lwir``, or they differ in size.
+        DataError: it has inputs other than ``eo`` and ``lwir``, or they differ in size.
     """
     sizes = {tensor.shape[1:3] for tensor in graph.inputs if len(tensor.shape) == 4}
     known = all(tensor.shape[::3] == (1, _CHANNELS.get(tensor.name)) for tensor in graph.inputs)
@@ -95,7 +95,7 @@ def quantize_inputs(graph: Graph, eo: NDArray[np.uint8], lwir: NDArray[np.uint8]
     """Return the graph's inputs for one frame pair.
 
     Args:
-        graph: says in which type and scale it takes them.
+        graph: defines the type and scale of its inputs.
         eo: uint8 [H, W, 3].
         lwir: uint8 [H, W].
     """
@@ -104,15 +104,15 @@ def quantize_inputs(graph: Graph, eo: NDArray[np.uint8], lwir: NDArray[np.uint8]
 
 
 def dequantize_outputs(graph: Graph, outputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
-    """Return the outputs' real values, float32: ``(q - zero_point) * scale`` where they are quantized.
+    """Return the dequantized outputs, float32: ``(q - zero_point) * scale`` where they are quantized.
 
     Raises:
-        DataError: an output of the graph is not among them.
+        DataError: an output of the graph is missing.
     """
     real = {}
     for tensor in graph.outputs:
         if tensor.name not in outputs:
-            raise DataError(f"the graph's output {tensor.name} did not come; there are {', '.join(sorted(outputs))}")
+            raise DataError(f"the graph's output {tensor.name} is missing; there are {', '.join(sorted(outputs))}")
         values = outputs[tensor.name]
         if tensor.scale:
             real[tensor.name] = ((values.astype(np.int64) - tensor.zero_point) * tensor.scale).astype(np.float32)

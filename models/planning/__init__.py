@@ -1,1 +1,1 @@
-"""From a sensitivity map and a board to the precision plan that loses least within latency and power."""
+"""Choosing the precision plan with minimum loss within latency and power, from a sensitivity map and a profile."""

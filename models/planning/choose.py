@@ -1,4 +1,4 @@
-"""Choosing a plan: the best few within a budget, what each group earned it by, the front, and why nothing fits."""
+"""Choosing a plan: the best ones within a budget, their justification, the Pareto front, and why nothing fits."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ _FRONT_POINTS = 12
 
 
 class InfeasibleError(ModelsError):
-    """No plan fits the budget; the text says which constraint binds, and by how much."""
+    """No plan fits the budget; the text names the binding constraint and the excess."""
 
 
 @dataclass(frozen=True)
 class PlannedChoice:
-    """A choice of precisions and what is predicted of it.
+    """A choice of precisions with its predicted figures.
 
     Attributes:
-        plan: as a precision plan.
-        chosen: a precision for each group.
+        plan: the precision plan.
+        chosen: the precision of each group.
         loss: divergence in the worst condition.
         upper: its upper bound.
         latency_ms: modelled.
@@ -46,15 +46,15 @@ class PlannedChoice:
 
 @dataclass(frozen=True, slots=True)
 class Justification:
-    """Why one group is not INT8: what the plan would lose and save without it.
+    """Why one group is not INT8: the loss and savings of the plan with that group in INT8.
 
     Attributes:
         group: its name.
-        precision: what it has.
-        loss: how much the worst condition's upper bound would rise in INT8.
-        own_loss: how much its own largest upper bound would.
-        milliwatts: what INT8 would save at the budget's rate, boundaries included; negative where it would cost.
-        microseconds: likewise.
+        precision: its precision.
+        loss: rise of the worst condition's upper bound.
+        own_loss: rise of its own largest upper bound.
+        milliwatts: power saved at the budget's rate, boundaries included; negative if it costs power.
+        microseconds: time saved, boundaries included; negative if it costs time.
     """
 
     group: str
@@ -86,7 +86,7 @@ def planned(program: PrecisionMilp, chosen: Chosen, budget: Budget, name: str) -
 
 
 def best(program: PrecisionMilp, budget: Budget, count: int = 1) -> tuple[PlannedChoice, ...]:
-    """Return the ``count`` best choices within a budget, the best first (fewer if there are no more).
+    """Return the ``count`` best choices within a budget, best first; fewer if no more exist.
 
     Raises:
         InfeasibleError: none fits.
@@ -103,29 +103,29 @@ def best(program: PrecisionMilp, budget: Budget, count: int = 1) -> tuple[Planne
 
 
 def _why(program: PrecisionMilp, budget: Budget) -> str:
-    """Say which constraint binds, and by how much."""
+    """Name the binding constraint and the excess."""
     costs = program.costs
-    fastest = costs.of_plan(program.least("latency_ms")).latency_ms
-    coolest = costs.of_plan(program.least("energy_mj")).watts(budget.rate_hz)
+    fastest = costs.of_plan(program.minimum("latency_ms")).latency_ms
+    coolest = costs.of_plan(program.minimum("energy_mj")).watts(budget.rate_hz)
     parts = []
     if fastest > budget.latency_ms:
         parts.append(f"latency: the fastest takes {fastest:.2f} ms, {fastest - budget.latency_ms:.2f} ms over")
     if coolest > budget.watts:
-        parts.append(f"power: the least is {coolest:.2f} W, {coolest - budget.watts:.2f} W over")
+        parts.append(f"power: the minimum is {coolest:.2f} W, {coolest - budget.watts:.2f} W over")
     if not parts:
-        within = program.least_power_within(budget.latency_ms)
+        within = program.min_power_within(budget.latency_ms)
         together = costs.of_plan(within).watts(budget.rate_hz) if within else coolest
         parts.append(
-            f"both together: within {budget.latency_ms:g} ms the least is {together:.2f} W,"
+            f"both together: within {budget.latency_ms:g} ms the minimum is {together:.2f} W,"
             f" {together - budget.watts:.2f} W over"
         )
     limits = f"{budget.latency_ms:g} ms, {budget.watts:g} W at {budget.rate_hz:g} frames/s"
-    return f"no plan fits {limits}; {'; '.join(parts)}; raise that limit, or take a smaller network"
+    return f"no plan fits {limits}; {'; '.join(parts)}; raise that limit, or use a smaller network"
 
 
 def front(program: PrecisionMilp, budget: Budget) -> tuple[PlannedChoice, ...]:
-    """Return the Pareto front of predicted loss against watts within the budget's latency, by rising power."""
-    coolest = program.least_power_within(budget.latency_ms)
+    """Return the Pareto front of predicted loss against power within the budget's latency, by ascending power."""
+    coolest = program.min_power_within(budget.latency_ms)
     if coolest is None:
         return ()
     low = program.costs.of_plan(coolest).watts(budget.rate_hz)
@@ -133,7 +133,7 @@ def front(program: PrecisionMilp, budget: Budget) -> tuple[PlannedChoice, ...]:
     high = program.costs.of_plan(free).watts(budget.rate_hz) if free else low
     found: list[PlannedChoice] = []
     for step in range(_FRONT_POINTS):
-        # Most is gained by the first few milliwatts, so points lie closer there.
+        # The first few milliwatts gain the most, so points are denser there.
         watts = low + (high - low) * (step / (_FRONT_POINTS - 1)) ** 2 + 1e-9
         chosen = program.solve(Budget(budget.latency_ms, watts, budget.rate_hz))
         if chosen is not None:
@@ -144,7 +144,7 @@ def front(program: PrecisionMilp, budget: Budget) -> tuple[PlannedChoice, ...]:
 
 
 def earned(program: PrecisionMilp, choice: PlannedChoice, budget: Budget) -> tuple[Justification, ...]:
-    """Return, for each group that is not INT8, what it earns its place by; the most telling first."""
+    """Return the justification of each group that is not INT8, the largest loss first."""
     found = []
     whole = program.costs.of_plan(choice.chosen)
     for number, precision in enumerate(choice.chosen):
@@ -167,9 +167,9 @@ def earned(program: PrecisionMilp, choice: PlannedChoice, budget: Budget) -> tup
 
 
 def cheaper_greedy(program: PrecisionMilp, budget: Budget) -> PlannedChoice:
-    """Return what greedy order finds: from all INT8, INT16 for the most sensitive group that still fits, and so on.
+    """Return the greedy choice: starting from INT8, move the most sensitive group that still fits to INT16, repeatedly.
 
-    The way a plan is often made by hand; here to compare with.
+    Plans are often made this way by hand; a baseline for comparison.
     """
     chosen: list[Precision] = [Precision.INT8] * len(program.costs.groups)
     losses = program.losses

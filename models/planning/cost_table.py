@@ -1,7 +1,7 @@
-"""What each group costs in each type on a board, and what each boundary between groups would: exact, not estimated.
+"""Modelled cost of each group in each precision on a board, and of each boundary between groups.
 
-A mixed graph's cost is the sum of these parts: an operation reads its inputs in its own type (a conversion stands in
-between where they were written in another), so its cost depends on its own type alone.
+The cost of a mixed graph is the exact sum of these parts: an operation reads its inputs in its own type (with a
+conversion in between if they were written in another), so its cost depends only on its own type.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from models.sensitivity.groups import Group, groups_of
 __all__ = ["CHOICES", "Boundary", "CostTable", "Price"]
 
 CHOICES = (Precision.INT8, Precision.INT16, Precision.FP32)
-"""The precisions that a planner chooses among."""
+"""The precisions available to the planner."""
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """Modelled cost of a part of an inference."""
+    """Modelled cost of part of an inference."""
 
     latency_ms: float
     energy_mj: float
@@ -34,12 +34,12 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class Boundary:
-    """A tensor that passes from one group to others.
+    """A tensor between groups.
 
     Attributes:
-        source: position of the group that writes it, -1 for a frame.
+        source: position of the group that writes it, -1 for an input.
         readers: positions of the groups that read it.
-        prices: of converting it, by (written in, read in).
+        prices: cost of converting it, by (written in, read in).
     """
 
     source: int
@@ -49,13 +49,13 @@ class Boundary:
 
 @dataclass(frozen=True)
 class CostTable:
-    """A graph's cost in parts.
+    """The cost of a graph in parts.
 
     Attributes:
         graph: the float graph.
         profile: the board.
         groups: the graph's groups.
-        legal: for each group the precisions that board and runtime take.
+        legal: for each group the precisions that board and runtime support.
         prices: for each group its price by precision.
         boundaries: every tensor between groups.
     """
@@ -87,7 +87,7 @@ class CostTable:
         return cls(graph, profile, groups, legal, prices, tuple(_boundaries(graph, groups, profile)))
 
     def of_plan(self, chosen: Sequence[Precision]) -> GraphCost:
-        """Return the whole cost with group i in ``chosen[i]``."""
+        """Return the total cost with group i in ``chosen[i]``."""
         return cost(retyped(self.graph, self.dtypes(chosen)), self.profile)
 
     def dtypes(self, chosen: Sequence[Precision]) -> dict[int, str]:
@@ -101,7 +101,7 @@ def _all(graph: Graph, precision: Precision) -> dict[int, str]:
 
 
 def _by_output(found: GraphCost) -> dict[int, Price]:
-    """Return each operation's price by its output tensor, which retyping leaves in place."""
+    """Return each operation's price by its output tensor, whose index retyping preserves."""
     return {item.op.outputs[0]: Price(item.latency_us / 1e3, item.energy_uj / 1e3) for item in found.ops}
 
 
@@ -144,7 +144,7 @@ def _conversions(graph: Graph, index: int, profile: BoardProfile) -> dict[tuple[
 
 
 def _conversion(graph: Graph, index: int, written: Precision, read: Precision, profile: BoardProfile) -> Price:
-    """Price the conversion of one tensor as a graph of one operation."""
+    """Return the price of converting one tensor, as a graph of one operation."""
     item = {Precision.INT8: "int8", Precision.INT16: "int16", Precision.FP32: "float32"}
     source, target = (replace(graph.tensors[index], dtype=item[p], index=i) for i, p in enumerate((written, read)))
     op = GraphOp(

@@ -1,7 +1,7 @@
-"""What a choice of precisions is predicted to lose in each condition: sums of a map's figures, and of pairs.
+"""Predicted loss of a choice of precisions in each condition: sums of a map's figures, plus pair terms.
 
-Single figures do not add up exactly; for the groups that matter most, what two lose together beyond what they lose
-apart is measured and added. The upper ends of the intervals make the prediction cautious where little is known.
+Single figures do not add up exactly; for the most sensitive groups, the interaction of two (the joint loss minus the
+sum of the single ones) is measured and added. Upper bounds of the intervals make predictions cautious.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Column = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class PairTerm:
-    """What two groups in INT8 lose together beyond the sum of what each loses alone, by pool and category."""
+    """Interaction of two groups in INT8: joint loss minus the sum of the single losses, by pool and category."""
 
     first: str
     second: str
@@ -39,9 +39,9 @@ class LossTable:
 
     Attributes:
         groups: names, in the graph's order.
-        columns: the conditions; the worst of them is what a plan minimises.
+        columns: the conditions; a plan minimises the worst of them.
         values: by column, for each group its divergence by precision.
-        uppers: the same, upper ends of the intervals.
+        uppers: the same, upper bounds of the intervals.
         pairs: measured pair terms.
     """
 
@@ -56,7 +56,7 @@ class LossTable:
         """Read a map's figures in every condition of every pool.
 
         Raises:
-            DataError: the map lacks a figure.
+            DataError: a figure is missing from the map.
         """
         columns = tuple((pool, category) for pool in found.pools for category in found.categories(pool))
         choices = (_INT8, Precision.INT16, _FP32)

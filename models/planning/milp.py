@@ -1,7 +1,7 @@
-"""The plan as an integer program: the least loss in the worst condition within latency and power, solved exactly.
+"""The plan as a mixed-integer program: minimum loss in the worst condition within latency and power, solved exactly.
 
-Variables: x[g, p] group g in precision p (one of its legal ones); y[t, p, q] tensor t is written in p and some reader
-wants it in q, so it is converted; z[a, b] both groups of a measured pair are INT8; T the loss.
+Variables: x[g, p] group g in precision p (one of its legal ones); y[t, p, q] tensor t is written in p and read by some
+group in q, so it is converted; z[a, b] both groups of a measured pair are INT8; T the loss.
 
     minimise    T
     subject to  T >= sum x U[g, p, c] + sum z I[a, b, c]         for every condition c
@@ -9,7 +9,7 @@ wants it in q, so it is converted; z[a, b] both groups of a measured pair are IN
                 idle + rate (sum x mJ[g, p] + sum y mJ[t, p, q]) <= watts
                 y[t, p, q] >= x[source, p] + x[reader, q] - 1    z between x[a] + x[b] - 1 and both
 
-U are upper ends of intervals. A millionth of the power breaks ties, so that nothing is paid for without a gain.
+U are upper bounds of the intervals. A millionth of the power is added to break ties in favour of less power.
 Solved by HiGHS (Huangfu and Hall, Mathematical Programming Computation 10, 2018) through `scipy.optimize.milp`.
 """
 
@@ -44,12 +44,12 @@ _GAP = 1e-4
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What a plan may cost.
+    """Limits of a plan.
 
     Attributes:
         latency_ms: of one inference.
         watts: mean power of the board at ``rate_hz``.
-        rate_hz: inferences a second.
+        rate_hz: inferences per second.
     """
 
     latency_ms: float
@@ -58,10 +58,10 @@ class Budget:
 
 
 class PrecisionMilp:
-    """One graph, board and map; solved for any budget."""
+    """The program of one graph, board and map, solvable for any budget."""
 
     def __init__(self, costs: CostTable, losses: LossTable) -> None:
-        """Lay out the variables.
+        """Define the variables.
 
         Raises:
             ModelsError: costs and losses are of different graphs.
@@ -87,16 +87,16 @@ class PrecisionMilp:
 
     @property
     def costs(self) -> CostTable:
-        """What it reckons cost with."""
+        """The costs."""
         return self._costs
 
     @property
     def losses(self) -> LossTable:
-        """What it reckons loss with."""
+        """The losses."""
         return self._losses
 
     def solve(self, budget: Budget, excluded: Sequence[Chosen] = ()) -> Chosen | None:
-        """Return the best choice for each group within ``budget`` that is none of ``excluded``; None if none fits."""
+        """Return the best choice within ``budget`` apart from ``excluded``; None if there is none."""
         rows = [*self._fixed, self._limit("latency_ms", budget.latency_ms), self._power(budget)]
         rows += [self._other_than(chosen) for chosen in excluded]
         target = self._zeros()
@@ -105,19 +105,19 @@ class PrecisionMilp:
         target += _TIE * watts / max(watts.max(), 1e-30)
         return self._run(target, rows)
 
-    def least(self, field: str) -> Chosen:
-        """Return the choice with the least ``latency_ms`` or ``energy_mj`` of all.
+    def minimum(self, field: str) -> Chosen:
+        """Return the choice with the minimum ``latency_ms`` or ``energy_mj``.
 
         Raises:
-            ModelsError: no choice is legal at all.
+            ModelsError: no choice is legal.
         """
         found = self._run(self._coefficients(field), self._fixed)
         if found is None:
             raise ModelsError("no precision of some group is legal on this board and runtime; see `ks100 cost`")
         return found
 
-    def least_power_within(self, latency_ms: float) -> Chosen | None:
-        """Return the choice that takes the least power within a latency."""
+    def min_power_within(self, latency_ms: float) -> Chosen | None:
+        """Return the choice with the minimum power within a latency."""
         return self._run(self._coefficients("energy_mj"), [*self._fixed, self._limit("latency_ms", latency_ms)])
 
     def _run(self, target: NDArray[np.float64], rows: Sequence[_Row]) -> Chosen | None:
@@ -169,7 +169,7 @@ class PrecisionMilp:
         rows = []
         for (number, written, read), at in self._y.items():
             boundary = self._costs.boundaries[number]
-            # An input has the type of that reader which wants most bits.
+            # An input has the type of its reader with the most bits.
             sources = (boundary.source,) if boundary.source >= 0 else boundary.readers
             for source, reader in product(sources, boundary.readers):
                 if source != reader and (reader, read) in self._x and (source, written) in self._x:
@@ -200,13 +200,13 @@ class PrecisionMilp:
         return rows
 
     def _other_than(self, chosen: Chosen) -> _Row:
-        """At least one group differs."""
+        """Constrain at least one group to differ."""
         return _Row({self._x[g, p]: 1.0 for g, p in enumerate(chosen)}, -np.inf, len(chosen) - 1.0)
 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """One linear constraint, sparse."""
+    """A sparse linear constraint."""
 
     coefficients: dict[int, float]
     lower: float

@@ -1,4 +1,4 @@
-"""Plans as real graphs: exported, run, and measured on captures, before one is chosen."""
+"""Trials of plans as real graphs: exported, run and evaluated on captures before one is chosen."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Trial:
 
     Attributes:
         model: the graph.
-        evaluation: its figures at IoU 0.5, by condition; None where there is no truth to judge by.
+        evaluation: its figures at IoU 0.5, by condition; None without truth.
         divergence: from the float graph by condition category, ``all`` first.
     """
 
@@ -41,17 +41,17 @@ class Trial:
 
     @property
     def worst(self) -> float:
-        """Its divergence in the condition where that is largest."""
+        """Its divergence in the worst condition."""
         return max(figure.value for figure in self.divergence.values())
 
 
 def try_plan(
     study: Study, pool: str, plan: PrecisionPlan, runtime: str = "litert", progress: Count | None = None
 ) -> Trial:
-    """Export ``plan`` and run it, beside the float graph, on every frame of a pool.
+    """Export ``plan`` and run it and the float graph on every frame of a pool.
 
     Raises:
-        QuantizationError: the graph cannot be produced as the plan asks.
+        QuantizationError: the graph cannot be produced according to the plan.
     """
     model = produce(study.float_tflite, plan, study.ranges, runtime)
     return run_graph(study, pool, LiteRt().load(model), model, plan.name, progress)
@@ -60,14 +60,14 @@ def try_plan(
 def run_graph(
     study: Study, pool: str, session: Session, model: bytes, name: str, progress: Count | None = None
 ) -> Trial:
-    """Run a graph that a session has loaded, here or on a board, beside the float one, on every frame of a pool."""
+    """Run the graph of a session (local or on a board) and the float graph on every frame of a pool."""
     data, plain = study.pools[pool], LiteRt().load(study.fitted)
     divergence, records = np.zeros(len(data)), []
     for index in range(len(data)):
         feed = {name: value[0] for name, value in data.feed([index]).items()}
         outputs = _outputs(session, feed)
         divergence[index] = _divergence(study, _outputs(plain, feed), outputs)
-        if study.judged and isinstance(data, CapturePool):
+        if study.has_truth and isinstance(data, CapturePool):
             capture = data.captures[index]
             match = match_frame(capture, decode(outputs))
             records.append(FrameRecord(capture.id, capture.scene, capture.conditions.items, match))
@@ -97,5 +97,5 @@ def _divergence(study: Study, reference: Mapping[str, Any], outputs: Mapping[str
 
 
 def chosen_of(trials: Sequence[Trial]) -> int:
-    """Return the position of the trial with the least divergence in its worst condition."""
+    """Return the position of the trial with the minimum divergence in its worst condition."""
     return min(range(len(trials)), key=lambda index: trials[index].worst)

@@ -1,6 +1,6 @@
-"""From what a layout's parser found to a capture set: one place that checks images, boxes and classes.
+"""Assembling a capture set from parsed frames: the one place that checks images, boxes and classes.
 
-Parsers of layouts yield `RawFrame`s and know files and formats; this knows what makes a capture.
+Parsers of layouts handle files and formats and yield `RawFrame`s.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ Rectangle = tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class RawBox:
-    """A box as a dataset gives it.
+    """A box as annotated in a dataset.
 
     Attributes:
         name: the dataset's class name.
-        box: x0, y0, x1, y1 in pixels of the file that it was drawn on, before any crop; shares of it if relative.
-        ignore: the dataset itself says that it does not count.
-        occlusion: hidden share, 0 to 1.
+        box: x0, y0, x1, y1 in pixels of the annotated file, before any crop; fractions of its size if relative.
+        ignore: the dataset marks it as ignored.
+        occlusion: hidden fraction, 0 to 1.
     """
 
     name: str
@@ -43,13 +43,13 @@ class RawBox:
 
 @dataclass(frozen=True, slots=True)
 class RawLabels:
-    """What a dataset says is in a frame; without boxes, that nothing is.
+    """The annotations of a frame; without boxes it is labelled as empty.
 
     Attributes:
         boxes: the objects.
         size: annotated width and height, if any.
-        relative: boxes are given as shares of the image.
-        source: file that holds them alone; two frames with one source have the labels of neither.
+        relative: boxes are fractions of the image size.
+        source: annotation file of this frame only; if two frames have the same one, neither is labelled.
     """
 
     boxes: tuple[RawBox, ...] = ()
@@ -60,14 +60,14 @@ class RawLabels:
 
 @dataclass(frozen=True, slots=True)
 class RawFrame:
-    """A frame as a dataset gives it.
+    """A frame as listed in a dataset.
 
     Attributes:
         id: unique within the dataset.
-        scene: sequence or place; frames of one scene never go into different pools.
+        scene: sequence or place; frames of one scene are never split across pools.
         eo: visible image or None.
         lwir: thermal image or None.
-        labels: what is in it; None when nobody has said.
+        labels: its annotations; None if unlabelled.
         conditions: pairs of axis and category.
     """
 
@@ -80,20 +80,20 @@ class RawFrame:
 
     @property
     def name(self) -> str:
-        """The file to speak of: the thermal one where there are both."""
+        """The file to name in messages: the thermal one if both exist."""
         path = self.lwir or self.eo
         return self.id if path is None else path.name
 
 
 @dataclass(frozen=True)
 class Options:
-    """How to read a dataset.
+    """Options of reading a dataset.
 
     Attributes:
-        classes: names to classes.
-        band: what the images are where a dataset has one band; None looks at their names and pixels.
-        decode: decode every image now, so that truncated files are reported; off, only headers are read.
-        scaling: how samples and pixels of files become those of captures.
+        classes: maps class names.
+        band: band of a single-band dataset; None infers it from names and pixels.
+        decode: decode every image now, so that truncated files are reported; otherwise only headers are read.
+        scaling: conversion of a file's samples and pixels to those of a capture.
         progress: called with (frames checked, frames in all).
         wanted: class names that the set is to have, where neither ``classes`` nor a description says otherwise.
     """
@@ -142,7 +142,7 @@ def assemble(
         paths.append(grid.paths)
     result = report.build(_counts(captures), sum(len(capture.objects) for capture in captures))
     if not captures:
-        why = "; ".join(str(problem) for problem in result.problems) or "it lists none"
+        why = "; ".join(str(problem) for problem in result.problems) or "the dataset is empty"
         raise DataError(f"{name}: no usable frame: {why}")
     return CaptureSet(name, tuple(captures), FileFrames(tuple(paths), options.scaling), options.classes.classes), result
 
@@ -166,7 +166,7 @@ def _counts(captures: Iterable[Capture]) -> FrameCounts:
 
 @dataclass(frozen=True, slots=True)
 class _Grid:
-    """A frame's files, and how boxes drawn on them come onto its pixels: scale first, then the crop."""
+    """A frame's files, and the mapping of annotated boxes to its pixels: scale, then crop."""
 
     paths: FramePaths
     drawn: tuple[int, int]
@@ -174,7 +174,7 @@ class _Grid:
 
 
 def _check_images(frame: RawFrame, report: ReportBuilder, options: Options) -> _Grid | None:
-    """Return the capture's grid, after the crop; None, with a finding, when an image is missing or broken."""
+    """Return the capture's pixel grid after the crop; None, with a finding, if an image is missing or broken."""
     found: dict[Band, ImageInfo] = {}
     for band, path in ((Band.EO, frame.eo), (Band.LWIR, frame.lwir)):
         if path is None:
@@ -193,7 +193,7 @@ def _check_images(frame: RawFrame, report: ReportBuilder, options: Options) -> _
         return None
     band = options.scaling.reference if options.scaling.reference in found else next(iter(found))
     annotated = frame.labels.size if frame.labels is not None else None
-    # Annotated as it lies in the file, by a tool that does not look at the EXIF orientation.
+    # Annotated as stored, by a tool that ignores the EXIF orientation.
     unturned = annotated == found[band].stored != found[band].size
     drawn = found[band].stored if unturned else found[band].size
     crop = options.scaling.crop_px
@@ -208,12 +208,12 @@ def _check_images(frame: RawFrame, report: ReportBuilder, options: Options) -> _
 def _scale(
     annotated: tuple[int, int] | None, drawn: tuple[int, int], frame: RawFrame, report: ReportBuilder
 ) -> tuple[float, float]:
-    """Return the factors from annotated pixels to the image's: of an image that was scaled after it was annotated."""
+    """Return the factors from annotated to actual pixels, for images that were scaled after annotation."""
     if annotated is None or annotated == drawn:
         return 1.0, 1.0
     factors = drawn[0] / annotated[0], drawn[1] / annotated[1]
     alike = abs(factors[0] / factors[1] - 1) < 0.02
-    done = "boxes scaled" if alike else "another shape: boxes kept as they are"
+    done = "boxes scaled" if alike else "another aspect ratio: boxes unchanged"
     sizes = f"{annotated[0]}x{annotated[1]} annotated, {drawn[0]}x{drawn[1]} found"
     report.add(ProblemKind.SIZE_DIFFERS, f"{frame.id} ({sizes}; {done})")
     return factors if alike else (1.0, 1.0)
@@ -222,7 +222,7 @@ def _scale(
 def _objects(
     frame_id: str, labels: RawLabels, grid: _Grid, report: ReportBuilder, options: Options
 ) -> tuple[TruthObject, ...] | None:
-    """Return the objects; None when the frame has boxes of which none can be used: it is not truly empty."""
+    """Return the objects; None if the frame has boxes but no usable one, so that it is not really empty."""
     objects, unusable = [], 0
     unit = grid.drawn if labels.relative else grid.scale
     crop = options.scaling.crop_px
@@ -231,7 +231,7 @@ def _objects(
         placed = (x0 * unit[0] - crop, y0 * unit[1] - crop, x1 * unit[0] - crop, y1 * unit[1] - crop)
         box = _clip(placed, (grid.paths.width, grid.paths.height), f"{frame_id} {raw.name}", report)
         if box is None:
-            # What the crop alone takes away was right, and leaves the frame empty.
+            # Boxes removed by the crop were correct; the frame is then empty.
             unusable += placed[2] <= -crop or placed[3] <= -crop or not crop
             continue
         mapped = options.classes.get(raw.name)
@@ -247,14 +247,14 @@ def _objects(
 
 
 def _clip(box: Rectangle, size: tuple[int, int], name: str, report: ReportBuilder) -> Rectangle | None:
-    """Return the part of the box inside the frame, or None when there is none."""
+    """Return the part of the box inside the frame, or None."""
     x0, y0, x1, y1 = box
     # Not (a < b) rather than a >= b: it also catches NaN.
     if not (x0 < x1 and y0 < y1 and x1 > 0 and y1 > 0 and x0 < size[0] and y0 < size[1]):
         report.add(ProblemKind.BOX_OUTSIDE, name)
         return None
     clipped = (max(x0, 0.0), max(y0, 0.0), min(x1, float(size[0])), min(y1, float(size[1])))
-    # A pixel over the edge is a matter of counting pixels or their borders, no error.
+    # One pixel beyond the edge is a matter of convention (pixel centres or borders), not an error.
     if max(abs(a - b) for a, b in zip(clipped, box, strict=True)) > 1.0:
         report.add(ProblemKind.BOX_CLIPPED, name)
     return clipped

@@ -1,4 +1,4 @@
-"""The two bands of a capture: which one a file shows, and its samples as 8-bit colour or as thermal counts."""
+"""The two bands of a capture: detecting a file's band, and converting samples to 8-bit colour or thermal counts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _COUNTS_PER_KELVIN = 100.0
 _ZERO_CELSIUS_K = 273.15
 _LOW_PERCENT, _HIGH_PERCENT = 0.5, 99.5
 _SAMPLES = 12
-# JPEG stores grey as colour with a level or two between the channels.
+# A grey image stored as colour JPEG has channels that differ by a level or two.
 _GREY_LEVELS = 6
 
 
@@ -32,7 +32,7 @@ class Band(Enum):
 
 
 class ThermalUnit(Enum):
-    """What the samples of a thermal file are."""
+    """Unit of a thermal file's samples."""
 
     COUNTS = "counts"
     KELVIN = "kelvin"
@@ -46,14 +46,14 @@ _BAND_WORDS = {
 
 
 def band_of_name(path: str) -> Band | None:
-    """Return the band that a path names (``ir/val/a.jpg``), or None."""
+    """Return the band in a path's name (``ir/val/a.jpg``), or None."""
     words = set(re.split(r"[^a-z0-9]+", path.lower()))
     found = [band for band, names in _BAND_WORDS.items() if words & names]
     return found[0] if len(found) == 1 else None
 
 
 def guess_band(paths: Sequence[Path]) -> Band:
-    """Return EO when some of the images are in colour; LWIR when they are grey, in one channel or in three."""
+    """Return EO if some of the images have colour, LWIR if all are grey, in one channel or in three."""
     step = max(1, len(paths) // _SAMPLES)
     for path in paths[::step][:_SAMPLES]:
         try:
@@ -62,7 +62,7 @@ def guess_band(paths: Sequence[Path]) -> Band:
             continue
         if pixels.ndim == 3:
             levels = pixels.astype(np.int32) >> (8 if pixels.dtype == np.uint16 else 0)
-            # 99.9 %, since a camera's overlay may have some coloured pixels.
+            # 99.9 %, since a camera's overlay may have a few coloured pixels.
             if np.percentile(levels.max(axis=2) - levels.min(axis=2), 99.9) > _GREY_LEVELS:
                 return Band.EO
     return Band.LWIR
@@ -71,12 +71,12 @@ def guess_band(paths: Sequence[Path]) -> Band:
 def visible_levels(pixels: NDArray[Any], white_count: float | None = None) -> NDArray[np.uint8]:
     """Return a visible frame, uint8 [H, W, 3].
 
-    8-bit samples stay as they are. Others are scaled so that ``white_count`` is white; without it, floats in [0, 1]
-    by 255, and all else between the frame's own 0.5 and 99.5 percentiles, at most one level a count.
+    8-bit samples are unchanged. Others are scaled so that ``white_count`` is white; without it, floats in [0, 1] by
+    255, and all others between the frame's 0.5 and 99.5 percentiles, by at most one level per count.
 
     Args:
         pixels: [H, W] or [H, W, 3], any type.
-        white_count: the sample that is white.
+        white_count: value of a white sample.
     """
     if pixels.dtype != np.uint8:
         values = _finite(pixels)
@@ -96,14 +96,14 @@ def thermal_counts(
 ) -> NDArray[np.uint16]:
     """Return a thermal frame as counts, uint16 [H, W].
 
-    Three channels become their luminance. 8-bit samples fill the upper byte. Where the temperature is known, a count
-    is 10 mK: floats are taken for kelvin when the frame lies in 150 ... 1000, for shares of full scale in [0, 1], for
-    counts above 1000, and for degrees Celsius otherwise.
+    Three channels are reduced to their luminance. 8-bit samples fill the upper byte. If the temperature is known, a
+    count is 10 mK: floats are kelvin if the frame is within 150 ... 1000, fractions of full scale within [0, 1], counts
+    above 1000, and degrees Celsius otherwise.
 
     Args:
         pixels: [H, W] or [H, W, 3], any type.
         kelvin_per_count: of integer samples.
-        unit: of the samples, where it is known.
+        unit: of the samples, if known.
     """
     if pixels.ndim == 3:
         # ITU-R BT.601, as in Pillow's convert("L").
@@ -118,14 +118,14 @@ def thermal_counts(
         values = _of_unit(values, unit or _unit_of(values))
     else:
         if values.min() < 0:
-            values = values + 32768.0  # signed files; gain control takes any offset away
+            values = values + 32768.0  # signed files; gain control removes any offset
         while values.max() > 65535:
             values = values / 10.0  # e.g. millikelvin
     return np.clip(np.rint(values), 0, 65535).astype(np.uint16)
 
 
 def _unit_of(values: NDArray[np.float64]) -> ThermalUnit | None:
-    """Guess the unit of a float frame; None for shares of full scale."""
+    """Infer the unit of a float frame; None for fractions of full scale."""
     low, high = float(values.min()), float(values.max())
     if low >= 0 and high <= 1:
         return None
@@ -143,7 +143,7 @@ def _of_unit(values: NDArray[np.float64], unit: ThermalUnit | None) -> NDArray[n
 
 
 def _finite(pixels: NDArray[Any]) -> NDArray[np.float64]:
-    """Return float64 samples; dead pixels (NaN, infinite) get the lowest good value."""
+    """Return float64 samples; dead pixels (NaN, infinite) get the lowest finite value."""
     values = pixels.astype(np.float64)
     good = np.isfinite(values)
     if not good.all():

@@ -1,4 +1,4 @@
-"""How the class names of a dataset map onto those of the capture set: the six, or a list of its own."""
+"""Mapping of datasets' class names to those of the capture set: the six, or a list of its own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["DEFAULT_CLASSES", "ClassMap", "MappedClass"]
 
 @dataclass(frozen=True, slots=True)
 class MappedClass:
-    """Where a name goes: a class by its index, or ``ignore`` with the class that it resembles most."""
+    """Target of a class name: a class by its index, or ``ignore`` with the most similar class."""
 
     object_class: int
     ignore: bool = False
@@ -31,22 +31,22 @@ DEFAULT_CLASSES: Mapping[str, MappedClass] = {
     "car": _C, "van": _C,
     "truck": _T, "truvk": _T, "lamp": _IGNORE_CAR, "freight car": _T, "feright car": _T, "feright": _T,
     "bus": _U,
-    # HIT-UAV's OtherVehicle holds trucks and buses alike; its DontCare is what annotators could not tell.
+    # HIT-UAV's OtherVehicle covers trucks and buses; its DontCare marks objects that annotators could not identify.
     "othervehicle": _IGNORE_TRUCK, "other vehicle": _IGNORE_TRUCK, "dontcare": _IGNORE_PERSON, "*": _IGNORE_CAR,
     "dont care": _IGNORE_PERSON, "don't care": _IGNORE_PERSON, "ignore": _IGNORE_PERSON, "ignored": _IGNORE_PERSON,
     "ignored regions": _IGNORE_PERSON, "ignored region": _IGNORE_PERSON, "others": _IGNORE_PERSON,
     "train": _IGNORE_TRUCK, "skateboard": _IGNORE_BIKE, "stroller": _IGNORE_BIKE, "deer": _IGNORE_PERSON,
     "dog": _IGNORE_PERSON, "light": _IGNORE_CAR, "hydrant": _IGNORE_PERSON, "sign": _IGNORE_CAR,
 }  # fmt: skip
-"""Names of the datasets that have a reader, in lower case."""
+"""Class names of the supported datasets, in lower case."""
 
 
 @dataclass(frozen=True)
 class ClassMap:
-    """Maps names, in any case and with blanks, hyphens or underscores; others are None.
+    """Maps class names, regardless of case, spaces, hyphens and underscores.
 
     Attributes:
-        names: where each name goes.
+        names: the target of each name.
         classes: the class names of the set, by index.
     """
 
@@ -55,7 +55,7 @@ class ClassMap:
 
     @classmethod
     def of(cls, classes: Sequence[str]) -> ClassMap:
-        """Return the map onto these classes: by their own names, and by other names of those that the six have too."""
+        """Return the map to these classes: by their own names, and by the synonyms of those among the six."""
         if tuple(classes) == CLASSES:
             return cls()
         place = {name: index for index, name in enumerate(classes)}
@@ -64,16 +64,16 @@ class ClassMap:
         return cls({**{name: target for name, target in known.items() if target is not None}, **own}, tuple(classes))
 
     def get(self, name: str) -> MappedClass | None:
-        """Return where ``name`` goes, or None."""
+        """Return the target of ``name``, or None."""
         return self.names.get(_plain(name))
 
     def with_names(self, more: Mapping[str, MappedClass]) -> ClassMap:
-        """Return this map with names added or replaced."""
+        """Return this map with added or replaced names."""
         return ClassMap({**self.names, **{_plain(name): target for name, target in more.items()}}, self.classes)
 
 
 def _moved(target: MappedClass, place: Mapping[str, int]) -> MappedClass | None:
-    """Return a target among the six as one among other classes; None where they lack it."""
+    """Translate a target among the six to other classes; None if they do not contain it."""
     index = place.get(CLASSES[target.object_class])
     if target.ignore:
         return MappedClass(index or 0, ignore=True)

@@ -1,7 +1,7 @@
-"""COCO JSON and its dialects: what is in it, image by image. Looks for no image file.
+"""Parsing COCO JSON and its dialects, image by image. Does not look for image files.
 
-HIT-UAV (Suo et al., Scientific Data 10, 227, 2023) names its list ``annotation``, an image's file ``filename``, and
-counts categories from 0. Datumaro's own JSON (``items``) is turned into COCO's form first.
+HIT-UAV (Suo et al., Scientific Data 10, 227, 2023) names its list ``annotation`` and an image's file
+``filename``, and counts categories from 0. Datumaro's native JSON (``items``) is converted to COCO's form first.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ _LISTS = ("annotations", "annotation")
 
 @dataclass(frozen=True, slots=True)
 class CocoImage:
-    """An image of the JSON.
+    """An image in the JSON.
 
     Attributes:
-        file: its path below its folder, with slashes.
-        labels: what is in it; None when the file does not say, or cannot be understood.
+        file: its path relative to its folder, with slashes.
+        labels: its annotations; None if there are none or they cannot be parsed.
         size: annotated width and height, if any.
-        scene: sequence that it belongs to, if it says so.
+        scene: its sequence, if given.
         conditions: pairs of axis and category.
     """
 
@@ -50,7 +50,7 @@ def load_json(path: Path) -> dict[str, Any]:
     """Read a JSON object.
 
     Raises:
-        DataError: it is not there, not JSON, or not an object.
+        DataError: it is missing, not JSON, or not an object.
     """
     try:
         data = json.loads(read_text(path))
@@ -62,14 +62,14 @@ def load_json(path: Path) -> dict[str, Any]:
 
 
 def is_coco(data: Mapping[str, Any]) -> bool:
-    """Whether a JSON object describes images and what is in them."""
+    """Whether a JSON object lists images and annotations."""
     if isinstance(data.get("items"), list) and "categories" in data:
         return True
     return isinstance(data.get("images"), list) and any(isinstance(data.get(name), list) for name in _LISTS)
 
 
 def parse_coco(data: Mapping[str, Any], path: Path, report: ReportBuilder) -> list[CocoImage]:
-    """Return the images with their boxes, each file once.
+    """Return the images with their boxes, one entry per file.
 
     Raises:
         DataError: there is no list of images, or no list of annotations.
@@ -79,7 +79,7 @@ def parse_coco(data: Mapping[str, Any], path: Path, report: ReportBuilder) -> li
     images = data.get("images")
     annotations = next((data[name] for name in _LISTS if isinstance(data.get(name), list)), None)
     if not isinstance(images, list) or (annotations is None and not images):
-        raise DataError(f"{path}: has no lists 'images' and 'annotations'; it is no COCO file")
+        raise DataError(f"{path}: has no lists 'images' and 'annotations'; it is not a COCO file")
     entries = [entry for item in images if (entry := _entry(item, report)) is not None]
     keys = _Keys.of(entries, report)
     if annotations is None:
@@ -92,12 +92,12 @@ def parse_coco(data: Mapping[str, Any], path: Path, report: ReportBuilder) -> li
 
 @dataclass(frozen=True)
 class _Keys:
-    """Ids of images, as text.
+    """Image ids as text.
 
     Attributes:
         all: every id.
-        labelled: those that mean one image.
-        by_number: the id of each that is a number, by that number: "007" and 7 are alike.
+        labelled: the unambiguous ids.
+        by_number: numeric ids by their number: "007" equals 7.
     """
 
     all: frozenset[str]
@@ -106,7 +106,7 @@ class _Keys:
 
     @classmethod
     def of(cls, entries: Sequence[tuple[str, CocoImage]], report: ReportBuilder) -> _Keys:
-        """Index the ids; one that several files have is reported, and the boxes of none of them can be told."""
+        """Index the ids; an id of several files is reported, and its boxes cannot be assigned."""
         files: dict[str, set[str]] = defaultdict(set)
         for key, image in entries:
             files[key].add(image.file)
@@ -119,7 +119,7 @@ class _Keys:
         return cls(frozenset(files), frozenset(k for k, named in files.items() if len(named) == 1), by_number)
 
     def find(self, value: object) -> str | None:
-        """Return the id that an annotation's ``image_id`` means."""
+        """Return the image id that an annotation's ``image_id`` refers to."""
         key = _key(value)
         if key in self.all:
             return key
@@ -128,12 +128,12 @@ class _Keys:
 
 
 def _as_number(key: str) -> int | None:
-    # 18 digits: Python refuses to convert very long ones.
+    # 18 digits: Python refuses to convert very long numbers.
     return int(key) if key.isdecimal() and len(key) <= 18 else None
 
 
 def _key(value: object) -> str | None:
-    """Return an id as text: 17, "17" and 17.0 are one; None when it is no id."""
+    """Return an id as text: 17, "17" and 17.0 are equal; None if it is not an id."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     if isinstance(value, float):
@@ -159,14 +159,14 @@ def _labels(
         if key is None:
             report.add(ProblemKind.ORPHAN_BOX, f"box {item.get('id')} of image {item['image_id']}")
             continue
-        # Ids start again with each image in some files: it takes the same box too to be the same.
+        # Some files restart ids with each image: a duplicate must have the same box as well.
         same = (key, _key(item.get("id")), box.name, box.box)
         if same[1] is not None and same in seen:
             report.add(ProblemKind.DUPLICATE_ID, f"box {item.get('id')}")
             continue
         seen.add(same)
         boxes[key].append(box)
-    # A frame whose every annotation is broken is not an empty one.
+    # A frame with only broken annotations is not empty.
     known = keys.labelled - {key for key in broken if key not in boxes}
     return {key: RawLabels(tuple(boxes.get(key, ()))) for key in known}
 
@@ -174,7 +174,7 @@ def _labels(
 def _box(item: Mapping[str, Any], names: Mapping[str, str], degrees: bool) -> RawBox:
     category = _key(item["category_id"])
     if _key(item["image_id"]) is None or category is None:
-        raise ValueError("an annotation has the id of its image and of its category")
+        raise ValueError("an annotation needs the ids of its image and of its category")
     attributes = item.get("attributes")
     places = [item, *([attributes] if isinstance(attributes, dict) else [])]
     ignore = any(flag(place.get(name)) for place in places for name in _IGNORED)
@@ -183,7 +183,7 @@ def _box(item: Mapping[str, Any], names: Mapping[str, str], degrees: bool) -> Ra
 
 
 def _rectangle(item: Mapping[str, Any], degrees: bool) -> tuple[float, float, float, float]:
-    """Return x0, y0, x1, y1: of the box, or around the segmentation where there is none."""
+    """Return x0, y0, x1, y1 of the box, or around the segmentation if there is no box."""
     given = item.get("bbox")
     values = [number(v) for v in given] if given else []
     if len(values) == 4 and (min(values[2:]) > 0 or not item.get("segmentation")):
@@ -197,21 +197,21 @@ def _rectangle(item: Mapping[str, Any], degrees: bool) -> tuple[float, float, fl
 
 
 def _angles_in_degrees(annotations: Sequence[Any]) -> bool:
-    """Whether rotated boxes (centre, size, angle) turn by degrees: some angle of the file is over a whole turn."""
+    """Whether rotated boxes (centre, size, angle) are in degrees: some angle exceeds a full turn in radians."""
     boxes = (item.get("bbox") for item in annotations if isinstance(item, dict))
     angles = (box[4] for box in boxes if isinstance(box, list) and len(box) == 5)
     return any(isinstance(angle, int | float) and abs(angle) > 2 * math.pi for angle in angles)
 
 
 def _merged(images: Iterable[CocoImage], report: ReportBuilder) -> list[CocoImage]:
-    """Return each file once, with the boxes of all its entries."""
+    """Return one image per file, with the boxes of all its entries."""
     found: dict[str, CocoImage] = {}
     for image in images:
         first = found.get(image.file)
         if first is None:
             found[image.file] = image
             continue
-        report.note("some images are listed more than once: their boxes were put together")
+        report.note("some images are listed more than once: their boxes were merged")
         boxes = [labels.boxes for labels in (first.labels, image.labels) if labels is not None]
         labels = RawLabels(tuple(dict.fromkeys(box for part in boxes for box in part))) if boxes else None
         found[image.file] = replace(first, labels=labels)
@@ -220,7 +220,7 @@ def _merged(images: Iterable[CocoImage], report: ReportBuilder) -> list[CocoImag
 
 
 def _category_names(categories: object, report: ReportBuilder) -> dict[str, str]:
-    """Return the names by id; an id with two names has none."""
+    """Return the category names by id; ids with several names are omitted."""
     found: dict[str, set[str]] = defaultdict(set)
     for category in categories if isinstance(categories, list) else ():
         key = _key(category.get("id")) if isinstance(category, dict) and "name" in category else None
@@ -233,7 +233,7 @@ def _category_names(categories: object, report: ReportBuilder) -> dict[str, str]
 
 
 def _entry(item: Any, report: ReportBuilder) -> tuple[str, CocoImage] | None:
-    """Parse an image's entry; None, with a finding, when it lacks its id or file."""
+    """Parse an image's entry; None, with a finding, if its id or file is missing."""
     key = _key(item.get("id")) if isinstance(item, dict) else None
     name = item.get("file_name", item.get("filename")) if key is not None else None
     if key is None or not isinstance(name, str) or not _is_name(name):
@@ -255,7 +255,7 @@ def _entry(item: Any, report: ReportBuilder) -> tuple[str, CocoImage] | None:
 
 
 def _is_name(name: str) -> bool:
-    """Whether a file system takes it."""
+    """Whether a file system accepts the name."""
     parts = posix(name).split("/")
     return 0 < len(name) < 1000 and "\0" not in name and all(len(p.encode(errors="replace")) < 255 for p in parts)
 
@@ -269,13 +269,13 @@ def _size(item: Mapping[str, Any]) -> tuple[int, int] | None:
 
 
 def _extra_conditions(extra: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    """Conditions as FLIR ADAS v2 gives them: hours, scene, weather."""
+    """Conditions of FLIR ADAS v2: hours, scene, weather."""
     names = (("hours", "thermal"), ("scene", "background"), ("weather", "atmosphere"))
     return tuple((axis, str(extra[key])) for key, axis in names if extra.get(key))
 
 
 def _from_datumaro(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Return Datumaro's own form (``items`` with their annotations inside) as COCO's."""
+    """Convert Datumaro's native form (``items`` with nested annotations) to COCO's."""
     labels = data["categories"].get("label")
     listed = labels.get("labels") if isinstance(labels, dict) else None
     names = [c.get("name") if isinstance(c, dict) else None for c in listed] if isinstance(listed, list) else []

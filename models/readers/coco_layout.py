@@ -1,4 +1,4 @@
-"""Datasets of COCO files: where a file's images lie, and which files of a folder are one dataset."""
+"""Layout of COCO datasets: locating a file's images, and the files of a folder that form one dataset."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from models.readers.single import bands_of
 
 __all__ = ["coco_files", "read_coco"]
 
-# COCO's own files are named after what they hold: instances_val2017.json.
+# COCO's files are named by their content: instances_val2017.json.
 _KINDS = ("instances_", "person_keypoints_", "captions_", "stuff_", "panoptic_", "image_info_")
 _FOLDERS = ("annotations", "annotation", "labels")
 _ROBOFLOW = "*/_annotations.coco.json"
@@ -28,9 +28,9 @@ _MAX_SNIFFED = 40
 
 
 def coco_files(folder: Path) -> list[Path]:
-    """Return the COCO files of the dataset in ``folder``: right there, in its ``annotations``, or one for each split.
+    """Return the COCO files of the dataset in ``folder``: directly in it, in ``annotations``, or one per split.
 
-    Where COCO's own kinds lie side by side, the ones with boxes (``instances_``) are taken.
+    If several kinds of COCO files exist, those with boxes (``instances_``) are used.
     """
     places = [folder, *(place for name in _FOLDERS if (place := find_folder(folder, name)) is not None)]
     found = [path for place in places for path in sorted(place.glob("*.json"))] + sorted(folder.glob(_ROBOFLOW))
@@ -42,12 +42,12 @@ def coco_files(folder: Path) -> list[Path]:
 def read_coco(
     paths: Sequence[Path], options: Options | None = None, *, name: str | None = None
 ) -> tuple[CaptureSet, ReadReport]:
-    """Read one or more COCO files over images of one band each, which stay in place.
+    """Read one or more COCO files, each with images of one band, in place.
 
     Args:
-        paths: the files; of several, each frame has its file's name as the condition ``split``.
+        paths: the files; with several, the name of a frame's file becomes its condition ``split``.
         options: class map, band, scaling and checks.
-        name: what to call the set.
+        name: name of the set.
 
     Raises:
         DataError: a file cannot be read, has no images, or none of them can be found.
@@ -86,7 +86,7 @@ def _frames(
 
 
 def _subset(path: Path) -> str:
-    """Return the part of a dataset that a file is of: ``val2017`` of ``instances_val2017.json``."""
+    """Return the split of a file: ``val2017`` of ``instances_val2017.json``."""
     if path.name.startswith("_annotations"):
         return path.parent.name  # Roboflow: valid/_annotations.coco.json
     name = path.stem
@@ -96,10 +96,10 @@ def _subset(path: Path) -> str:
 
 
 def _find_images(path: Path, images: Sequence[CocoImage], report: ReportBuilder) -> Path:
-    """Return the folder around the JSON that holds the most of the first images.
+    """Return the folder around the JSON with the most of the first images.
 
     Raises:
-        DataError: none holds any.
+        DataError: no folder has any.
     """
     sample = images[:: max(1, len(images) // _SAMPLE)][:_SAMPLE]
     subset = _subset(path)
@@ -113,7 +113,7 @@ def _find_images(path: Path, images: Sequence[CocoImage], report: ReportBuilder)
     if deeper is not None:
         return deeper
     if not images:
-        why = "; ".join(str(problem) for problem in report.build(FrameCounts(), 0).problems) or "it lists none"
+        why = "; ".join(str(problem) for problem in report.build(FrameCounts(), 0).problems) or "the file lists none"
         raise DataError(f"{path}: no usable image: {why}")
     raise DataError(
         f"{path}: its images ({images[0].file}, ...) are in none of the usual folders around it; put them beside it "
@@ -126,7 +126,7 @@ def _held(place: Path, sample: Sequence[CocoImage]) -> int:
 
 
 def _search(root: Path, sample: Sequence[CocoImage]) -> Path | None:
-    """Return the folder below ``root`` that holds the most of the sample, wherever it lies."""
+    """Return the folder anywhere below ``root`` with the most images of the sample."""
     wanted = {image.file.rpartition("/")[2]: image for image in sample}
     found: dict[Path, int] = {}
     for file in root.rglob("*"):

@@ -1,4 +1,4 @@
-"""Conditions of frames from where a dataset keeps them: file names, a JSON map of maps, or a CSV table."""
+"""Conditions of frames from file names, a JSON map of maps, or a CSV table."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _KEY = "frame"
 
 
 def conditions_of_name(pattern: re.Pattern[str], path: str) -> tuple[tuple[str, str], ...]:
-    """Return an (axis, category) pair for each named group of ``pattern`` in ``path``; none if it does not fit."""
+    """Return an (axis, category) pair for each named group of ``pattern`` in ``path``; none if it does not match."""
     match = pattern.search(path)
     found = {} if match is None else match.groupdict()
     return tuple((axis, category) for axis, category in found.items() if category)
@@ -26,16 +26,16 @@ def conditions_of_name(pattern: re.Pattern[str], path: str) -> tuple[tuple[str, 
 
 @dataclass(frozen=True)
 class ConditionTable:
-    """Conditions by frame's path, relative to the dataset."""
+    """Conditions by the frame's path relative to the dataset."""
 
     rows: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
 
     @classmethod
     def load(cls, path: Path, frames: Iterable[str]) -> ConditionTable:
-        """Read ``{"frame": {"axis": "category"}}`` (JSON), or a CSV with a column ``frame`` and one for each axis.
+        """Read ``{"frame": {"axis": "category"}}`` (JSON), or a CSV with a column ``frame`` and one per axis.
 
-        A frame may be named by its path, by its file's name, or by that without the suffix; a name that several
-        frames have is none's.
+        A frame may be named by its path, its file name, or its file name without suffix; a name that fits several
+        frames is ignored.
 
         Args:
             path: the table.
@@ -55,7 +55,7 @@ class ConditionTable:
         return cls({file: listed[name] for file, name in assign(listed, frames).by_file.items()})
 
     def get(self, path: str) -> tuple[tuple[str, str], ...]:
-        """Return a frame's conditions; none when the table does not have it."""
+        """Return a frame's conditions; none if it is not in the table."""
         return self.rows.get(path, ())
 
 

@@ -1,4 +1,4 @@
-"""Any dataset by its description: files by pattern, pairs by fields or table, boxes and conditions from files."""
+"""Reading any dataset by its description: file patterns, pairs by fields or table, boxes and conditions from files."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _Labels = Callable[["_Found"], RawLabels | None]
 
 @dataclass(frozen=True)
 class _Found:
-    """A frame's files and the values of its fields."""
+    """The files of a frame and the values of its fields."""
 
     fields: Mapping[str, str]
     eo: Path | None
@@ -49,7 +49,7 @@ def read_described(path: Path, options: Options | None = None) -> tuple[CaptureS
 
     Args:
         path: the description.
-        options: checks and progress; its class map, if it has one, in place of the description's.
+        options: checks and progress; its class map, if set, replaces the description's.
 
     Raises:
         DataError: the description or a table is wrong, or no frame is usable.
@@ -94,7 +94,7 @@ def _frames(described: Description, report: ReportBuilder) -> list[_Found]:
 
 
 def _files(pattern: FilePattern | None, root: Path) -> _Files:
-    """Return the files of a pattern.
+    """Return the files that match a pattern.
 
     Raises:
         DataError: there are none.
@@ -145,7 +145,7 @@ def _scene(frame: _Found, template: FilePattern | None, of_name: str | None) -> 
 
 
 def _labels(described: Description, found: list[_Found], report: ReportBuilder) -> _Labels:
-    """Return what gives a frame's labels."""
+    """Return the source of the frames' labels."""
     source = described.boxes
     if source is None:
         report.note("the description has no [boxes]: the frames are not labelled")

@@ -1,10 +1,10 @@
-"""A dataset's description: a TOML file that says where its frames, boxes and conditions are. Parses; reads no frame.
+"""A dataset's description: a TOML file with the locations of its frames, boxes and conditions. Reads no frame.
 
 class_names = ["airplane", "drone"]       # the classes of the set, by index; the six of the project if left out
 scene = "{sequence}"                      # frames of one scene stay together; the whole key if left out
 [eo]
-files = "rgb/{sequence}/{frame}.jpg"      # {field} stands for any part of a name; equal fields make a pair
-white_count = 4095                        # the sample that is white, where files have more than 8 bits
+files = "rgb/{sequence}/{frame}.jpg"      # {field} matches any part of a name; equal fields make a pair
+white_count = 4095                        # value of a white sample, for files of more than 8 bits
 [lwir]
 files = "thermal/{sequence}/{frame}.tiff"
 kelvin_per_count = 0.04                   # of integer files
@@ -14,12 +14,12 @@ file = "pairs.csv"                        # columns eo, lwir; or a JSON map of E
 [boxes]
 format = "voc"                            # voc, yolo (with names) or coco (with file instead of files)
 files = "labels/{sequence}/{frame}.xml"
-band = "lwir"                             # whose pixels the boxes are in
+band = "lwir"                             # band in whose pixels the boxes are
 [classes]
-pram = "ignore"                           # a class of the set, or "ignore": neither missed nor a false alarm
+pram = "ignore"                           # a class of the set, or "ignore": neither a miss nor a false alarm
 [conditions]
-name = '/(?P<thermal>day|night)_'         # a regular expression on the frame's path, an axis for each named group
-file = "conditions.csv"                   # a column "frame", an axis for each other column; or a JSON map of maps
+name = '/(?P<thermal>day|night)_'         # a regular expression on the frame's path, one axis per named group
+file = "conditions.csv"                   # a column "frame", one axis per further column; or a JSON map of maps
 [geometry]
 crop_px = 0
 eo_to_lwir = [1, 0, 0, 0, 1, 0, 0, 0, 1]  # 3x3 homography, row by row
@@ -58,7 +58,7 @@ _MAX_BYTES = 1_000_000
 
 
 class BoxFormat(Enum):
-    """Forms of annotations."""
+    """Annotation formats."""
 
     VOC = "voc"
     YOLO = "yolo"
@@ -77,7 +77,7 @@ class FilePattern:
         return tuple(dict.fromkeys(_FIELD.findall(self.text)))
 
     def find(self, root: Path) -> list[tuple[dict[str, str], Path]]:
-        """Return each file that fits, with the fields' values, in order of the paths."""
+        """Return the matching files with the fields' values, in order of the paths."""
         pieces, seen = [], set()
         for number, part in enumerate(_FIELD.split(self.text)):
             if number % 2 == 0:
@@ -90,7 +90,7 @@ class FilePattern:
         literal = [glob.escape(part) for part in _FIELD.split(self.text)[::2]]
         paths = sorted(root.glob("*".join(literal)))
         if not any(path.is_file() for path in paths):
-            # 0001.JPG under a pattern with .jpg, as cameras write it and Windows finds it.
+            # 0001.JPG matches a pattern with .jpg, as on Windows.
             whole = re.compile(whole.pattern, re.IGNORECASE)
             paths = sorted(root.glob("/".join(["*"] * (self.text.count("/") + 1))))
         for path in paths:
@@ -110,14 +110,14 @@ class FilePattern:
 
 @dataclass(frozen=True)
 class BoxSource:
-    """Where boxes come from.
+    """Source of the boxes.
 
     Attributes:
         format: of the files.
-        files: one for each frame (VOC, YOLO).
-        file: one for all frames (COCO).
+        files: one per frame (VOC, YOLO).
+        file: a single file (COCO).
         names: class names by YOLO index.
-        band: whose pixels they are in.
+        band: the band in whose pixels they are.
     """
 
     format: BoxFormat
@@ -132,14 +132,14 @@ class Description:
     """A described dataset.
 
     Attributes:
-        name: what to call the set.
-        root: folder that all paths are relative to: the description's own.
+        name: name of the set.
+        root: base folder of all paths: that of the description.
         eo: visible files, or None.
         lwir: thermal files, or None.
-        scene: template of the scene over the fields, or None for the frame's own key.
-        pairs: table of pairs where fields do not tell.
+        scene: template of the scene over the fields, or None for the frame's key.
+        pairs: table of pairs if the fields do not define them.
         boxes: annotations, or None.
-        condition_name: expression on a frame's path.
+        condition_name: regular expression on a frame's path.
         condition_file: table of conditions.
         options: class map, crop and homography.
     """
@@ -174,7 +174,7 @@ class Description:
 
 
 def is_description(path: Path) -> bool:
-    """Whether a TOML file describes a dataset: it has a table for frames."""
+    """Whether a TOML file describes a dataset, i.e. has a table of frames."""
     try:
         text = read_text(path, _MAX_BYTES)
     except (OSError, ValueError):
@@ -220,7 +220,7 @@ def _check_keys(data: dict[str, Any]) -> None:
 
 def _text(value: object, where: str) -> str:
     if not isinstance(value, str) or not value:
-        raise TypeError(f"{where} must be a text")
+        raise TypeError(f"{where} must be a string")
     return value
 
 
@@ -248,7 +248,7 @@ def _boxes(root: Path, table: dict[str, Any]) -> BoxSource:
     if kind is BoxFormat.YOLO and not names:
         raise ValueError("[boxes] of the format yolo needs names, in the order of their indices")
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise TypeError("[boxes] names must be a list of texts")
+        raise TypeError("[boxes] names must be a list of strings")
     return BoxSource(kind, files, file, tuple(names), _band(table))
 
 

@@ -1,4 +1,4 @@
-"""Which reader fits what is at a path."""
+"""Detecting the layout of the dataset at a path."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ _LAYOUTS = "FLIR ADAS v2, LLVIP, KAIST, M3FD, DroneVehicle, VOC, YOLO, COCO JSON
 
 
 def read_dataset(path: Path, *, options: Options | None = None, purpose: str = "") -> tuple[CaptureSet, ReadReport]:
-    """Read the dataset at ``path``, in whichever layout it has; frames stay in place.
+    """Read the dataset at ``path`` in place, detecting its layout.
 
     Args:
-        path: an annotation file (COCO JSON, YOLO's data.yaml), a description (TOML), a dataset's folder, or a stored
-            capture set's.
+        path: an annotation file (COCO JSON, YOLO's data.yaml), a description (TOML), a dataset's folder, or the
+            folder of a stored capture set.
         options: class map, band, scaling and checks; the defaults if None.
-        purpose: what for; goes into the log of a sealed stored set.
+        purpose: why; logged for a sealed stored set.
 
     Raises:
-        DataError: there is nothing, no layout fits, or no frame is usable.
+        DataError: there is no file, no layout matches, or no frame is usable.
     """
     if not path.exists():
-        raise DataError(f"{path} is not there; give an annotation file or a dataset's folder")
+        raise DataError(f"{path} does not exist; give an annotation file or a dataset's folder")
     try:
         if not path.is_dir():
             return _read_file(path, options)
@@ -60,7 +60,7 @@ def _read_file(path: Path, options: Options | None) -> tuple[CaptureSet, ReadRep
     hint = "unpack it first" if kind in {".zip", ".tar", ".gz", ".tgz", ".7z", ".rar"} else (
         "give a COCO JSON, a description (TOML), YOLO's data.yaml, or a dataset's folder"
     )  # fmt: skip
-    raise DataError(f"{path}: no reader knows this file; {hint}")
+    raise DataError(f"{path}: no reader for this file; {hint}")
 
 
 def _read_stored(path: Path, purpose: str) -> tuple[CaptureSet, ReadReport]:
@@ -75,16 +75,16 @@ def _read_folder(path: Path, options: Options | None) -> tuple[CaptureSet, ReadR
     reader = _reader_of(path)
     if reader is not None:
         return reader(path, options)
-    # An archive often holds one folder more than it should: VOCdevkit/VOC2007, dataset/dataset.
+    # An archive often has an extra level of folders: VOCdevkit/VOC2007, dataset/dataset.
     inner = [p for p in sorted(path.iterdir()) if p.is_dir() and not p.name.startswith(".")]
     fitting = [(p, reader) for p in inner[:50] if (reader := _reader_of(p)) is not None]
     if len(fitting) == 1:
         return fitting[0][1](fitting[0][0], options)
     if fitting:
-        raise DataError(f"{path}: holds several datasets; give one of {', '.join(str(p) for p, _ in fitting[:5])}")
+        raise DataError(f"{path}: contains several datasets; give one of {', '.join(str(p) for p, _ in fitting[:5])}")
     advice = ""
     if next(iter(images_below(path)), None) is not None:
-        advice = "; it holds images: describe where their annotations are in a TOML file (docs/captures.md)"
+        advice = "; it contains images: describe where their annotations are in a TOML file (docs/captures.md)"
     raise DataError(f"{path}: no known layout ({_LAYOUTS}){advice}")
 
 
@@ -113,7 +113,7 @@ def _is_drone_vehicle(path: Path) -> bool:
 
 
 def _is_voc(path: Path) -> bool:
-    """Whether there are images and XML files, both right below this folder or two folders of it."""
+    """Whether there are images and XML files, directly in this folder or in two of its subfolders."""
     if find_folder(path, "JPEGImages") is not None:
         return True
     own = list(path.glob("*.xml")) or [p for p in voc_files(path) if len(p.relative_to(path).parts) <= 3]

@@ -1,4 +1,4 @@
-"""Files of a dataset's folder: its images, and which annotation file belongs to which image."""
+"""Files of a dataset: its images, and the annotation file of each image."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _IMAGE_FOLDERS = frozenset({"images", "image", "imgs", "img", "jpegimages", "dat
 _LABEL_FOLDERS = frozenset({
     "labels", "label", "annotations", "annotation", "labeltxt", "lbls", "xml", "xmls", "txt", "bboxes",
 })  # fmt: skip
-# Files that lie beside images without being frames.
+# Files beside images that are not frames.
 _COMPANIONS = frozenset({
     ".txt", ".xml", ".json", ".csv", ".tsv", ".yaml", ".yml", ".toml", ".md", ".rst", ".html", ".pdf", ".names",
     ".data", ".cache", ".db", ".ini", ".log", ".py", ".m", ".mat", ".cfg", ".zip", ".url", "",
@@ -26,13 +26,13 @@ _COMPANIONS = frozenset({
 
 
 def find_folder(root: Path, *names: str) -> Path | None:
-    """Return the first folder in ``root`` with one of the names, whatever their case."""
+    """Return the first folder in ``root`` with one of the names, ignoring case."""
     present = {alike(p.name): p for p in _sorted(root) if p.is_dir()}
     return next((present[alike(name)] for name in names if alike(name) in present), None)
 
 
 def find_file(folder: Path, name: str) -> Path:
-    """Return ``folder / name`` as it is spelt there: upper and lower case are alike where there is no better."""
+    """Return ``folder / name``, with the case of the existing file if there is no exact match."""
     path = folder / name
     if path.exists():
         return path
@@ -51,14 +51,14 @@ def _spellings(folder: Path) -> Mapping[str, str]:
 
 @lru_cache(maxsize=64)
 def _listing(folder: Path, _changed_ns: int) -> Mapping[str, str]:
-    """Return the names in a folder by their lower case, until the folder changes."""
+    """Return the names in a folder by their lower case; cached until the folder changes."""
     return {alike(path.name): path.name for path in _sorted(folder)}
 
 
 def images_in(folder: Path, report: ReportBuilder | None = None) -> dict[str, Path]:
-    """Return the images in ``folder`` by stem, in order of their names; {} if there is no folder.
+    """Return the images in ``folder`` by stem, sorted by name; {} without the folder.
 
-    Two images of one stem are one frame too many: the first is kept, the other reported.
+    Of two images with the same stem the first is used and the other reported.
     """
     found: dict[str, Path] = {}
     for path in _frames_of(_sorted(folder), report):
@@ -69,9 +69,9 @@ def images_in(folder: Path, report: ReportBuilder | None = None) -> dict[str, Pa
 
 
 def images_below(root: Path, report: ReportBuilder | None = None) -> list[Path]:
-    """Return the images in ``root`` and its folders, in order of their paths.
+    """Return the images in ``root`` and its subfolders, sorted by path.
 
-    Where there are folders for images (``images``, ``JPEGImages``), pictures elsewhere (masks, previews) are none.
+    If there are image folders (``images``, ``JPEGImages``), images elsewhere (masks, previews) are ignored.
     """
     paths = [path for path in sorted(root.rglob("*")) if not _is_hidden(path.relative_to(root))]
     inside = [path for path in paths if _IMAGE_FOLDERS & {p.casefold() for p in path.relative_to(root).parts[:-1]}]
@@ -83,7 +83,7 @@ def _frames_of(paths: Iterable[Path], report: ReportBuilder | None) -> Iterable[
     for path in paths:
         if path.name.startswith(".") or path.is_dir():
             continue
-        # A link to nothing is listed, and found missing when the frames are checked.
+        # A dangling link is listed and reported as missing when the frames are checked.
         if path.suffix.lower() in IMAGE_SUFFIXES:
             yield path
         elif path.suffix.lower() not in _COMPANIONS and report is not None:
@@ -95,8 +95,8 @@ class LabelPairs:
     """Annotation files by image.
 
     Attributes:
-        by_image: the file of each image that has one.
-        orphans: files that belong to no image.
+        by_image: the annotation file of each image that has one.
+        orphans: annotation files without an image.
     """
 
     by_image: Mapping[Path, Path]
@@ -104,11 +104,11 @@ class LabelPairs:
 
 
 def pair_labels(root: Path, images: Sequence[Path], labels: Sequence[Path]) -> LabelPairs:
-    """Pair images with annotation files of their name that lie in a parallel folder.
+    """Pair images with annotation files of the same name in a parallel folder.
 
     ``images/train/a.png`` and ``labels/train/a.txt``, ``train/images/a.png`` and ``train/labels/a.txt``, or both in one
-    folder; never ``labels/val/a.txt`` with an image of ``train``. A file right in ``labels`` may be an image's of any
-    split, as long as one image alone has that name.
+    folder; never ``labels/val/a.txt`` with an image of ``train``. A file directly in ``labels`` may belong to an
+    image of any split if only one image has that name.
     """
     by_place: dict[tuple[tuple[str, ...], str], Path] = {}
     for label in labels:
@@ -131,18 +131,18 @@ def pair_labels(root: Path, images: Sequence[Path], labels: Sequence[Path]) -> L
 
 
 def place_of(root: Path, path: Path) -> tuple[str, ...]:
-    """Return a file's folders below ``root`` without those that say ``images`` or ``labels``, in lower case."""
+    """Return a file's folders below ``root`` in lower case, without ``images`` and ``labels``."""
     folders = (alike(part) for part in path.relative_to(root).parts[:-1])
     return tuple(part for part in folders if part not in _IMAGE_FOLDERS and part not in _LABEL_FOLDERS)
 
 
 def is_label_folder(path: Path) -> bool:
-    """Whether a folder's own name says that it holds annotations."""
+    """Whether a folder's name is one of annotation folders."""
     return path.name.casefold() in _LABEL_FOLDERS
 
 
 def relative(path: Path, root: Path) -> str:
-    """Return a path below ``root``, with slashes."""
+    """Return a path relative to ``root``, with slashes."""
     return path.relative_to(root).as_posix()
 
 

@@ -1,4 +1,4 @@
-"""FLIR ADAS v2: folders of one band each, with COCO files; only the video test sets are pairs.
+"""FLIR ADAS v2: single-band folders with COCO files; only the video test sets are paired.
 
 Layout after Teledyne FLIR's description of the dataset: ``images_{rgb,thermal}_{train,val}`` and
 ``video_{rgb,thermal}_test``, each with ``data/`` and ``coco.json``; ``rgb_to_thermal_vid_map.json`` pairs the videos.
@@ -24,7 +24,7 @@ PAIR_MAP = "rgb_to_thermal_vid_map.json"
 
 
 def read_flir(folder: Path, options: Options | None = None) -> tuple[CaptureSet, ReadReport]:
-    """Read the pairs of the video test sets, with the thermal frames' boxes.
+    """Read the pairs of the video test sets with the boxes of the thermal frames.
 
     Raises:
         DataError: the map or the thermal annotations are missing, or no frame is usable.
@@ -39,7 +39,7 @@ def read_flir(folder: Path, options: Options | None = None) -> tuple[CaptureSet,
     listed = assign(images, [relative(file, folder) for file in lwir.values()]).by_file
     apart = [p.name for p in sorted(folder.glob("images_*_*")) if p.is_dir()]
     if apart:
-        report.note(f"not read, their frames are no pairs: {', '.join(apart)}; read each as COCO")
+        report.note(f"not read, their frames are not paired: {', '.join(apart)}; read each as COCO")
 
     def frames() -> Iterator[RawFrame]:
         for visible_file, thermal_file in pairs:
@@ -59,4 +59,4 @@ def _find_map(folder: Path) -> Path:
     for place in (folder, folder / "video_rgb_test", folder / "video_thermal_test"):
         if (place / PAIR_MAP).is_file():
             return place / PAIR_MAP
-    raise DataError(f"{folder}: {PAIR_MAP} is missing; without it no visible frame has a thermal partner")
+    raise DataError(f"{folder}: {PAIR_MAP} is missing; visible frames cannot be paired without it")

@@ -1,4 +1,4 @@
-"""Frames read in place: image files of both bands, of any depth, cropped and aligned onto one pixel grid."""
+"""Frames read in place from image files of both bands and any bit depth, cropped and aligned to one pixel grid."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ __all__ = ["FileFrames", "FramePaths", "FrameScaling"]
 
 @dataclass(frozen=True, slots=True)
 class FramePaths:
-    """The files of one capture; a band that a dataset lacks is None.
+    """The files of one capture; a missing band is None.
 
     Attributes:
         eo: visible image.
         lwir: thermal image.
-        width: pixels of the capture, after the crop.
-        height: pixels of the capture, after the crop.
-        unturned: a band that was annotated as it lies in its file, in spite of its EXIF orientation.
+        width: width of the capture in pixels, after the crop.
+        height: its height.
+        unturned: band that was annotated as stored, ignoring its EXIF orientation.
     """
 
     eo: Path | None
@@ -37,15 +37,15 @@ class FramePaths:
 
 @dataclass(frozen=True, slots=True)
 class FrameScaling:
-    """How samples and pixels of files become those of captures.
+    """Conversion of a file's samples and pixels to those of a capture.
 
     Attributes:
-        crop_px: border that both bands carry and that is cut off.
-        kelvin_per_count: of integer thermal files, where it is documented; counts are then 10 mK each.
-        unit: of the samples of thermal files, where it is known.
-        white_count: the sample of visible files that is white, where they have more than 8 bits.
-        eo_to_lwir: 3x3 homography from EO pixels to LWIR pixels, row by row, where the bands are not registered.
-        reference: band that boxes are drawn on; the other one is brought onto its pixels.
+        crop_px: border of both bands that is cropped.
+        kelvin_per_count: of integer thermal files, if documented; counts are then 10 mK each.
+        unit: of the samples of thermal files, if known.
+        white_count: value of a white sample in visible files of more than 8 bits.
+        eo_to_lwir: 3x3 homography from EO pixels to LWIR pixels, row by row, if the bands are not registered.
+        reference: band that was annotated; the other one is aligned to it.
     """
 
     crop_px: int = 0
@@ -61,8 +61,8 @@ class FileFrames:
     """Frame source over image files.
 
     Attributes:
-        paths: one entry for each capture.
-        scaling: how their samples and pixels become those of captures.
+        paths: one entry per capture.
+        scaling: conversion of their samples and pixels.
     """
 
     paths: tuple[FramePaths, ...]
@@ -88,11 +88,11 @@ class FileFrames:
         return counts if aligned is image else np.clip(np.rint(np.asarray(aligned)), 0, 65535).astype(np.uint16)
 
     def _aligned(self, image: Image.Image, band: Band, entry: FramePaths) -> Image.Image:
-        """Return the image on the capture's grid, by the homography or scaled; itself when it lies there."""
+        """Return the image on the capture's grid, by the homography or by scaling; unchanged if it already is."""
         size = (entry.width, entry.height)
         paired = entry.eo is not None and entry.lwir is not None
         if self.scaling.eo_to_lwir is not None and paired and band is not self.scaling.reference:
-            # Pillow wants the way back: from the pixels of the result to those of the source.
+            # Pillow needs the inverse: from pixels of the result to those of the source.
             forward = np.reshape(self.scaling.eo_to_lwir, (3, 3))
             back = np.linalg.inv(forward) if band is Band.EO else forward
             coefficients = tuple((back / back[2, 2]).ravel()[:8].tolist())

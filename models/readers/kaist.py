@@ -1,6 +1,6 @@
-"""KAIST's multispectral pedestrians (Hwang et al., CVPR 2015): its folders, and its annotations as XML or text.
+"""The KAIST multispectral pedestrian dataset (Hwang et al., CVPR 2015), with annotations as XML or text.
 
-The text is Dollar's toolbox's ``bbGt version=3``: a line of 12 fields for each object.
+The text format is ``bbGt version=3`` of Dollar's toolbox: a line of 12 fields per object.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ _ANNOTATIONS = ("annotations-xml-15", "annotations-xml-new-sanitized", "annotati
                 "annotations-txt", "annotations", "annotation")  # fmt: skip
 _OCCLUSION = {0: 0.0, 1: 0.3, 2: 0.7}
 _MAX_BYTES = 16_000_000
-# Groups, and what the annotators were not sure of.
+# Groups, and objects the annotators were unsure of.
 _GROUPS = {name: MappedClass(ObjectClass.PERSON, ignore=True) for name in ("people", "person?", "person?a", "crowd")}
 
 
 def parse_bbgt(text: str) -> tuple[tuple[RawBox, ...], tuple[int, ...]]:
-    """Return the boxes of a ``bbGt`` text, and the numbers of the lines that are none.
+    """Return the boxes of a ``bbGt`` text, and the numbers of the lines that cannot be parsed.
 
     A line: label, x, y, width, height, occluded, visible x, y, width, height, ignore, angle.
     """
@@ -54,7 +54,7 @@ def parse_bbgt(text: str) -> tuple[tuple[RawBox, ...], tuple[int, ...]]:
 def read_kaist(folder: Path, options: Options | None = None) -> tuple[CaptureSet, ReadReport]:
     """Read KAIST: ``images/setXX/VYYY/{visible,lwir}/I#####.jpg`` and ``annotations*/setXX/VYYY``.
 
-    ``people`` are groups here, and ignored, unless the options map classes otherwise.
+    ``people`` are groups in this dataset and ignored unless the options map the class.
 
     Raises:
         DataError: no frame is usable.
@@ -84,7 +84,7 @@ def read_kaist(folder: Path, options: Options | None = None) -> tuple[CaptureSet
 
 
 def _find(places: list[Path], video: Path, stem: str) -> Path | None:
-    """Return a frame's annotation file, of the first folder that has one; the thermal frame's where there are two."""
+    """Return a frame's annotation file from the first folder that has one, the thermal frame's if there are two."""
     candidates = (
         place / video / part / f"{stem}{suffix}"
         for place in places for part in ("lwir", "", "visible") for suffix in (".xml", ".txt")

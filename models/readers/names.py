@@ -1,4 +1,4 @@
-"""Which file is meant by a name in a list, and what frames are called; a bare name that several have means none."""
+"""Matching listed names with files, and naming frames; ambiguous names match nothing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Assignment", "assign", "facts_of_name", "frame_ids"]
 
 # Suo et al., Scientific Data 10, 227, 2023 (HIT-UAV): 0_100_30_0_03306.jpg.
 _HIT_UAV = re.compile(r"^(?P<night>[01])_(?P<altitude>\d+)_(?P<angle>\d+)_(?P<weather>\d+)_(?P<frame>\d+)$")
-# Neighbouring frames of a video look alike, so frames are grouped by blocks of numbers, which run through all splits.
+# Neighbouring video frames are alike, so frames are grouped by blocks of numbers, which run through all splits.
 _RUN_LENGTH = 100
 # Frames of the clips of Svanström et al., Data in Brief 39, 2021: close_IR_AIRPLANE_001_0026.jpg.
 _CLIP = re.compile(r"^(?P<distance>close|medium|distant)_(?P<clip>(?:IR|V)_[A-Z]+_\d+)_\d+$")
@@ -26,8 +26,8 @@ class Assignment:
 
     Attributes:
         by_file: the listed name of each file that has one.
-        ambiguous: files that a name fits which fits others too.
-        unused: listed names that no file has.
+        ambiguous: files matched by a name that matches other files as well.
+        unused: listed names without a file.
     """
 
     by_file: Mapping[str, str]
@@ -38,8 +38,8 @@ class Assignment:
 def assign(listed: Iterable[str], files: Iterable[str]) -> Assignment:
     """Match listed names with files (paths relative to their dataset, with slashes).
 
-    A name and a path belong together when one ends with the other, folder by folder; where every name lies in one and
-    the same folder, that folder is of no account. A name without the suffix fits too. Upper and lower case are alike.
+    A name matches a path if one ends with the other, folder by folder; a folder common to all names is disregarded.
+    Names may omit the suffix. Matching ignores case.
     """
     names = list(dict.fromkeys(listed))
     index: dict[tuple[str, ...], list[str]] = defaultdict(list)
@@ -49,7 +49,7 @@ def assign(listed: Iterable[str], files: Iterable[str]) -> Assignment:
         index[parts].append(name)
         if one_folder and len(parts) > 1:
             index[parts[-1:]].append(name)
-        # A name that is longer than the path: "set/day/1.png" for "day/1.png".
+        # A name longer than the path: "set/day/1.png" for "day/1.png".
         elif not one_folder:
             for start in range(1, len(parts) - 1):
                 index[parts[start:]].append(name)
@@ -58,7 +58,7 @@ def assign(listed: Iterable[str], files: Iterable[str]) -> Assignment:
     for hits, length in found.values():
         for hit in hits:
             closest[hit] = max(closest.get(hit, 0), length)
-    # A name that fits one path in more folders than another is that one's.
+    # Of several matching paths, the one with the most matching folders wins.
     fitting = {file: [h for h in hits if closest[h] == length] for file, (hits, length) in found.items()}
     claims = Counter(hit for hits in fitting.values() for hit in hits)
     by_file = {file: hits[0] for file, hits in fitting.items() if len(hits) == 1 and claims[hits[0]] == 1}
@@ -71,7 +71,7 @@ def _parts(name: str) -> tuple[str, ...]:
 
 
 def _lookup(parts: tuple[str, ...], index: Mapping[tuple[str, ...], list[str]]) -> tuple[list[str], int]:
-    """Return the names that the longest fitting end of a path has, and how many folders and names that end is."""
+    """Return the names matched by the longest suffix of a path, and the length of that suffix in parts."""
     for start in range(len(parts)):
         tail = parts[start:]
         stem = (*tail[:-1], tail[-1].rpartition(".")[0] or tail[-1])
@@ -82,7 +82,7 @@ def _lookup(parts: tuple[str, ...], index: Mapping[tuple[str, ...], list[str]]) 
 
 
 def frame_ids(files: Sequence[str]) -> list[str]:
-    """Return ids for files by their paths: the stems where no two are equal, else as much of the paths as it takes."""
+    """Return unique ids of files: their stems, or as much of their paths as is needed to be unique."""
     paths = [PurePosixPath(file) for file in files]
     for candidates in ([p.stem for p in paths], [p.with_suffix("").as_posix() for p in paths]):
         if len(set(candidates)) == len(candidates):
@@ -91,7 +91,7 @@ def frame_ids(files: Sequence[str]) -> list[str]:
 
 
 def facts_of_name(stem: str) -> tuple[str | None, tuple[tuple[str, str], ...]]:
-    """Return the scene and the conditions that published datasets write into file names; (None, ()) for others."""
+    """Return the scene and conditions encoded in file names of published datasets; (None, ()) for others."""
     match = _HIT_UAV.match(stem)
     if match is not None:
         run = int(match["frame"]) // _RUN_LENGTH * _RUN_LENGTH

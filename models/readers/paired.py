@@ -1,6 +1,6 @@
-"""Datasets of registered pairs in folders side by side: LLVIP, M3FD and DroneVehicle.
+"""Datasets of registered pairs in parallel folders: LLVIP, M3FD and DroneVehicle.
 
-Layouts after the datasets' own documentation: Jia et al. 2021 (LLVIP), Liu et al. 2022 (M3FD), Sun et al. 2022
+Layouts from the datasets' documentation: Jia et al. 2021 (LLVIP), Liu et al. 2022 (M3FD), Sun et al. 2022
 (DroneVehicle).
 """
 
@@ -28,18 +28,18 @@ _SPLITS = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class _Annotations:
-    """A folder of annotation files by the frame's stem.
+    """A folder of annotation files named by the frame's stem.
 
     Attributes:
-        folder: where they lie; None labels no frame.
-        names: class names by index where they are YOLO's; None for VOC.
+        folder: the folder; None leaves all frames unlabelled.
+        names: class names by index for YOLO; None for VOC.
     """
 
     folder: Path | None
     names: YoloNames | None = None
 
     def labels(self, stem: str, report: ReportBuilder) -> RawLabels | None:
-        """Return what is in a frame; None, with a finding, when there is no file or it cannot be understood."""
+        """Return a frame's annotations; None, with a finding, if the file is missing or cannot be parsed."""
         path = None if self.folder is None else self.folder / f"{stem}{'.xml' if self.names is None else '.txt'}"
         if path is None or not path.is_file():
             report.add(ProblemKind.NO_ANNOTATION, stem)
@@ -47,7 +47,7 @@ class _Annotations:
         return voc_labels(path, report) if self.names is None else yolo_labels(path, self.names, report)
 
     def report_orphans(self, stems: Iterable[str], report: ReportBuilder) -> None:
-        """Count the VOC files of no frame."""
+        """Report the VOC files without a frame."""
         if self.folder is not None and self.names is None:
             known = set(stems)
             report_orphans(tuple(path for path in voc_files(self.folder) if path.stem not in known), report)
@@ -75,7 +75,7 @@ def read_llvip(folder: Path, options: Options | None = None) -> tuple[CaptureSet
             for stem, (eo_file, lwir_file) in pair_by_stem(eo, lwir, report).items():
                 labels = annotations.labels(stem, report)
                 conditions = (("split", split),) if split else ()
-                # The first two of six digits number the 26 places; the rest counts frames.
+                # The first two of six digits number the 26 places, the others the frames.
                 yield RawFrame(stem, f"place-{stem[:2]}", eo_file, lwir_file, labels, conditions)
         annotations.report_orphans(stems, report)
 
@@ -90,8 +90,8 @@ def read_m3fd(
     Args:
         folder: the dataset.
         options: class map and checks.
-        names: class names in the order of the YOLO labels' indices; copies of the dataset differ in it, so there is
-            no default. None looks for a ``data.yaml`` or ``classes.txt``.
+        names: class names in the order of the YOLO labels' indices; it differs between copies of the dataset, so
+            there is no default. None looks for a ``data.yaml`` or ``classes.txt``.
 
     Raises:
         DataError: no frame is usable, or nothing names the classes of YOLO labels.
@@ -124,20 +124,20 @@ def _m3fd_annotations(folder: Path, names: tuple[str, ...] | None) -> _Annotatio
     except DataError as error:
         raise DataError(
             f"{folder}: the order of classes in 'labels' differs between copies; name the classes in a classes.txt, "
-            "one on each line"
+            "one per line"
         ) from error
 
 
 def read_drone_vehicle(folder: Path, options: Options | None = None) -> tuple[CaptureSet, ReadReport]:
     """Read DroneVehicle: ``{split}/{split}img``, ``img`` + ``r`` for thermal, ``label``, ``labelr``; border cropped.
 
-    Boxes are those of the thermal frame, polygons reduced to their bounding rectangles.
+    Boxes are those of the thermal frame; polygons are reduced to their bounding rectangles.
 
     Raises:
         DataError: no frame is usable.
     """
     report = ReportBuilder("DroneVehicle")
-    report.note(f"the white border of {_DRONE_BORDER_PX} px is cut off; polygons became rectangles")
+    report.note(f"the white border of {_DRONE_BORDER_PX} px is cropped; polygons became rectangles")
     options = options or Options()
     options = replace(options, scaling=replace(options.scaling, crop_px=_DRONE_BORDER_PX))
 

@@ -1,4 +1,4 @@
-"""Which EO frame belongs to which LWIR frame: by stem, by a JSON map or by a CSV; never by sorted position."""
+"""Pairing EO with LWIR frames by stem, JSON map or CSV; never by position in a sorted list."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["pair_by_map", "pair_by_stem", "read_pairs"]
 def pair_by_stem(
     eo: Mapping[str, Path], lwir: Mapping[str, Path], report: ReportBuilder
 ) -> dict[str, tuple[Path, Path]]:
-    """Return (EO file, LWIR file) for each stem that both bands have; report the others."""
+    """Return (EO file, LWIR file) for each stem in both bands; report the others."""
     for stem in sorted(eo.keys() ^ lwir.keys()):
         report.add(ProblemKind.UNPAIRED, (eo.get(stem) or lwir[stem]).name)
     return {stem: (eo[stem], lwir[stem]) for stem in sorted(eo.keys() & lwir.keys())}
@@ -26,14 +26,14 @@ def pair_by_stem(
 def pair_by_map(
     pairs: Sequence[tuple[str, str]], eo: Sequence[Path], lwir: Sequence[Path], root: Path, report: ReportBuilder
 ) -> list[tuple[Path, Path]]:
-    """Return (EO file, LWIR file) for ``pairs`` of names, in the order of the LWIR files; report what has no partner.
+    """Return (EO file, LWIR file) for ``pairs`` of names, in order of the LWIR files; report files without a partner.
 
     Args:
         pairs: names of an EO and an LWIR file, with or without their folders.
         eo: the EO files.
         lwir: the LWIR files.
         root: folder of the dataset.
-        report: takes the findings.
+        report: receives the findings.
     """
     visible = _files_by_name([name for name, _ in pairs], eo, root, report)
     thermal = _files_by_name([name for _, name in pairs], lwir, root, report)
@@ -63,7 +63,7 @@ def read_pairs(path: Path) -> list[tuple[str, str]]:
     """Read pairs of file names: a CSV with the columns ``eo`` and ``lwir``, or a JSON map of EO names to LWIR names.
 
     Raises:
-        DataError: it cannot be read, or lacks a column.
+        DataError: it cannot be read, or a column is missing.
     """
     if path.suffix.lower() == ".json":
         return [(eo, lwir) for eo, lwir in load_json(path).items() if isinstance(lwir, str)]

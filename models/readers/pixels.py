@@ -1,6 +1,6 @@
-"""Pixels of image files as they were measured: every bit of 16, floats, turned as the file says; nothing else of them.
+"""Pixels of image files at full depth (16 bits, floats), in the orientation of their EXIF data.
 
-Pillow reads the files. It keeps eight of sixteen bits of a colour image, and leaves turning to its user.
+Pillow reads the files, but reduces 16-bit colour to 8 bits and does not apply the orientation.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ IMAGE_SUFFIXES = frozenset({
 })  # fmt: skip
 
 MAX_PIXELS = 89_478_485
-"""Pillow's own bound for a warning (a quarter of a gigabyte of colour); no camera of this kind has as many."""
+"""Pillow's limit for a warning (a quarter of a gigabyte of colour), far above the cameras in question."""
 
 _ORIENTATION = 0x0112
-# What Pillow's readers raise on files that are cut, forged, or of a variant that they lack.
+# Exceptions of Pillow's readers on truncated, forged or unsupported files.
 _UNREADABLE = (
     OSError, SyntaxError, ValueError, ArithmeticError, LookupError, TypeError, AttributeError, EOFError, MemoryError,
     NotImplementedError, RuntimeError, struct.error, zlib.error,
@@ -39,7 +39,7 @@ _UNREADABLE = (
 
 
 class ImageDefect(Enum):
-    """Why a file is no frame."""
+    """Why a file cannot be used as a frame."""
 
     BROKEN = "cannot be decoded"
     HUGE = f"has, or claims, more than {MAX_PIXELS} pixels"
@@ -47,11 +47,11 @@ class ImageDefect(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ImageInfo:
-    """An image file's form.
+    """Dimensions of an image file.
 
     Attributes:
-        size: width and height as it is shown, turned as its EXIF orientation says.
-        stored: width and height as it lies in the file.
+        size: width and height as displayed, in its EXIF orientation.
+        stored: width and height as stored.
     """
 
     size: tuple[int, int]
@@ -65,7 +65,7 @@ class _HugeError(Exception):
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
     with warnings.catch_warnings():
-        # Pillow warns of sizes that are checked here.
+        # Pillow warns about sizes that are checked here.
         warnings.simplefilter("ignore")
         try:
             image = Image.open(path)
@@ -75,7 +75,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
             if image.width * image.height > MAX_PIXELS:
                 raise _HugeError
             if image.format == "TIFF" and image.tile and image.tile[0][0] == "raw":
-                # Pillow 13 mixes up rows and columns of turned TIFFs without compression.
+                # Pillow 13 swaps rows and columns of rotated uncompressed TIFFs.
                 image._size = _tiff_size(image)  # noqa: SLF001
             yield image
 
@@ -85,11 +85,11 @@ def _tiff_size(image: Any) -> tuple[int, int]:
 
 
 def image_info(path: Path, *, decode: bool = True) -> ImageInfo | ImageDefect:
-    """Return an image file's form, or what is wrong with it.
+    """Return an image file's dimensions, or its defect.
 
     Args:
         path: the file.
-        decode: read the pixels too, so that a cut file is found.
+        decode: decode the pixels too, to find truncated files.
     """
     try:
         with _opened(path) as image:
@@ -109,7 +109,7 @@ def read_pixels(path: Path, *, turned: bool = True) -> NDArray[Any]:
 
     Args:
         path: the file.
-        turned: as it is shown; off, as it lies in the file.
+        turned: as displayed; otherwise as stored.
 
     Raises:
         DataError: it cannot be decoded, or has too many pixels.
@@ -122,7 +122,7 @@ def read_pixels(path: Path, *, turned: bool = True) -> NDArray[Any]:
         if wide is not None:
             with _opened(path) as image:
                 assert isinstance(image, ImageFile.ImageFile)
-                # The other byte of each sample: the same decoder, with the order of bytes reversed.
+                # The other byte of each sample: the same decoder with reversed byte order.
                 image.tile = [tile._replace(args=_with_mode(tile.args, wide)) for tile in image.tile]
                 pixels = pixels.astype(np.uint16) << np.uint16(8) | _values(image)
     except _HugeError as error:
@@ -133,7 +133,7 @@ def read_pixels(path: Path, *, turned: bool = True) -> NDArray[Any]:
 
 
 def _values(image: Image.Image) -> NDArray[Any]:
-    """Return samples as they are, [H, W] for grey and [H, W, 3] for colour."""
+    """Return unchanged samples, [H, W] for grey and [H, W, 3] for colour."""
     image.load()
     if image.mode in {"L", "I", "F"} or image.mode.startswith("I;16"):
         values = np.asarray(image)
@@ -144,7 +144,7 @@ def _values(image: Image.Image) -> NDArray[Any]:
 
 
 def _wide_mode(image: Any) -> str | None:
-    """Return the raw mode of the low bytes where colour samples have 16 bits, which Pillow reads as 8."""
+    """Return the raw mode of the low bytes of 16-bit colour samples, which Pillow reads as 8 bits."""
     mode = image.tile[0].args if image.tile else ""
     mode = mode if isinstance(mode, str) else (mode[0] if mode else "")
     opposite = {"B": "L", "L": "B"}
@@ -159,13 +159,13 @@ def _with_mode(args: Any, mode: str) -> Any:
 
 
 def _turn(image: Image.Image) -> int:
-    """Return the EXIF orientation, 1 to 8; a TIFF is turned already when it is loaded."""
+    """Return the EXIF orientation, 1 to 8; Pillow applies it to TIFFs on loading."""
     value = image.getexif().get(_ORIENTATION, 1)
     return value if isinstance(value, int) and 1 <= value <= 8 and image.format != "TIFF" else 1
 
 
 def _turned(pixels: NDArray[Any], turn: int) -> NDArray[Any]:
-    """Turn and mirror as EXIF 2.32, section 4.6.4, defines the orientation."""
+    """Rotate and mirror according to the orientation of EXIF 2.32, section 4.6.4."""
     if turn in {2, 4, 5, 7}:
         pixels = {2: np.fliplr, 4: np.flipud, 5: np.fliplr, 7: np.fliplr}[turn](pixels)
     return np.rot90(pixels, {3: 2, 5: 1, 6: -1, 7: -1, 8: 1}.get(turn, 0))

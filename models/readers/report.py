@@ -1,4 +1,4 @@
-"""What was read of a dataset and what was not, counted, with the first few names: nothing is skipped in silence."""
+"""The report of reading a dataset: everything that was skipped or changed, counted, with examples."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ _EXAMPLES = 5
 
 
 class ProblemKind(Enum):
-    """Kinds of findings; the value says what was found and what was done about it."""
+    """Kinds of findings; the value states the finding and its handling."""
 
     UNPAIRED = "frames without a partner in the other band (left out)"
-    MISSING_IMAGE = "images that are listed but not there (left out)"
+    MISSING_IMAGE = "images that are listed but missing (left out)"
     ABSOLUTE_PATH = "images listed by an absolute path (left out; list them relative to their folder)"
     OUTSIDE_PATH = "images listed by a path that leaves their folder (left out)"
     BROKEN_IMAGE = "images that cannot be decoded (left out)"
-    HUGE_IMAGE = "images that are, or claim to be, of more than 89 million pixels (left out)"
-    UNREAD_FILE = "files beside the images that are of no image format read here (left out)"
-    BROKEN_ANNOTATION = "annotation files or entries that cannot be understood (left out)"
-    NO_ANNOTATION = "frames without an annotation (kept, as not labelled)"
+    HUGE_IMAGE = "images with, or claiming, more than 89 million pixels (left out)"
+    UNREAD_FILE = "files beside the images in an unsupported format (left out)"
+    BROKEN_ANNOTATION = "annotation files or entries that cannot be parsed (left out)"
+    NO_ANNOTATION = "frames without an annotation (used as unlabelled)"
     ORPHAN_ANNOTATION = "annotation files without an image (left out)"
-    NO_CONDITION = "frames that the names or the table give no condition (kept without)"
-    SIZE_DIFFERS = "images whose size is not the annotated one"
-    BOX_CLIPPED = "boxes reaching out of the frame (clipped)"
-    BOX_OUTSIDE = "boxes wholly outside of the frame or without area (left out)"
-    NO_BOX_LEFT = "frames none of whose boxes can be used (kept, as not labelled)"
-    UNKNOWN_CLASS = "boxes of a class that no map names (kept as ignore)"
-    DUPLICATE_ID = "duplicates (the first was kept)"
-    AMBIGUOUS = "names or ids that fit several frames (these frames are left out, or kept as not labelled)"
-    ORPHAN_BOX = "boxes of an image that is not listed or not there (left out)"
+    NO_CONDITION = "frames without a condition in names or table (used without)"
+    SIZE_DIFFERS = "images whose size differs from the annotated one"
+    BOX_CLIPPED = "boxes partly outside the frame (clipped)"
+    BOX_OUTSIDE = "boxes outside the frame or without area (left out)"
+    NO_BOX_LEFT = "frames without a usable box (used as unlabelled)"
+    UNKNOWN_CLASS = "boxes of an unmapped class (used as ignore)"
+    DUPLICATE_ID = "duplicates (the first was used)"
+    AMBIGUOUS = "names or ids that match several frames (these are left out, or used as unlabelled)"
+    ORPHAN_BOX = "boxes of an image that is not listed or missing (left out)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +39,10 @@ class Problem:
     """One kind of finding.
 
     Attributes:
-        kind: what it is.
-        count: how often.
-        examples: the first few, by name.
-        more: there are other names.
+        kind: the kind.
+        count: number of occurrences.
+        examples: names of the first few.
+        more: whether there are more names.
     """
 
     kind: ProblemKind
@@ -57,12 +57,12 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class FrameCounts:
-    """Frames by what is known of them.
+    """Numbers of frames by their labels.
 
     Attributes:
-        with_boxes: labelled, with an object or more.
-        empty: labelled, and without an object.
-        unlabelled: nobody has said what is in them.
+        with_boxes: labelled, with objects.
+        empty: labelled, without objects.
+        unlabelled: without annotations.
     """
 
     with_boxes: int = 0
@@ -70,20 +70,20 @@ class FrameCounts:
     unlabelled: int = 0
 
     def __str__(self) -> str:
-        return f"{self.with_boxes} with boxes, {self.empty} labelled as empty, {self.unlabelled} not labelled"
+        return f"{self.with_boxes} with boxes, {self.empty} labelled as empty, {self.unlabelled} unlabelled"
 
 
 @dataclass(frozen=True, slots=True)
 class ReadReport:
-    """What reading a dataset gave.
+    """Result of reading a dataset.
 
     Attributes:
-        layout: the layout it was read as.
+        layout: the detected layout.
         frames: frames in the set.
         boxes: objects in the set, ignored ones included.
-        problems: what was found, by kind; empty when all is well.
-        notes: what a user should know about this dataset.
-        counts: the frames by what is known of them.
+        problems: findings by kind.
+        notes: remarks about this dataset.
+        counts: numbers of frames by their labels.
     """
 
     layout: str
@@ -95,18 +95,18 @@ class ReadReport:
 
     def lines(self) -> list[str]:
         """Return the report as lines of text."""
-        found = [str(problem) for problem in self.problems] or ["nothing wrong was found"]
+        found = [str(problem) for problem in self.problems] or ["no problems found"]
         head = f"read as {self.layout}: {self.frames} frames, {self.boxes} boxes"
         return [head, f"frames: {self.counts}", *self.notes, *found]
 
     def count(self, kind: ProblemKind) -> int:
-        """Return how often ``kind`` was found."""
+        """Return the number of findings of a kind."""
         return next((problem.count for problem in self.problems if problem.kind is kind), 0)
 
 
 @dataclass
 class ReportBuilder:
-    """Collects findings while a dataset is read."""
+    """Collects findings during reading."""
 
     layout: str
     notes: list[str] = field(default_factory=list)
@@ -117,18 +117,18 @@ class ReportBuilder:
         """Count one finding."""
         self._counts[kind] = self._counts.get(kind, 0) + 1
         examples = self._examples.setdefault(kind, [])
-        # A name is the dataset's text: one line, and no control character on a terminal.
+        # Names come from the dataset: one line, without control characters.
         shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name[:120])
         if len(examples) <= _EXAMPLES and shown not in examples:
             examples.append(shown)
 
     def note(self, text: str) -> None:
-        """Add a note, once."""
+        """Add a note unless it is already there."""
         if text not in self.notes:
             self.notes.append(text)
 
     def build(self, counts: FrameCounts, boxes: int) -> ReadReport:
-        """Return the finished report, kinds in the order of their declaration."""
+        """Return the report, with kinds in the order of declaration."""
         problems = tuple(
             Problem(kind, self._counts[kind], tuple(found[:_EXAMPLES]), len(found) > _EXAMPLES)
             for kind in ProblemKind

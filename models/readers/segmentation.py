@@ -1,6 +1,6 @@
-"""Bounding rectangles of what is drawn otherwise: polygons, rotated boxes, run-length masks.
+"""Bounding rectangles of polygons, rotated boxes and run-length masks.
 
-Masks are measured from their runs, without being unpacked: a file may claim any size.
+Masks are never unpacked, since a file may claim any size; their runs suffice.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ _MAX_RUNS = 1_000_000
 
 
 def around_points(points: Sequence[Any]) -> Rectangle:
-    """Return x0, y0, x1, y1 around ``x, y, x, y, ...``, three points or more.
+    """Return x0, y0, x1, y1 around ``x, y, x, y, ...``, at least three points.
 
     Raises:
         ValueError: there are fewer, or one is not a number.
     """
     values = [number(v) for v in points]
     if len(values) < 6 or len(values) % 2:
-        raise ValueError("a polygon has three points or more")
+        raise ValueError("a polygon needs at least three points")
     return min(values[::2]), min(values[1::2]), max(values[::2]), max(values[1::2])
 
 
@@ -54,18 +54,18 @@ def around_segmentation(segmentation: object) -> Rectangle:
 
 
 def _flat(part: object) -> list[Any]:
-    """Return x, y, x, y, ... of a polygon; some tools write each point as a pair of its own."""
+    """Return x, y, x, y, ... of a polygon; some tools write each point as a nested pair."""
     if not isinstance(part, list):
-        raise ValueError("a polygon is a list")
+        raise ValueError("a polygon must be a list")
     pairs = all(isinstance(point, list) for point in part)
     return [v for point in part for v in point] if pairs else part
 
 
 def _around_runs(mask: dict[str, Any]) -> Rectangle:
-    """Column by column, runs of background and object in turn (COCO API, ``maskApi.c``, rleToBbox)."""
+    """Column by column, alternating runs of background and object (COCO API, ``maskApi.c``, rleToBbox)."""
     size, counts = mask.get("size"), mask.get("counts")
     if not isinstance(size, list) or len(size) != 2 or not isinstance(counts, list | str):
-        raise ValueError("a mask has a size and counts")
+        raise ValueError("a mask needs a size and counts")
     height, width = int(number(size[0])), int(number(size[1]))
     runs = _unpack(counts) if isinstance(counts, str) else [int(number(v)) for v in counts[:_MAX_RUNS]]
     if height < 1 or width < 1 or min(runs, default=0) < 0 or sum(runs) > height * width:
@@ -80,7 +80,7 @@ def _around_runs(mask: dict[str, Any]) -> Rectangle:
             bottom = height if whole else max(bottom, last % height + 1)
         position += run
     if right <= left or bottom <= top:
-        raise ValueError("a mask is empty")
+        raise ValueError("the mask is empty")
     return float(left), float(top), float(right), float(bottom)
 
 

@@ -1,4 +1,4 @@
-"""Datasets of one band: which band that is, image by image."""
+"""Detecting the band of each image in single-band datasets."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["bands_of"]
 
 
 def bands_of(images: Sequence[Path], root: Path, options: Options | None, report: ReportBuilder) -> list[Band]:
-    """Return each image's band: as the options say, by the names of its folders and file, or by the look of some."""
+    """Return each image's band: from the options, from folder and file names, or from the pixels of a sample."""
     if options is not None and options.band is not None:
         found: list[Band | None] = [options.band] * len(images)
     else:
@@ -22,11 +22,11 @@ def bands_of(images: Sequence[Path], root: Path, options: Options | None, report
     unnamed = [image for image, band in zip(images, found, strict=True) if band is None]
     look = guess_band(unnamed) if unnamed else Band.LWIR
     bands = [band or look for band in found]
-    guessed = " (by the look of the images: --band says otherwise)" if unnamed else ""
+    guessed = " (guessed from the pixels; --band overrides)" if unnamed else ""
     if Band.EO not in bands:
-        report.note(f"thermal only: there is no visible frame{guessed}")
+        report.note(f"thermal only: there are no visible frames{guessed}")
     elif Band.LWIR not in bands:
-        report.note(f"visible only: there is no thermal frame{guessed}")
+        report.note(f"visible only: there are no thermal frames{guessed}")
     else:
         report.note(f"no pairs: {bands.count(Band.EO)} visible and {bands.count(Band.LWIR)} thermal frames")
     return bands

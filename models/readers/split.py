@@ -1,4 +1,4 @@
-"""Splits of a set that share no scene."""
+"""Splitting a set by scene."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ __all__ = ["split_by_scene"]
 
 
 def split_by_scene(captures: CaptureSet, shares: Mapping[str, float], seed: int = 0) -> dict[str, CaptureSet]:
-    """Split a set into named parts of about the given shares of its frames; no scene is in two parts.
+    """Split a set into named parts with about the given fractions of its frames; no scene is in two parts.
 
-    Scenes are dealt out in a random order by ``seed``, each to the part that lacks most.
+    Scenes are assigned in a random order by ``seed``, each to the part furthest below its target.
 
     Raises:
-        DataError: the shares are no shares, or there are fewer scenes than parts.
+        DataError: a fraction is not positive, or there are fewer scenes than parts.
     """
     total = sum(shares.values())
     if not shares or total <= 0 or min(shares.values()) <= 0:
-        raise DataError(f"cannot split {captures.name!r}: give each part a share over 0")
+        raise DataError(f"cannot split {captures.name!r}: give each part a fraction over 0")
     scenes: dict[str, list[int]] = {}
     for index, capture in enumerate(captures.captures):
         scenes.setdefault(capture.scene, []).append(index)
     if len(scenes) < len(shares):
-        raise DataError(f"cannot split {captures.name!r}: {len(scenes)} scenes do not make {len(shares)} parts")
+        raise DataError(f"cannot split {captures.name!r}: {len(scenes)} scenes are not enough for {len(shares)} parts")
     lacking = {name: share / total * len(captures) for name, share in shares.items()}
     parts: dict[str, list[int]] = {name: [] for name in shares}
     names = list(scenes)

@@ -1,6 +1,6 @@
-"""Text as people's tools leave it: byte order marks, UTF-16, Chinese and Western code pages, flags in words.
+"""Reading text files of annotation tools: byte order marks, UTF-16, Chinese and Western code pages.
 
-Python's defaults (UTF-8 without a mark) are what few annotation tools on Windows write.
+Few annotation tools on Windows write Python's default, UTF-8 without a byte order mark.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from models.errors import DataError
 __all__ = ["MAX_TEXT_BYTES", "alike", "decode_text", "flag", "number", "posix", "read_table", "read_text"]
 
 MAX_TEXT_BYTES = 2_000_000_000
-"""COCO's largest annotation file has 0.5 GB."""
+"""Size limit; COCO's largest annotation file has 0.5 GB."""
 
-# UTF-32's mark begins with UTF-16's, so it is looked for first.
+# The mark of UTF-32 begins with that of UTF-16, so it is tested first.
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"),
 )  # fmt: skip
 _DECLARED = re.compile(rb"""^\s*<\?xml[^>]{0,200}?encoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']""")
-# Only code pages: Python's registry also has codecs that are none (punycode, idna).
+# Only code pages: Python's registry also has codecs such as punycode and idna.
 _CODE_PAGE = re.compile(r"^(gb|big5|euc|shift|cp|windows|iso|latin|koi8|utf|us-ascii|ascii)", re.IGNORECASE)
 _HIGH_BYTES = re.compile(rb"[\x80-\xff]+")
 _DELIMITERS = ",;\t|"
@@ -41,14 +41,14 @@ def read_text(path: Path, max_bytes: int = MAX_TEXT_BYTES) -> str:
         ValueError: it is larger than ``max_bytes``.
     """
     if path.exists() and not path.is_file():
-        raise ValueError("it is no regular file")
+        raise ValueError("not a regular file")
     if path.stat().st_size > max_bytes:
-        raise ValueError(f"it has over {max_bytes} bytes")
+        raise ValueError(f"more than {max_bytes} bytes")
     return decode_text(path.read_bytes())
 
 
 def decode_text(data: bytes) -> str:
-    """Return the text of ``data``: by its mark, as UTF-8, by its XML declaration, or as the likelier code page."""
+    """Decode ``data`` by its byte order mark, as UTF-8, by its XML declaration, or in the likelier code page."""
     for mark, encoding in _MARKS:
         if data.startswith(mark):
             return data.decode(encoding, errors="replace").lstrip("\ufeff")
@@ -69,12 +69,12 @@ def _declared(data: bytes) -> tuple[str, ...]:
     name = found[1].decode("ascii") if found is not None else ""
     if not _CODE_PAGE.match(name):
         return ()
-    # GB18030 contains GB2312 and GBK; files declared as the former often hold characters of the latter.
+    # GB18030 contains GB2312 and GBK; files declared as GB2312 often have characters of the others.
     return ("gb18030",) if name.lower().startswith("gb") else (name,)
 
 
 def _looks_chinese(data: bytes) -> bool:
-    """Whether high bytes come in pairs, as GB2312's do; Western text has them one at a time."""
+    """Whether high bytes come in pairs as in GB2312; in Western text they are single."""
     runs = [len(run) for run in _HIGH_BYTES.findall(data)]
     paired = sum(run for run in runs if run % 2 == 0)
     if paired * 2 <= sum(runs):
@@ -87,19 +87,19 @@ def _looks_chinese(data: bytes) -> bool:
 
 
 def read_table(path: Path, columns: Iterable[str]) -> list[dict[str, str]]:
-    """Read a CSV with a header, delimited by commas, semicolons, tabs or bars; column names lose case and margins.
+    """Read a CSV with a header, delimited by commas, semicolons, tabs or bars; column names are stripped, lower case.
 
     Args:
         path: the file.
-        columns: which must be there.
+        columns: the required ones.
 
     Raises:
-        DataError: it cannot be read, has no row, or lacks a column.
+        DataError: it cannot be read, has no row, or a column is missing.
     """
     wanted = tuple(columns)
     try:
         text = read_text(path)
-        # Excel's own first line, "sep=;".
+        # A first line of Excel's, "sep=;".
         lines = [line for line in text.splitlines() if line.strip() and not line.lower().startswith("sep=")]
         head = lines[0] if lines else ""
         delimiter = max(_DELIMITERS, key=head.count)
@@ -115,13 +115,13 @@ def read_table(path: Path, columns: Iterable[str]) -> list[dict[str, str]]:
 
 
 def number(text: object) -> float:
-    """Return a finite number; a decimal comma is taken as a point.
+    """Return a finite number; a decimal comma is accepted.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not one.
     """
     if isinstance(text, bool) or not isinstance(text, int | float | str):
-        raise ValueError(f"{text!r} is no number")
+        raise ValueError(f"{text!r} is not a number")
     try:
         value = float(text.strip().replace(",", ".") if isinstance(text, str) else text)
     except OverflowError as error:
@@ -132,17 +132,17 @@ def number(text: object) -> float:
 
 
 def flag(value: object) -> bool:
-    """Return whether a flag is set, given as a number, a truth value or a word (``"0"`` and ``"false"`` are not)."""
+    """Return whether a flag is set, given as number, boolean or text (``"0"`` and ``"false"`` are not)."""
     return value.strip().lower() not in _NO if isinstance(value, str) else bool(value)
 
 
 def alike(name: str) -> str:
-    """Return what names have in common that differ in case, or in how an accent is written (macOS takes it apart)."""
+    """Return a form of a name that ignores case and Unicode normalization (macOS decomposes accents)."""
     return unicodedata.normalize("NFC", name).casefold()
 
 
 def posix(name: str) -> str:
-    """Return a file's name with slashes, for backslashes, and without a leading ``./``."""
+    """Return a file's name with slashes instead of backslashes and without a leading ``./``."""
     name = name.strip().replace("\\", "/")
     while name.startswith("./"):
         name = name[2:].lstrip("/")

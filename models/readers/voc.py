@@ -1,6 +1,6 @@
-"""Pascal VOC XML, and the relatives of it that other datasets use: x/y/w/h boxes, polygons, rotated boxes.
+"""Pascal VOC XML and its variants in other datasets: x/y/w/h boxes, polygons, rotated boxes.
 
-Documents with a document type are refused: no dataset needs one, and entities are how XML attacks its readers.
+Documents with a document type declaration are refused: no dataset needs one, and entities are an attack vector.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ class VocDocument:
     """One annotation file.
 
     Attributes:
-        boxes: its objects.
-        broken: names of objects without a box that can be understood.
-        size: width and height of the image that was annotated, if it says so.
-        file: name of that image, if it says so.
+        boxes: the boxes.
+        broken: names of objects without a valid box.
+        size: width and height of the annotated image, if given.
+        file: name of that image, if given.
     """
 
     boxes: tuple[RawBox, ...]
@@ -51,18 +51,18 @@ def parse_voc(data: bytes) -> VocDocument:
     """Parse one VOC document.
 
     A box may be a ``bndbox`` with xmin/ymin/xmax/ymax or x/y/w/h, a ``polygon`` with x1/y1 ... x4/y4, or the bounding
-    rectangle of any of them. KAIST's occlusion levels 1 and 2 become shares of 0.3 and 0.7.
+    rectangle of any of them. KAIST's occlusion levels 1 and 2 become fractions of 0.3 and 0.7.
 
     Raises:
-        ValueError: it is no such document.
+        ValueError: it is not a VOC document.
     """
     if len(data) > _MAX_BYTES:
-        raise ValueError(f"an annotation has at most {_MAX_BYTES} bytes")
+        raise ValueError(f"an annotation may have at most {_MAX_BYTES} bytes")
     text = decode_text(data)
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
-        raise ValueError("an annotation is a document without a document type")
+        raise ValueError("a document type declaration is not allowed")
     try:
-        # Its encoding was dealt with: what the parser knows of encodings does not include GB2312.
+        # The text is already decoded: the parser does not support GB2312.
         root = ET.fromstring(_DECLARATION.sub("", text).strip())  # noqa: S314 - no entities, as checked above
     except (ET.ParseError, ValueError) as error:
         raise ValueError(str(error)) from error
@@ -77,7 +77,7 @@ def parse_voc(data: bytes) -> VocDocument:
 
 
 def voc_labels(path: Path, report: ReportBuilder) -> RawLabels | None:
-    """Return what a VOC file says is in its frame; None, with a finding, when it cannot be understood."""
+    """Return the annotations in a VOC file; None, with a finding, if it cannot be parsed."""
     try:
         document = parse_voc(path.read_bytes())
     except (OSError, ValueError):
@@ -91,12 +91,12 @@ def voc_labels(path: Path, report: ReportBuilder) -> RawLabels | None:
 
 
 def voc_files(root: Path) -> list[Path]:
-    """Return the XML files in ``root`` and its folders, in order of their paths."""
+    """Return the XML files in ``root`` and its subfolders, sorted by path."""
     return [path for path in sorted(root.rglob("*")) if path.suffix.lower() == ".xml" and path.is_file()]
 
 
 def report_orphans(files: tuple[Path, ...], report: ReportBuilder) -> None:
-    """Count annotation files without an image, and the boxes in them."""
+    """Report annotation files without an image, and their boxes."""
     for path in files:
         report.add(ProblemKind.ORPHAN_ANNOTATION, path.name)
         try:
@@ -108,9 +108,9 @@ def report_orphans(files: tuple[Path, ...], report: ReportBuilder) -> None:
 
 
 def read_voc(folder: Path, options: Options | None = None) -> tuple[CaptureSet, ReadReport]:
-    """Read images with an XML file each: ``JPEGImages/`` and ``Annotations/``, or side by side (labelImg).
+    """Read images with one XML file each: in ``JPEGImages/`` and ``Annotations/``, or in one folder (labelImg).
 
-    Every image is a scene of its own.
+    Every image is its own scene.
 
     Raises:
         DataError: no frame is usable.
@@ -118,7 +118,7 @@ def read_voc(folder: Path, options: Options | None = None) -> tuple[CaptureSet, 
     report = ReportBuilder("Pascal VOC")
     images, files = images_below(folder, report), voc_files(folder)
     if not images:
-        raise DataError(f"{folder}: there are VOC annotations, and no image that they could be of")
+        raise DataError(f"{folder}: there are VOC annotations, but no matching image")
     pairs = pair_labels(folder, images, files)
     by_image = {**pairs.by_image, **_by_file_name(images, pairs.by_image, pairs.orphans)}
     used = set(by_image.values())
@@ -135,7 +135,7 @@ def read_voc(folder: Path, options: Options | None = None) -> tuple[CaptureSet, 
 
 
 def _by_file_name(images: list[Path], known: object, orphans: tuple[Path, ...]) -> dict[Path, Path]:
-    """Pair files by the image that they name, where it is one image's name alone and has no file yet."""
+    """Pair files with the image they name, if the name is unique and the image has no file yet."""
     named: dict[str, list[Path]] = {}
     for image in images:
         named.setdefault(alike(image.name), []).append(image)
@@ -160,7 +160,7 @@ def _size(root: ET.Element) -> tuple[int, int] | None:
 
 
 def _parse_object(item: ET.Element, name: str) -> RawBox:
-    box, why = None, "an object lacks its name or box"
+    box, why = None, "an object without a name or box"
     for element in (item.find(tag) for tag in _PLACES):
         try:
             box = None if element is None or not name else _rectangle(element)
@@ -187,5 +187,5 @@ def _rectangle(element: ET.Element) -> tuple[float, float, float, float]:
               if (match := _COORDINATE.match(leaf.tag.lower()))]  # fmt: skip
     x, y = [v for axis, v in points if axis == "x"], [v for axis, v in points if axis == "y"]
     if len(x) != len(y):
-        raise ValueError("a polygon has as many x as y")
+        raise ValueError("a polygon needs as many x as y")
     return around_points([v for pair in zip(x, y, strict=True) for v in pair])

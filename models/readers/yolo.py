@@ -1,4 +1,4 @@
-"""YOLO text labels: one line for each object, class index and box or corners as shares of the image."""
+"""YOLO text labels: one line per object, with class index and box or corners as fractions of the image."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ __all__ = ["parse_yolo", "read_yolo", "yolo_files", "yolo_labels"]
 
 _MAX_BYTES = 64_000_000
 _SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
-# Lists of images and of classes, and exporters' letters, lie where label files lie.
+# Lists of images and classes, and exporters' read-me files, in folders of label files.
 _NO_LABELS = frozenset({"classes", "train", "val", "valid", "test", "obj", "predefined_classes", "notes", "license"})
 
 
 def parse_yolo(
     text: str, names: Mapping[int, str], *, keypoints: bool = False
 ) -> tuple[tuple[RawBox, ...], tuple[int, ...]]:
-    """Return the boxes of a label file, in shares of the image, and the numbers of the lines that are none.
+    """Return the boxes of a label file, in fractions of the image, and the numbers of the lines that cannot be parsed.
 
-    A line has a class and a box (centre and size), with or without a score, or a class and three corners or more:
-    their bounding rectangle is the box. Blanks, commas or semicolons divide it.
+    A line has a class and a box (centre and size), optionally a score, or a class and at least three corners, whose
+    bounding rectangle is the box. Fields are separated by spaces, commas or semicolons.
 
     Args:
-        text: the file's.
+        text: content of the file.
         names: class names by index.
-        keypoints: what follows a box are keypoints, no corners.
+        keypoints: values after a box are keypoints, not corners.
     """
     boxes, broken = [], []
     for line_number, line in enumerate(text.splitlines(), start=1):
-        # With blanks between the fields a comma is a decimal one.
+        # Between space-separated fields, a comma is a decimal comma.
         fields = line.replace(";", " ").split()
         fields = line.replace(";", " ").replace(",", " ").split() if 0 < len(fields) < 5 else fields
         if not fields:
@@ -49,7 +49,7 @@ def parse_yolo(
             values = [number(field) for field in fields]
             index, rest = int(values[0]), values[1:]
             if index < 0 or index != values[0]:
-                raise ValueError("a class is a whole number from 0")
+                raise ValueError("a class must be an integer from 0")
             if len(rest) in {4, 5} or (keypoints and len(rest) > 5):
                 x, y, width, height = rest[:4]
                 box = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
@@ -64,7 +64,7 @@ def parse_yolo(
 
 
 def yolo_labels(path: Path, names: YoloNames, report: ReportBuilder) -> RawLabels | None:
-    """Return what a label file says is in its frame; None, with a finding, when it cannot be understood."""
+    """Return the annotations in a label file; None, with a finding, if it cannot be parsed."""
     try:
         boxes, broken = parse_yolo(read_text(path, _MAX_BYTES), names.names, keypoints=names.keypoints)
     except (OSError, ValueError):
@@ -76,7 +76,7 @@ def yolo_labels(path: Path, names: YoloNames, report: ReportBuilder) -> RawLabel
 
 
 def yolo_files(root: Path, images: Sequence[Path]) -> list[Path]:
-    """Return the label files in ``root`` and its folders: texts beside images, or in a folder for labels."""
+    """Return the label files in ``root`` and its subfolders: text files beside images or in a label folder."""
     beside, stems = {image.parent for image in images}, {image.stem for image in images}
     found = []
     for path in sorted(root.rglob("*.txt")):
@@ -88,14 +88,14 @@ def yolo_files(root: Path, images: Sequence[Path]) -> list[Path]:
 
 
 def read_yolo(path: Path, options: Options | None = None) -> tuple[CaptureSet, ReadReport]:
-    """Read a folder of images and label files, or what a ``data.yaml`` lists.
+    """Read a folder of images and label files, or the images listed by a ``data.yaml``.
 
-    ``images/`` and ``labels/`` with or without folders for splits below them, ``train/images`` and ``train/labels``
-    (Roboflow), images and label files side by side (Darknet). An image without a label file is not labelled: an
-    empty file says that nothing is in it.
+    ``images/`` and ``labels/`` with or without subfolders for splits, ``train/images`` and ``train/labels``
+    (Roboflow), or images and label files in one folder (Darknet). An image without a label file is unlabelled; an
+    image with an empty label file is labelled as empty.
 
     Raises:
-        DataError: the names are not to be found, no image has a label file, or no frame is usable.
+        DataError: there are no class names, no image has a label file, or no frame is usable.
     """
     report = ReportBuilder("YOLO")
     names = load_names(path) if path.is_file() else find_names(path)
@@ -120,13 +120,13 @@ def read_yolo(path: Path, options: Options | None = None) -> tuple[CaptureSet, R
 
 
 def _root(path: Path, names: YoloNames) -> Path:
-    """Return the folder that a ``data.yaml`` speaks of: its own, or what it names below that."""
+    """Return the base folder of a ``data.yaml``: its own, or the one it names below that."""
     inner = path.parent / names.root if names.root and not names.root.startswith("/") else path.parent
     return inner if inner.is_dir() and ".." not in Path(names.root).parts else path.parent
 
 
 def _listed_images(folder: Path, names: YoloNames) -> list[Path]:
-    """Return the images in the folders that ``data.yaml`` lists and that are there; none where it lists no folder."""
+    """Return the images in the existing folders listed by ``data.yaml``; none if it lists no folder."""
     found: dict[Path, None] = {}
     for listed in names.folders.values():
         for text in listed:
@@ -143,7 +143,7 @@ def _check(folder: Path, images: Sequence[Path], known: Mapping[Path, Path], fil
         parallel = "/".join(("labels", *place_of(folder, images[0]), images[0].with_suffix(".txt").name))
         there = f"; there are {', '.join(relative(file, folder) for file in files[:3])}" if files else ""
         raise DataError(
-            f"{folder}: no label file is there for any of the {len(images)} images; for "
+            f"{folder}: none of the {len(images)} images has a label file; for "
             f"{relative(images[0], folder)} it should be {parallel} or {example}{there}"
         )
 

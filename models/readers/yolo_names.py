@@ -1,6 +1,6 @@
-"""Class names of YOLO datasets: ``data.yaml``, ``classes.txt``, ``obj.names``; and the folders that the former lists.
+"""Class names of YOLO datasets from ``data.yaml``, ``classes.txt`` or ``obj.names``, and the folders of ``data.yaml``.
 
-YAML comes from strangers: it is read as plain texts, without types, tags or aliases.
+YAML is untrusted: it is read as plain strings, without types, tags or aliases.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ _SPLITS = ("train", "val", "valid", "validation", "test")
 
 @dataclass(frozen=True)
 class YoloNames:
-    """What a names file says.
+    """Content of a names file.
 
     Attributes:
         names: class names by index; an index may be missing.
-        keypoints: lines hold a box and keypoints, no polygons.
+        keypoints: lines have a box and keypoints, not polygons.
         folders: folders or lists of images by split, as written.
-        root: what they are relative to, as written.
+        root: base folder of ``folders``, as written.
     """
 
     names: Mapping[int, str]
@@ -44,19 +44,19 @@ class YoloNames:
 
 
 class _PlainLoader(yaml.BaseLoader):
-    """Loads texts, lists and maps; refuses aliases, by which a small file becomes an endless one."""
+    """Loads strings, lists and maps; refuses aliases, with which a small file expands without limit."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.events.AliasEvent):
-            raise yaml.YAMLError("an alias has no place in a list of names")
+            raise yaml.YAMLError("aliases are not allowed in a list of names")
         return super().compose_node(parent, index)
 
 
 def find_names(folder: Path) -> YoloNames:
-    """Return the names of the dataset in ``folder``, from there or from the folder above it.
+    """Return the class names of the dataset in ``folder``, from there or its parent folder.
 
     Raises:
-        DataError: there are none, or they cannot be understood.
+        DataError: there are none, or they cannot be parsed.
     """
     for place in (folder, folder.parent):
         for name in _LISTS:
@@ -67,9 +67,9 @@ def find_names(folder: Path) -> YoloNames:
             try:
                 return load_names(file)
             except DataError:
-                continue  # some other tool's settings
+                continue  # settings of another tool
     raise DataError(
-        f"{folder}: no data.yaml or classes.txt names the classes; add a classes.txt with a name on each line, in the "
+        f"{folder}: no data.yaml or classes.txt names the classes; add a classes.txt with one name per line, in the "
         "order of their indices"
     )
 
@@ -95,7 +95,7 @@ def load_names(file: Path) -> YoloNames:
 
 
 def parse_names(text: str) -> dict[int, str]:
-    """Return class names by index: of a ``data.yaml`` (list, map or text), or a name on each line.
+    """Return class names by index, from a ``data.yaml`` (list, map or text) or from one name per line.
 
     Raises:
         ValueError: there are none.
@@ -123,7 +123,7 @@ def _names(found: object) -> dict[int, str]:
     if isinstance(found, dict):
         names = {_index(key): _text(name) for key, name in found.items()}
     elif isinstance(found, list):
-        # A name on each line may be led by its index, or by a dash.
+        # A name may be preceded by its index or a dash.
         lines = [_text(name) for name in found]
         names = _indexed(lines) or dict(enumerate(re.sub(r"^\s*-\s+", "", line).strip("'\" ") for line in lines))
     else:
@@ -135,7 +135,7 @@ def _names(found: object) -> dict[int, str]:
 
 
 def _indexed(lines: list[str]) -> dict[int, str]:
-    """Return the names of lines that all begin with an index of their own; {} if some do not."""
+    """Return the names of lines that all begin with an index; {} if some do not."""
     matches = [_INDEXED.match(line) for line in lines if line.strip()]
     found = {int(m["index"]): m["name"].strip("'\" ") for m in matches if m is not None}
     return found if matches and len(found) == len(matches) and 0 in found else {}
@@ -144,13 +144,13 @@ def _indexed(lines: list[str]) -> dict[int, str]:
 def _index(key: object) -> int:
     value = number(key)
     if value < 0 or value != int(value):
-        raise ValueError(f"{key!r} is no index of a class")
+        raise ValueError(f"{key!r} is not a class index")
     return int(value)
 
 
 def _text(name: object) -> str:
     if not isinstance(name, str):
-        raise ValueError("a name is a text")
+        raise ValueError("a name must be a string")
     return name
 
 
@@ -160,6 +160,6 @@ def _texts(found: object) -> tuple[str, ...]:
 
 
 def _sibling(file: Path, name: str) -> Path | None:
-    """Return the file that ``names`` refers to, where it is a name and not the list itself."""
+    """Return the file that ``names`` refers to, if it is a file name and not the list itself."""
     path = file.parent / Path(posix(name)).name
     return path if path.suffix.lower() in {".txt", ".names"} and path.is_file() else None

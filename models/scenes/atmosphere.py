@@ -1,6 +1,6 @@
-"""Extinction between object and sensor, in both bands: what reaches the lens from a range.
+"""Atmospheric extinction between object and sensor, in both bands.
 
-Contrast falls by Koschmieder's and Beer and Lambert's laws. It knows ranges and weather, no pixels.
+Contrast follows the laws of Koschmieder and of Beer and Lambert. Works on ranges and weather, never on pixels.
 """
 
 from __future__ import annotations
@@ -66,11 +66,11 @@ class Atmosphere:
         return vapour + aerosol + self.rain_extinction_per_m
 
     def eo_transmission(self, range_m: float | NDArray[np.float32]) -> NDArray[np.float32]:
-        """Share of visible contrast left after ``range_m``."""
+        """Fraction of the visible contrast that is left after ``range_m``."""
         return _beer_lambert(self.eo_extinction_per_m, range_m)
 
     def lwir_transmission(self, range_m: float | NDArray[np.float32]) -> NDArray[np.float32]:
-        """Share of thermal contrast left after ``range_m``; the air's own emission replaces the rest."""
+        """Fraction of the thermal contrast that is left after ``range_m``; the air's own emission replaces the rest."""
         return _beer_lambert(self.lwir_extinction_per_m, range_m)
 
 

@@ -1,4 +1,4 @@
-"""The empty scene as the lens sees it: ground and clutter lit, warmed and veiled by the air, wider than a frame."""
+"""The scene without objects at the lens: ground and clutter with light, heat and atmosphere, wider than one frame."""
 
 from __future__ import annotations
 
@@ -7,37 +7,38 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.scenes.clutter import SCALE, Clutter, Stuff, draw_clutter
+from models.scenes.clutter import SCALE, Clutter, Material, draw_clutter
 from models.scenes.ground import Ground, draw_ground, noise_patch
 from models.scenes.place import Place
 from models.scenes.portable import exp
 
 __all__ = ["Backdrop", "airlight", "build_backdrop"]
 
-_ALBEDO: dict[Stuff, tuple[float, float, float]] = {
-    Stuff.FOLIAGE: (0.10, 0.15, 0.05),
-    Stuff.CONIFER: (0.05, 0.085, 0.045),
-    Stuff.DRY: (0.26, 0.22, 0.12),
-    Stuff.BARK: (0.14, 0.10, 0.07),
-    Stuff.ROCK: (0.30, 0.27, 0.24),
-    Stuff.WALL: (0.32, 0.20, 0.15),
-    Stuff.WINDOW: (0.08, 0.10, 0.12),
-    Stuff.METAL: (0.25, 0.26, 0.27),
-    Stuff.MARKING: (0.75, 0.75, 0.72),
-    Stuff.TRACK: (0.36, 0.30, 0.23),
-    Stuff.KERB: (0.30, 0.30, 0.29),
-    Stuff.SHADE: (0.0, 0.0, 0.0),
-    Stuff.PLASTER: (0.55, 0.52, 0.45),
+_ALBEDO: dict[Material, tuple[float, float, float]] = {
+    Material.FOLIAGE: (0.10, 0.15, 0.05),
+    Material.CONIFER: (0.05, 0.085, 0.045),
+    Material.DRY: (0.26, 0.22, 0.12),
+    Material.BARK: (0.14, 0.10, 0.07),
+    Material.ROCK: (0.30, 0.27, 0.24),
+    Material.WALL: (0.32, 0.20, 0.15),
+    Material.WINDOW: (0.08, 0.10, 0.12),
+    Material.METAL: (0.25, 0.26, 0.27),
+    Material.MARKING: (0.75, 0.75, 0.72),
+    Material.TRACK: (0.36, 0.30, 0.23),
+    Material.KERB: (0.30, 0.30, 0.29),
+    Material.SHADE: (0.0, 0.0, 0.0),
+    Material.PLASTER: (0.55, 0.52, 0.45),
 }
 _SURFACE = {
-    Stuff.FOLIAGE: "foliage", Stuff.CONIFER: "foliage", Stuff.DRY: "foliage", Stuff.BARK: "bark", Stuff.ROCK: "rock",
-    Stuff.WALL: "wall", Stuff.WINDOW: "wall", Stuff.METAL: "metal", Stuff.MARKING: "asphalt", Stuff.TRACK: "soil",
-    Stuff.KERB: "wall", Stuff.SHADE: "soil", Stuff.PLASTER: "wall",
+    Material.FOLIAGE: "foliage", Material.CONIFER: "foliage", Material.DRY: "foliage", Material.BARK: "bark",
+    Material.ROCK: "rock", Material.WALL: "wall", Material.WINDOW: "wall", Material.METAL: "metal",
+    Material.MARKING: "asphalt", Material.TRACK: "soil", Material.KERB: "wall", Material.SHADE: "soil",
+    Material.PLASTER: "wall",
 }  # fmt: skip
 # Paint and wheel tracks let the ground's texture through.
-_TRANSLUCENT = {Stuff.TRACK: 0.7, Stuff.MARKING: 0.8, Stuff.KERB: 0.85}
-_SMOOTH = {Stuff.WALL: 0.35, Stuff.PLASTER: 0.25, Stuff.WINDOW: 0.1, Stuff.METAL: 0.1, Stuff.MARKING: 0.2,
-           Stuff.KERB: 0.3, Stuff.TRACK: 0.5}  # fmt: skip
+_TRANSLUCENT = {Material.TRACK: 0.7, Material.MARKING: 0.8, Material.KERB: 0.85}
+_SMOOTH = {Material.WALL: 0.35, Material.PLASTER: 0.25, Material.WINDOW: 0.1, Material.METAL: 0.1,
+           Material.MARKING: 0.2, Material.KERB: 0.3, Material.TRACK: 0.5}  # fmt: skip
 _SNOW_TRACK = (0.55, 0.57, 0.62)
 _SHADE_COOLING_K = 2.5
 
@@ -49,7 +50,7 @@ class Backdrop:
     Attributes:
         eo: float32 [H, W, 3] radiance at the lens.
         lwir: float32 [H, W] apparent temperature at the lens, kelvin.
-        cover: float32 [H, W], share of the pixel that standing clutter fills.
+        cover: float32 [H, W], fraction of the pixel covered by upright clutter.
         cover_range_m: float32 [H, W], that clutter's range; infinite where there is none.
         ground_colour: mean radiance of the ground, float32 [3], before the air.
     """
@@ -69,7 +70,7 @@ def airlight(place: Place) -> NDArray[np.float32]:
 
 
 def build_backdrop(place: Place, width: int, rng: np.random.Generator) -> Backdrop:
-    """Draw the place on a canvas ``width`` pixels wide."""
+    """Render the place on a canvas ``width`` pixels wide."""
     ground = draw_ground(place, width, rng)
     clutter = draw_clutter(place, width, rng)
     ground_colour = ground.radiance[ground.radiance.shape[0] // 2 :].mean(axis=(0, 1))
@@ -93,7 +94,7 @@ def build_backdrop(place: Place, width: int, rng: np.random.Generator) -> Backdr
 def _overlay(
     place: Place, ground: Ground, clutter: Clutter, rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """Lay the clutter's sub-pixels over the ground."""
+    """Composite the clutter's sub-pixels over the ground."""
     height, width = ground.temperature_k.shape
     codes = clutter.codes
     low = codes & 127
@@ -119,38 +120,38 @@ def _overlay(
 
 
 def _table(place: Place) -> NDArray[np.float32]:
-    """Return for each code of material and level: RGB and kelvin times opacity, opacity, shade, roughness."""
+    """Return, per code of material and level: RGB and kelvin, both times opacity; opacity, shade and roughness."""
     table = np.zeros((128, 7), np.float32)
     sunny = place.direct
-    for stuff in Stuff:
-        colour = np.array(_ALBEDO[stuff], np.float32)
-        if stuff is Stuff.TRACK and place.background == "snow":
+    for material in Material:
+        colour = np.array(_ALBEDO[material], np.float32)
+        if material is Material.TRACK and place.background == "snow":
             colour = np.array(_SNOW_TRACK, np.float32)
-        kelvin = place.surface_k(_SURFACE[stuff])
+        kelvin = place.surface_k(_SURFACE[material])
         for level in range(8):
-            row = table[int(stuff) * 8 + level]
-            if stuff is Stuff.SHADE:
+            row = table[int(material) * 8 + level]
+            if material is Material.SHADE:
                 row[5] = 1.0
                 continue
             brightness = 0.35 + 0.16 * level if sunny > 0.2 else 0.6 + 0.08 * level
             row[:3] = colour * np.float32(brightness)
             row[3] = kelvin + (level - 3) * (0.35 + 0.6 * sunny) * place.heating.evenness
             row[4] = 1.0
-            row[6] = _SMOOTH.get(stuff, 1.0)
-            if stuff is Stuff.WINDOW and place.thermal == "night" and level == 7:
+            row[6] = _SMOOTH.get(material, 1.0)
+            if material is Material.WINDOW and place.thermal == "night" and level == 7:
                 row[:3] = (1.6, 1.2, 0.6)
-            if stuff in _TRANSLUCENT:
-                row[4] = _TRANSLUCENT[stuff]
-            if stuff is Stuff.TRACK and place.background != "snow":
+            if material in _TRANSLUCENT:
+                row[4] = _TRANSLUCENT[material]
+            if material is Material.TRACK and place.background != "snow":
                 row[3] = place.ground_k + 0.6
-            if stuff in (Stuff.MARKING, Stuff.TRACK) and place.background in ("urban", "snow"):
+            if material in (Material.MARKING, Material.TRACK) and place.background in ("urban", "snow"):
                 row[3] = place.ground_k - 0.4
     table[:, :4] *= table[:, 4:5]
     return table
 
 
 def _lamplight(height: int, width: int, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Return the light of street lamps out of the picture: pools on a dim street, float32 [H, W]."""
+    """Return the light of street lamps outside the image: pools on a dim street, float32 [H, W]."""
     light = np.full((height, width), 0.6, np.float32)
     rows, columns = np.arange(height, dtype=np.float32)[:, None], np.arange(width, dtype=np.float32)[None, :]
     for _ in range(int(rng.integers(2, 6))):

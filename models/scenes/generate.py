@@ -1,4 +1,4 @@
-"""A whole set of captures, rendered by this process and by workers beside it."""
+"""Generating a set of captures in this process and parallel workers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from models.scenes.worker import Worker
 
 __all__ = ["generate"]
 
-# A worker takes about half a second to start: below this many pairs one process is faster.
+# A worker takes about half a second to start: a single process is faster for fewer pairs than this.
 _WORTH_A_WORKER = 150
 
 
@@ -59,7 +59,7 @@ def generate(spec: SceneSpec, progress: Count | None = None, *, workers: int | N
 
 
 def _interleave(spec: SceneSpec, parts: Sequence[CaptureSet]) -> CaptureSet:
-    """Put the workers' parts, each holding every n-th scene, back into the order of scenes."""
+    """Merge the workers' parts, each with every n-th scene, in the order of scenes."""
     if len(parts) == 1:
         return parts[0]
     eo = np.empty((spec.count, spec.height, spec.width, 3), np.uint8)

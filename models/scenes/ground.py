@@ -1,4 +1,4 @@
-"""The ground's texture in both bands: octaves of noise laid on the plane and seen in perspective."""
+"""Ground texture in both bands: octaves of noise on the ground plane, in perspective."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Ground:
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """Two ground covers that mix in patches, and the octaves (wavelength m, EO share, LWIR kelvin) of their texture."""
+    """Two ground covers in patches, and the octaves (wavelength m, EO fraction, LWIR kelvin) of their texture."""
 
     first: tuple[float, float, float]
     second: tuple[float, float, float]
@@ -70,12 +70,12 @@ def draw_ground(place: Place, width: int, rng: np.random.Generator) -> Ground:
     away = np.broadcast_to(range_m[:, None], across.shape)
     shape = (camera.height, width)
     texture, warmth = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-    for wave_m, share, kelvin in look.octaves:
+    for wave_m, fraction, kelvin in look.octaves:
         weight = _visible_share(wave_m, range_m, camera.height_m, camera.ifov_rad)
         if weight.max() <= 0:
             continue
         noise = noise_at(across, away, wave_m, rng) * weight[:, None]
-        texture += np.float32(share) * noise
+        texture += np.float32(fraction) * noise
         # The bands share structure without being copies: half of the thermal octave is its own.
         own = noise_at(across, away, wave_m * 1.3, rng) * weight[:, None]
         warmth += np.float32(kelvin * place.heating.evenness) * (np.float32(0.6) * noise + np.float32(0.6) * own)
@@ -96,7 +96,7 @@ def draw_ground(place: Place, width: int, rng: np.random.Generator) -> Ground:
 def noise_at(
     across_m: NDArray[np.float32], away_m: NDArray[np.float32], wave_m: float, rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """Return smooth noise of unit variance and about the given wavelength at points of the plane."""
+    """Return smooth noise of unit variance and roughly the given wavelength at points of the ground plane."""
     tile = _noise_tile()
     scale = np.float32(4.0 / wave_m)
     turn, shift = rng.uniform(0, 2 * np.pi), rng.uniform(0, _TILE, 2)
@@ -124,7 +124,7 @@ def noise_patch(height: int, width: int, rng: np.random.Generator) -> NDArray[np
 
 @cache
 def _noise_tile() -> NDArray[np.float32]:
-    """A periodic tile of smooth noise, flat; the same for all scenes, which take it at random turns and places."""
+    """A periodic tile of smooth noise, flattened; all scenes sample it at random rotations and offsets."""
     white = np.random.default_rng(20240501).standard_normal((_TILE, _TILE))
     smooth = ndimage.gaussian_filter(white, 1.0, mode="wrap")
     return np.ascontiguousarray(smooth / smooth.std(), np.float32).ravel()
@@ -133,11 +133,11 @@ def _noise_tile() -> NDArray[np.float32]:
 def _visible_share(
     wave_m: float, range_m: NDArray[np.float32], height_m: float, ifov_rad: float
 ) -> NDArray[np.float32]:
-    """Fade an octave out where its wavelength falls under two pixels' footprint (it would alias)."""
+    """Fade an octave out where its wavelength is below the footprint of two pixels, where it would alias."""
     lateral = range_m * np.float32(ifov_rad)
     footprint = lateral * np.sqrt(np.maximum(range_m / np.float32(height_m), 1))
-    share: NDArray[np.float32] = np.clip(np.float32(wave_m) / (2 * footprint) - np.float32(0.3), 0, 1)
-    return share
+    fraction: NDArray[np.float32] = np.clip(np.float32(wave_m) / (2 * footprint) - np.float32(0.3), 0, 1)
+    return fraction
 
 
 def _add_sky(

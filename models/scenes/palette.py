@@ -1,4 +1,4 @@
-"""What an object's parts look like and how warm they are: colours, hot parts, and camouflage."""
+"""Colours and temperatures of an object's parts, hot parts and camouflage included."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ _CLOTHES = (
 
 @dataclass(frozen=True)
 class Palette:
-    """Looks of one object.
+    """Appearance of one object.
 
     Attributes:
         table: float32 [256, 5] by code: red, green, blue and kelvin times opacity, opacity.
-        contrast: share of the contrast to the ground that camouflage leaves.
+        contrast: fraction of the contrast to the ground that camouflage leaves.
     """
 
     table: NDArray[np.float32]
@@ -57,7 +57,7 @@ def draw_palette(
     table = np.zeros((256, 5), np.float32)
     for part in Part:
         colour = ground_colour + (np.array(colours[part], np.float32) - ground_colour) * np.float32(contrast)
-        # Nets and coatings even out the surface; what is hot keeps somewhat more of its contrast.
+        # Nets and coatings even out the surface; hot parts retain somewhat more of their contrast.
         kelvin = ground_k + (kelvins[part] - ground_k) * contrast
         rows = table[int(part) :: 32]
         rows[:, :3] = colour * (0.30 + _SHARES)[:, None]

@@ -1,4 +1,4 @@
-"""People: articulated figures that stand, walk, run or crouch, and the rider's figure that cycles share."""
+"""People: articulated figures that stand, walk, run or crouch, and the rider of bicycles and motorcycles."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["person", "rider"]
 
 
 def person(rng: np.random.Generator, speed_mps: float, crouch: float = 0.0) -> Solid:
-    """Return a person; the gait opens with the speed, ``crouch`` (0 to 1) bends the knees and the back."""
+    """Return a person; the stride grows with speed, ``crouch`` (0 to 1) bends knees and back."""
     height = rng.uniform(1.58, 1.92)
     s = height / 1.75
     swing = min(0.75, 0.12 + 0.3 * speed_mps) * math.sin(rng.uniform(-math.pi, math.pi)) if speed_mps > 0.2 else 0.06

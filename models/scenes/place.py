@@ -1,6 +1,6 @@
-"""A scene's place, weather and hour: drawn once, shared by its frames.
+"""A scene's place, weather and time of day: sampled once and shared by its frames.
 
-It draws conditions and camera geometry; how ground looks is `models.scenes.ground`'s and `models.scenes.clutter`'s.
+Samples conditions and camera geometry; `models.scenes.ground` and `models.scenes.clutter` draw the ground.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Camera:
     height: int
 
     def row(self, range_m: float) -> float:
-        """Return the row at which ground at ``range_m`` shows."""
+        """Return the row of ground at ``range_m``."""
         return self.horizon_row + self.height_m / (range_m * self.ifov_rad)
 
     def range_m(self, row: float) -> float:
@@ -58,17 +58,17 @@ class Camera:
         return min(5000.0, self.height_m / below) if below > 0 else 5000.0
 
     def depression_rad(self, range_m: float) -> float:
-        """Return how far below the horizontal ground at ``range_m`` is."""
+        """Return the depression angle of ground at ``range_m``."""
         return math.atan(self.height_m / range_m)
 
     def px_per_m(self, range_m: float) -> float:
-        """Return pixels of a metre across the line of sight at ``range_m``."""
+        """Return pixels per metre across the line of sight at ``range_m``."""
         return 1.0 / (range_m * self.ifov_rad)
 
 
 @dataclass(frozen=True)
 class Place:
-    """What the frames of a scene share.
+    """The properties that all frames of a scene have in common.
 
     Attributes:
         id: scene id.
@@ -79,7 +79,7 @@ class Place:
         hour: local solar hour.
         camera: geometry.
         sun: direction to the sun in the view frame (right, away, up).
-        direct: share of the light that casts shadows, 0 to 1.
+        direct: fraction of the light that casts shadows, 0 to 1.
         light_electrons: mean signal of a white pixel, electrons.
         hardness: of the set.
         ood: the kind of weather or fault of a scene that is out of distribution, else None.
@@ -118,7 +118,7 @@ class Place:
 
 
 def draw_place(spec: SceneSpec, scene: int, rng: np.random.Generator) -> Place:
-    """Draw the scene's conditions; backgrounds take turns, so that each has the same share of any set."""
+    """Sample the scene's conditions; backgrounds alternate, so that every set has equal numbers of each."""
     kind = kind_of(scene) if spec.ood else None
     background = BACKGROUNDS[(scene if kind is None else scene // len(Ood)) % len(BACKGROUNDS)]
     h = spec.hardness
@@ -150,7 +150,7 @@ def _mix(easy: tuple[float, ...], hard: tuple[float, ...], hardness: float) -> l
 
 
 def _draw_air(category: str, air_k: float, hardness: float, rng: np.random.Generator) -> Atmosphere:
-    """Draw visibility, rain and humidity; hardness lowers the visibility towards 400 m."""
+    """Sample visibility, rain and humidity; hardness lowers the visibility towards 400 m."""
     if category == "clear":
         return Atmosphere(category, rng.uniform(15e3, 35e3), 0.0, air_k, rng.uniform(0.25, 0.6))
     if category == "haze":
@@ -170,7 +170,7 @@ def _draw_hour(thermal: str, background: str, heating: Heating, rng: np.random.G
 
 
 def _light(thermal: str, cloud: float, category: str, rng: np.random.Generator) -> tuple[float, float]:
-    """Return the direct share and the electrons of a white pixel."""
+    """Return the fraction of direct light and the electrons of a white pixel."""
     if thermal == "night":
         return 0.0, float(rng.uniform(25, 90))
     if thermal == "crossover":
@@ -179,7 +179,7 @@ def _light(thermal: str, cloud: float, category: str, rng: np.random.Generator) 
 
 
 def _draw_camera(spec: SceneSpec, rng: np.random.Generator) -> Camera:
-    """Draw the range at the frame's lower edge and the angle it is seen at; both give the camera's height."""
+    """Sample the range at the frame's lower edge and its depression angle, which together give the camera's height."""
     near_m = 22.0 * 4.0 ** rng.random()
     angle = rng.uniform(0.13, 0.28)
     horizon_row = spec.height - angle / spec.ifov_rad

@@ -1,4 +1,4 @@
-"""Arithmetic that gives the same bits on every processor: equal seeds shall give equal captures everywhere.
+"""Arithmetic that is bit-identical on every processor, so that equal seeds give equal captures everywhere.
 
 Sums, products and square roots of IEEE 754 are the same on all machines. Functions of single precision and products of
 matrices are not: NumPy and BLAS choose their code by the processor's vector unit, and the last bits differ. Here

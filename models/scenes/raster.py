@@ -1,4 +1,4 @@
-"""From a solid to a sprite: projected, shaded, drawn at several sub-pixels a pixel and averaged down."""
+"""Rasterising a solid to a sprite: projection, shading, and supersampling."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SHADOW_SCALE = 2
 
 @dataclass(frozen=True)
 class Sprite:
-    """An object's picture with its place in the frame.
+    """An object's image and its position in the frame.
 
     Attributes:
         x: left column in the frame (may be negative).
@@ -58,7 +58,7 @@ class _Primitive:
 def rasterise(
     solid: Solid, pose: Pose, palette: Palette, foot: tuple[float, float], px_per_m: float, direct: float
 ) -> Sprite:
-    """Draw ``solid`` with its origin at ``foot`` (x, y in pixels of the frame) at ``px_per_m`` pixels a metre."""
+    """Draw ``solid`` with its origin at ``foot`` (x, y in pixels of the frame) at ``px_per_m`` pixels per metre."""
     primitives = _project(solid, pose, direct)
     points = np.concatenate([p.screen[:, :2] for p in primitives])
     reach = max(p.width_m for p in primitives) / 2 * px_per_m + 1
@@ -74,7 +74,7 @@ def rasterise(
 
 
 def _project(solid: Solid, pose: Pose, direct: float) -> list[_Primitive]:
-    """Turn everything into the view at once; return it far to near, faces that look away marked hidden."""
+    """Transform everything to the view frame at once; return it far to near, back faces marked as hidden."""
     items = [item for group in solid.groups for item in group]
     view = pose.to_view(np.array([p for item in items for p in item.points], np.float64))
     normals = pose.to_view(np.array([_normal(item) for item in items], np.float64))
@@ -106,13 +106,13 @@ def _project(solid: Solid, pose: Pose, direct: float) -> list[_Primitive]:
 
 
 def _normal(item: object) -> tuple[float, float, float]:
-    """A round stroke is shaded like a surface that is half turned to the sky."""
+    """Shade a round stroke like a surface that is half turned to the sky."""
     normal = item.normal if isinstance(item, Face) else None
     return normal or (0.0, 0.0, 0.4)
 
 
 def _levels(normals: NDArray[np.float64], pose: Pose, direct: float) -> NDArray[np.int64]:
-    """Lambert's law for the sun, and the share of the sky that a face sees."""
+    """Lambert's law for the sun, plus the fraction of the sky that a face sees."""
     sun = np.maximum(times(normals, np.array(pose.sun)), 0.0) * 1.3
     sky = 0.45 + 0.4 * normals[:, 2]
     value = direct * sun + (1 - direct) * sky + 0.1
@@ -139,7 +139,7 @@ def _draw(
 
 
 def _average(samples: NDArray[np.float32], height: int, width: int, scale: int) -> NDArray[np.float32]:
-    """Average sub-pixels float32 [height * scale, width * scale, 5], rows first (faster)."""
+    """Downsample float32 [height * scale, width * scale, 5] by averaging, rows first (faster)."""
     rows = np.add.reduce(samples.reshape(height, scale, width * scale * 5), axis=1)
     pixels = rows.reshape(height, width, scale, 5).sum(axis=2)
     return np.asarray(pixels * np.float32(1 / scale**2), np.float32)
@@ -160,7 +160,7 @@ def _stroke(draw: ImageDraw.ImageDraw, flat: list[float], width: float, code: in
 def _draw_shadow(
     primitives: list[_Primitive], foot: tuple[float, float], px_per_m: float
 ) -> tuple[NDArray[np.float32], int, int]:
-    """Draw the union of all parts cast onto the ground."""
+    """Draw the shadow of all parts on the ground."""
     points = np.concatenate([p.ground[:, :2] for p in primitives]) * np.array([px_per_m, -px_per_m]) + np.array(foot)
     low, high = np.floor(points.min(axis=0)).astype(int) - 1, np.ceil(points.max(axis=0)).astype(int) + 1
     width, height = (int(v) for v in np.minimum(high - low, 240))

@@ -1,4 +1,4 @@
-"""One frame: the cast set into the backdrop, seen through the air by both cameras, with its truth."""
+"""Rendering one frame: objects composited into the backdrop, the atmosphere, both cameras, and the ground truth."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.captures import Capture, TruthObject
+from models.scenes.actors import Actor, draw_actors
 from models.scenes.backdrop import Backdrop, airlight
-from models.scenes.cast import Actor, draw_cast
 from models.scenes.ground import noise_patch
 from models.scenes.ood import degrade
 from models.scenes.palette import draw_palette
@@ -22,14 +22,14 @@ __all__ = ["Frame", "render"]
 
 # Johnson (1958): detection at 50 % takes one line pair, two pixels, across the critical (smaller) dimension.
 _DETECTION_PX = 2.0
-# An object hardly above the noise in both bands cannot be asked for.
+# An object barely above the noise in both bands cannot be expected to be found.
 _MIN_SNR = 1.0
 _HIDDEN_SHARE = 0.8
 
 
 @dataclass(frozen=True)
 class Frame:
-    """A rendered pair and its description."""
+    """A rendered pair of images and its description."""
 
     capture: Capture
     eo: NDArray[np.uint8]
@@ -38,7 +38,7 @@ class Frame:
 
 @dataclass
 class _Stage:
-    """The frame while it is being set, at the lens."""
+    """The frame during composition, at the lens."""
 
     place: Place
     eo: NDArray[np.float32]
@@ -48,13 +48,13 @@ class _Stage:
 
 
 def render(place: Place, backdrop: Backdrop, lwir_sensor: LwirSensor, frame_id: str, rng: np.random.Generator) -> Frame:
-    """Draw a cast at a random pan over the backdrop and expose both cameras."""
+    """Draw the objects at a random pan over the backdrop and expose both cameras."""
     width, height = place.camera.width, place.camera.height
     pan = int(rng.integers(0, backdrop.eo.shape[1] - width + 1))
     cut = slice(pan, pan + width)
     stage = _Stage(place, backdrop.eo[:, cut].copy(), backdrop.lwir[:, cut].copy(), backdrop.cover[:, cut],
                    backdrop.cover_range_m[:, cut])  # fmt: skip
-    actors = draw_cast(place, rng)
+    actors = draw_actors(place, rng)
     sprites = [_sprite(place, backdrop, actor, rng) for actor in actors]
     for actor, sprite in zip(actors, sprites, strict=True):
         _cast_shadow(stage, sprite, actor)
@@ -81,8 +81,8 @@ def _sprite(place: Place, backdrop: Backdrop, actor: Actor, rng: np.random.Gener
     sprite = rasterise(actor.solid, pose, palette, foot, place.camera.px_per_m(actor.range_m), place.direct)
     # Dirt and folds; on camouflage, a disruptive pattern.
     grain = noise_patch(sprite.opacity.shape[0], sprite.opacity.shape[1], rng)
-    share = np.float32(0.05 + 0.45 * (1 - actor.contrast))
-    sprite.colour[:] *= np.maximum(1 + share * grain, np.float32(0.2))[..., None]
+    fraction = np.float32(0.05 + 0.45 * (1 - actor.contrast))
+    sprite.colour[:] *= np.maximum(1 + fraction * grain, np.float32(0.2))[..., None]
     sprite.kelvin[:] += sprite.opacity * grain * np.float32(0.2)
     return sprite
 
@@ -90,7 +90,7 @@ def _sprite(place: Place, backdrop: Backdrop, actor: Actor, rng: np.random.Gener
 def _window(
     shape: tuple[int, ...], x: int, y: int, size: tuple[int, ...]
 ) -> tuple[tuple[slice, slice], tuple[slice, slice]] | None:
-    """Return where a patch at (x, y) lies in a frame, and which part of it does."""
+    """Return the part of the frame that a patch at (x, y) covers, and the part of the patch inside the frame."""
     x0, y0, x1, y1 = max(x, 0), max(y, 0), min(x + size[1], shape[1]), min(y + size[0], shape[0])
     if x0 >= x1 or y0 >= y1:
         return None
@@ -98,7 +98,7 @@ def _window(
 
 
 def _cast_shadow(stage: _Stage, sprite: Sprite, actor: Actor) -> None:
-    """Darken, and cool a little, the ground that the object keeps from the sun."""
+    """Darken, and cool a little, the ground in the object's shadow."""
     if sprite.shadow is None:
         return
     found = _window(stage.lwir.shape, sprite.shadow_x, sprite.shadow_y, sprite.shadow.shape)
@@ -114,7 +114,7 @@ def _cast_shadow(stage: _Stage, sprite: Sprite, actor: Actor) -> None:
 
 
 def _set_in(stage: _Stage, actor: Actor, sprite: Sprite) -> NDArray[np.float32]:
-    """Set the sprite into the frame behind nearer clutter; return its opacity in the whole frame."""
+    """Composite the sprite into the frame behind nearer clutter; return its opacity over the whole frame."""
     opacity = np.zeros(stage.lwir.shape, np.float32)
     found = _window(stage.lwir.shape, sprite.x, sprite.y, sprite.opacity.shape)
     if found is None:
@@ -135,7 +135,7 @@ def _set_in(stage: _Stage, actor: Actor, sprite: Sprite) -> NDArray[np.float32]:
 
 
 def _add_rain(stage: _Stage, rng: np.random.Generator) -> None:
-    """Draw the few drops or flakes that are near enough to be seen: faint streaks, or blurred specks."""
+    """Draw the few drops or flakes near enough to be visible, as faint streaks or blurred specks."""
     rate = stage.place.atmosphere.rain_mm_h
     if rate <= 0:
         return
@@ -145,11 +145,11 @@ def _add_rain(stage: _Stage, rng: np.random.Generator) -> None:
     length = 1 if flakes else int(rng.integers(4, 8))
     x, y = rng.integers(0, width - 1, count), rng.integers(0, height - length, count)
     veil = airlight(stage.place) * np.float32(1.3 if flakes else 1.1)
-    share = rng.uniform(0.06, 0.35 if flakes else 0.18, count).astype(np.float32)[:, None]
+    fraction = rng.uniform(0.06, 0.35 if flakes else 0.18, count).astype(np.float32)[:, None]
     for step in range(length):
-        stage.eo[y + step, x] += (veil - stage.eo[y + step, x]) * share
+        stage.eo[y + step, x] += (veil - stage.eo[y + step, x]) * fraction
         if flakes:
-            stage.eo[y, x + 1] += (veil - stage.eo[y, x + 1]) * share * np.float32(0.6)
+            stage.eo[y, x + 1] += (veil - stage.eo[y, x + 1]) * fraction * np.float32(0.6)
 
 
 def _truth(
@@ -160,7 +160,7 @@ def _truth(
     index: int,
     sensor: EoSensor,
 ) -> TruthObject | None:
-    """Describe what is left to see of an object; None if that is nothing."""
+    """Return the truth of an object as it is visible; None if nothing of it is."""
     actor = actors[index]
     visible = opacities[index].copy()
     for nearer in opacities[index + 1 :]:
@@ -183,7 +183,7 @@ def _truth(
 def _signal_to_noise(
     stage: _Stage, visible: NDArray[np.float32], box: tuple[float, float, float, float], sensor: EoSensor
 ) -> float:
-    """Return the better band's contrast of the object to its surroundings over the noise of a pixel."""
+    """Return the object's contrast to its surroundings over the noise of a pixel, in the better band."""
     x0, y0, x1, y1 = (int(v) for v in box)
     at = (slice(max(y0 - 4, 0), y1 + 4), slice(max(x0 - 4, 0), x1 + 4))
     weight = visible[at]

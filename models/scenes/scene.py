@@ -1,4 +1,4 @@
-"""One scene after another: each by its own random stream, so that frames do not depend on how the work is divided."""
+"""Rendering scenes, each from its own random stream, so that frames do not depend on the number of workers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SCENE_STREAM = 2
 
 
 def render_scenes(spec: SceneSpec, scenes: Sequence[int], report: Callable[[], None] | None = None) -> CaptureSet:
-    """Render some scenes of the set, in the given order; ``report`` is called after each."""
+    """Render the given scenes of the set, in order; ``report`` is called after each."""
     frames: list[Frame] = []
     for scene in scenes:
         frames += render_scene(spec, scene)

@@ -1,4 +1,4 @@
-"""The two cameras: from radiance at the lens to stored counts. It knows optics and noise, nothing of what is seen."""
+"""The two cameras: from radiance at the lens to stored counts, by optics and noise, independent of the content."""
 
 from __future__ import annotations
 

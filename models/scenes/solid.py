@@ -1,7 +1,7 @@
-"""Solids of flat faces and round strokes, in metres, and their projection to the sensor.
+"""Solids made of flat faces and round strokes, in metres, and their projection to the sensor.
 
-Body frame: x forward, y left, z up, origin on the ground. View frame: right, away, up. It knows geometry only; what a
-part is made of is decided by `models.scenes.palette`.
+Body frame: x forward, y left, z up, origin on the ground. View frame: right, away, up. Geometry only; the materials
+of parts are in `models.scenes.palette`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Point = tuple[float, float, float]
 
 
 class Part(IntEnum):
-    """What a face belongs to; 0 is nothing."""
+    """The part of an object that a face belongs to; 0 is none."""
 
     PAINT = 1
     PAINT2 = 2
@@ -48,7 +48,7 @@ class Part(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Face:
-    """A flat polygon; drawn only when its normal looks at the camera (always, if it has none)."""
+    """A flat polygon, drawn if its normal points towards the camera or if it has none."""
 
     points: tuple[Point, ...]
     part: Part
@@ -57,7 +57,7 @@ class Face:
 
 @dataclass(frozen=True, slots=True)
 class Stroke:
-    """A round bar through ``points``; its width goes from ``width`` to ``end_width``; closed makes a ring."""
+    """A round bar through ``points`` that tapers from ``width`` to ``end_width``; ``closed`` makes it a ring."""
 
     points: tuple[Point, ...]
     part: Part
@@ -67,7 +67,7 @@ class Stroke:
 
 @dataclass
 class Solid:
-    """Groups of faces and strokes. Groups are drawn far to near, what is inside one in the given order."""
+    """Groups of faces and strokes. Groups are drawn far to near, the items of a group in the given order."""
 
     groups: list[list[Face | Stroke]] = field(default_factory=list)
 
@@ -112,14 +112,14 @@ class Solid:
     def both_sides(
         self, group: list[Face | Stroke], outline: Sequence[tuple[float, float]], y: tuple[float, float], part: Part
     ) -> None:
-        """Add the outline (x, z) onto both sides y0 and y1, a hair outside of them."""
+        """Add the outline (x, z) to both sides y0 and y1, slightly outside of them."""
         for side, sign in ((y[0], -1.0), (y[1], 1.0)):
             group.append(Face(tuple((x, side + sign * 0.01, z) for x, z in outline), part, (0.0, sign, 0.0)))
 
     def wheel(
         self, group: list[Face | Stroke], x: float, y: tuple[float, float], radius: float, rim: Part = Part.RIM
     ) -> None:
-        """Add a wheel's disc with its rim onto both sides."""
+        """Add a wheel's disc with its rim to both sides."""
         for scale, part in ((1.0, Part.RUBBER), (0.55, rim)):
             self.both_sides(group, _circle(x, radius, radius * scale), y, part)
 
@@ -133,11 +133,11 @@ _UNIT_CIRCLE = [(math.cos(2 * math.pi * k / 12), math.sin(2 * math.pi * k / 12))
 
 @dataclass(frozen=True, slots=True)
 class Pose:
-    """How the camera sees a solid.
+    """A solid's orientation to the camera and the sun.
 
     Attributes:
-        aspect_rad: heading against the line of sight, 0 is seen from the rear.
-        depression_rad: how far the camera looks down at it.
+        aspect_rad: heading relative to the line of sight; 0 is seen from the rear.
+        depression_rad: depression angle of the camera.
         sun: direction to the sun in the view frame (right, away, up), unit length.
     """
 
@@ -146,7 +146,7 @@ class Pose:
     sun: Point
 
     def to_view(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Turn points [n, 3] (or normals) from the body frame into the view frame."""
+        """Transform points [n, 3] (or normals) from the body frame to the view frame."""
         c, s = math.cos(self.aspect_rad), math.sin(self.aspect_rad)
         return times(points, np.array([[s, c, 0.0], [-c, s, 0.0], [0.0, 0.0, 1.0]]))
 
@@ -156,7 +156,7 @@ class Pose:
         return times(view, np.array([[1.0, 0.0, 0.0], [0.0, s, c], [0.0, c, -s]]))
 
     def to_shadow(self, view: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Cast view points [n, 3] along the sun's rays onto the ground."""
+        """Project view points [n, 3] along the sun's rays onto the ground."""
         right, away, up = self.sun
         length = np.minimum(view[:, 2:] / max(up, 0.12), 12.0)
         return np.concatenate([view[:, :2] - np.array([[right, away]]) * length, np.zeros_like(length)], axis=1)

@@ -1,4 +1,4 @@
-"""What to generate: the request for one set of captures."""
+"""The specification of a set of generated captures."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from models.errors import DataError
 __all__ = ["FRAMES_PER_SCENE", "SceneSpec"]
 
 FRAMES_PER_SCENE = 4
-"""Frames of one scene share the place, the weather and the hour; evaluation draws whole scenes (clusters)."""
+"""Frames per scene. They share place, weather and time of day; evaluation resamples whole scenes (clusters)."""
 
 _FIELD_OF_VIEW_RAD = 640 * 0.33e-3
 
 
 @dataclass(frozen=True, slots=True)
 class SceneSpec:
-    """A set of generated captures; equal specs give equal bytes.
+    """A set of generated captures; equal specifications give identical bytes.
 
     Attributes:
-        seed: everything follows from it and from ``name``, so that sets of other names share no scene.
+        seed: determines everything together with ``name``, so that sets of different names share no scene.
         count: frame pairs.
         width: pixels.
         height: pixels.
@@ -46,7 +46,7 @@ class SceneSpec:
 
     @property
     def ifov_rad(self) -> float:
-        """Angle that a pixel sees, for the fixed field of view of 640 pixels of 0.33 mrad."""
+        """Instantaneous field of view of a pixel, for the fixed field of view of 640 pixels of 0.33 mrad."""
         return _FIELD_OF_VIEW_RAD / self.width
 
     @property
@@ -55,6 +55,6 @@ class SceneSpec:
         return -(-self.count // FRAMES_PER_SCENE)
 
     def entropy(self, *path: int) -> list[int]:
-        """Return seed words for the random stream at ``path`` within this set."""
+        """Return the seed of the random stream at ``path`` within this set."""
         digest = hashlib.sha256(self.name.encode()).digest()
         return [self.seed, int.from_bytes(digest[:8], "little"), *path]

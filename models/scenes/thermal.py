@@ -1,6 +1,6 @@
-"""Surface temperatures through the day: why targets and background cross twice a day.
+"""Surface temperatures over the day: targets and background cross twice.
 
-Each surface answers the first harmonic of the sun's heating as a linear body does: a half-space by its thermal
+Each surface responds to the first harmonic of solar heating as a linear body: a half-space by its thermal
 inertia P (Carslaw and Jaeger 1959, 2.6; Watson 1975), a sheet by its heat capacity C, both losing heat to the air
 through one exchange coefficient h:
 
@@ -26,7 +26,7 @@ class Surface:
     """Thermal properties of a surface.
 
     Attributes:
-        absorptivity: solar absorptivity times the share of the sky that the surface faces.
+        absorptivity: solar absorptivity times the fraction of the sky that the surface faces.
         inertia: P = sqrt(conductivity density heat), J m-2 K-1 s-1/2; 0 for a sheet.
         capacity: J m-2 K-1 of a sheet; 0 for a half-space.
         exchange: convection and linearised radiation to the air, W m-2 K-1.
@@ -60,13 +60,13 @@ SURFACES: dict[str, Surface] = {
 
 @dataclass(frozen=True, slots=True)
 class Heating:
-    """What heats and cools the surfaces of a scene.
+    """Heating and cooling of a scene's surfaces.
 
     Attributes:
         air_k: air temperature, kelvin.
         noon_w_m2: sun's irradiance at noon.
-        sky: share of the clear sky's long-wave loss, 1 clear, about 0.3 overcast.
-        evenness: share of the differences between surfaces that wet weather leaves, 0 to 1.
+        sky: fraction of the clear sky's long-wave loss, 1 clear, about 0.3 overcast.
+        evenness: fraction of the differences between surfaces that wet weather leaves, 0 to 1.
     """
 
     air_k: float
@@ -90,7 +90,7 @@ def surface_temperature_k(surface: Surface, heating: Heating, hour: float) -> fl
 
 
 def crossover_hours(first: Surface, second: Surface, heating: Heating) -> tuple[float, ...]:
-    """Return the two local hours at which both surfaces are equally warm, ascending; () if they never are."""
+    """Return the two local hours at which both surfaces have the same temperature, ascending; () if there are none."""
 
     def difference(hour: float) -> float:
         return surface_temperature_k(first, heating, hour) - surface_temperature_k(second, heating, hour)

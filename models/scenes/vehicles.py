@@ -155,12 +155,12 @@ def _end_plate(
     group: list[Face | Stroke],
     x: float,
     y: tuple[float, float],
-    share: float,
+    fraction: float,
     z: tuple[float, float],
     part: Part,
     sign: float = -1.0,
 ) -> None:
-    low, high, at = y[0] * share, y[1] * share, x + sign * 0.012
+    low, high, at = y[0] * fraction, y[1] * fraction, x + sign * 0.012
     points = ((at, low, z[0]), (at, high, z[0]), (at, high, z[1]), (at, low, z[1]))
     group.append(Face(points, part, (sign, 0.0, 0.0)))
 

@@ -1,8 +1,8 @@
-"""A worker process: renders some scenes of a set into a folder. ``python -m models.scenes.worker``, driven by generate.
+"""A worker process of `models.scenes.generate`, ``python -m models.scenes.worker``: renders scenes into a folder.
 
-It reads one JSON line (the request) and writes one byte for each scene done, so that its parent can show progress and
-it ends when its parent does. A program of its own rather than multiprocessing: spawning re-imports the caller's main
-module, and forking a process that runs TensorFlow can hang.
+It reads a request (one line of JSON) and writes one byte per finished scene, which lets the parent show progress and
+ends the worker when the parent ends. A program of its own rather than multiprocessing: spawning re-imports the caller's
+main module, and forking a process that runs TensorFlow can hang.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["Worker"]
 
 @dataclass
 class Worker:
-    """The parent's handle on a worker that renders every ``step``-th scene from ``first``."""
+    """The parent's handle of a worker that renders every ``step``-th scene from ``first``."""
 
     process: subprocess.Popen[bytes]
     folder: Path
@@ -51,7 +51,7 @@ class Worker:
         return self.done
 
     def collect(self) -> CaptureSet | None:
-        """Wait for the worker and return its part; None when it failed, and the part is to be rendered here."""
+        """Wait for the worker and return its part; None if it failed and the part must be rendered here."""
         assert self.process.stdout is not None
         os.set_blocking(self.process.stdout.fileno(), True)
         self.done += len(self.process.stdout.read())
@@ -64,7 +64,7 @@ class Worker:
             return None
 
     def stop(self) -> None:
-        """End the worker, whatever it is doing."""
+        """Kill the worker."""
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()

@@ -1,5 +1,5 @@
-"""Which groups of layers quantization hurts, where, and how sure that is. Imports TensorFlow only to measure.
+"""Sensitivity of groups of layers to quantization, by condition, with intervals. Imports TensorFlow only to measure.
 
-groups ── screen (all groups, one backward pass) ──▶ race (those that matter, measured) ──▶ map
+groups ── screen (all groups, one backward pass) ──▶ race (the most sensitive, measured) ──▶ map
                                                  └─▶ shares of blocks (Shapley)         ──▶ map
 """

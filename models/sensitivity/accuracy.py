@@ -1,4 +1,4 @@
-"""AP50 of variants against the float network, by condition, from their detections."""
+"""AP50 of variants relative to the float network, by condition, from their detections."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from models.sensitivity.intervals import Interval
 from models.sensitivity.pools import CapturePool
 from models.sensitivity.race import Measured
 
-__all__ = ["ap_drop", "judged"]
+__all__ = ["ap_drop", "evaluation_of"]
 
 _RESAMPLES = 200
 
 
-def judged(pool: CapturePool, measured: Measured, name: str) -> Evaluation:
-    """Return an evaluation of detections on all frames of a pool: figures at IoU 0.5 alone."""
+def evaluation_of(pool: CapturePool, measured: Measured, name: str) -> Evaluation:
+    """Return an evaluation of detections on all frames of a pool, at IoU 0.5 only."""
     frames = []
     for index, capture in enumerate(pool.captures):
         match = match_frame(capture, measured.detections[index])
@@ -25,7 +25,7 @@ def judged(pool: CapturePool, measured: Measured, name: str) -> Evaluation:
 
 
 def ap_drop(parent: Evaluation, candidate: Evaluation) -> dict[str, Interval]:
-    """Return the AP50 lost from parent to candidate in points, by category (``all`` or ``axis=category``)."""
+    """Return the drop of AP50 from parent to candidate in points, by category (``all`` or ``axis=category``)."""
     rows = compare(parent, candidate, resamples=_RESAMPLES)
     return {
         "all" if row.axis == "all" else f"{row.axis}={row.category}": Interval(

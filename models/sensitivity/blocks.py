@@ -1,9 +1,9 @@
-"""The parts of any network, found from its structure: encoders, attention layers, neck, heads.
+"""Finding the parts of any network from its structure: encoders, attention layers, neck, heads.
 
-Attention is a product of two computed matrices, a softmax of it, and a product of that, with the projections that feed
-them alone and the one that follows. An encoder is what hangs on one input alone; a head what leads to some outputs
-alone; a neck is what comes after scales were joined again. What is left is the trunk, parted where its resolution
-changes. Knows no precision and no names of layers.
+Attention is a product of two computed matrices, its softmax, and a product of that, with the projections that feed only
+them and the projection that follows. An encoder depends on a single input; a head leads only to some of the outputs;
+the neck follows the merging of scales. The rest is the trunk, split where the resolution changes. Independent of
+precision and of layer names.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from models.errors import RecipeError
 __all__ = ["ATTENTION", "named_blocks", "structural_blocks"]
 
 ATTENTION = "attention"
-"""Blocks whose name begins with this are attention layers."""
+"""Name prefix of blocks that are attention layers."""
 
 _MOVES = frozenset({"RESHAPE", "TRANSPOSE", "SQUEEZE", "EXPAND_DIMS", "STRIDED_SLICE", "SLICE", "SPLIT", "UNPACK"})
 _BETWEEN = _MOVES | {"MUL", "ADD", "SUB", "DIV", "MAXIMUM", "MINIMUM", "SELECT_V2", "CAST"}
 _LINEAR = frozenset({"FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D", "BATCH_MATMUL"})
 _JOINS = frozenset({"RESIZE_NEAREST_NEIGHBOR", "RESIZE_BILINEAR", "TRANSPOSE_CONV"})
-# A trunk in more parts than this says nothing more.
+# More parts of the trunk would not be informative.
 _TRUNK_PARTS = 6
 
 
 def named_blocks(graph: Graph, names: dict[int, tuple[str, ...]], rules: Sequence[tuple[str, str]]) -> list[str]:
-    """Return each operation's block: that of the first rule whose glob matches one of its names, else by structure.
+    """Return each operation's block: that of the first rule that matches one of its names, else by structure.
 
     Args:
         graph: the float graph.
@@ -69,7 +69,7 @@ def _fill(found: list[str], blocks: dict[int, str]) -> None:
 
 
 class _Flow:
-    """Who reads whom."""
+    """Data flow between operations."""
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
@@ -83,7 +83,7 @@ class _Flow:
                 self.readers[source].append(op.index)
 
     def encoders(self) -> dict[int, str]:
-        """Return what hangs on one input alone, where there are several."""
+        """Return the operations that depend on one input only, if there are several."""
         if len(self._graph.inputs) < 2:
             return {}
         fed: dict[int, set[str]] = {}
@@ -94,7 +94,7 @@ class _Flow:
         return {index: f"encoder_{next(iter(inputs))}" for index, inputs in fed.items() if len(inputs) == 1}
 
     def heads(self) -> dict[int, str]:
-        """Return what leads to some outputs alone; of one output, what follows the last map or row of tokens."""
+        """Return the operations leading only to some outputs; with one output, those after the last map or tokens."""
         outputs = {tensor.index for tensor in self._graph.outputs}
         leads: dict[int, frozenset[int]] = {}
         for op in reversed(self._graph.ops):
@@ -106,7 +106,7 @@ class _Flow:
         return {op.index: "head" for op in self._graph.ops if op.index > last}
 
     def neck(self) -> dict[int, str]:
-        """Return what comes after the first join of scales."""
+        """Return the operations after the first merge of scales."""
         joined: set[int] = set()
         for op in self._graph.ops:
             if op.op in _JOINS or any(source in joined for source in self.sources[op.index]):
@@ -114,11 +114,11 @@ class _Flow:
         return dict.fromkeys(sorted(joined), "neck")
 
     def back(self, start: int, through: Iterable[str]) -> set[int]:
-        """Return the operations before ``start`` that are reached through operations of certain kinds alone."""
+        """Return the operations before ``start`` that are reached only through operations of certain kinds."""
         return self._walk(start, self.sources, frozenset(through))
 
     def ahead(self, start: int, through: Iterable[str]) -> set[int]:
-        """Return the operations after ``start``, likewise."""
+        """Return the operations after ``start`` that are reached only through operations of certain kinds."""
         return self._walk(start, self.readers, frozenset(through))
 
     def _walk(self, start: int, steps: dict[int, list[int]], through: frozenset[str]) -> set[int]:
@@ -157,17 +157,17 @@ def _attention_layers(graph: Graph, flow: _Flow) -> list[list[int]]:
 
 
 def _product(graph: Graph, op: GraphOp) -> bool:
-    """Tell whether an operation multiplies two computed matrices."""
+    """Return whether an operation multiplies two computed matrices."""
     return op.op == "BATCH_MATMUL" and not any(graph.tensors[i].constant for i in op.inputs[:2])
 
 
 def _positions(graph: Graph, op: GraphOp) -> int:
-    """Return how many pixels or tokens an operation gives values for."""
+    """Return the number of pixels or tokens in an operation's output."""
     return prod(graph.tensors[op.outputs[0]].shape[:-1])
 
 
 def _trunk(graph: Graph, found: list[str]) -> None:
-    """Name what is left: a new part wherever attention stands between, or the resolution changes."""
+    """Name the remaining operations: a new part after each attention layer and change of resolution."""
     parts: list[list[int]] = []
     size, broken = None, True
     for op in graph.ops:
@@ -180,7 +180,7 @@ def _trunk(graph: Graph, found: list[str]) -> None:
             parts.append([])
         size, broken = now, False
         parts[-1].append(op.index)
-    while len(parts) > _TRUNK_PARTS:  # the two neighbours that compute least become one
+    while len(parts) > _TRUNK_PARTS:  # merge the two neighbours with the fewest operations
         work = [sum(graph.ops[i].macs for i in part) for part in parts]
         least = min(range(len(parts) - 1), key=lambda at: work[at] + work[at + 1])
         parts[least : least + 2] = [parts[least] + parts[least + 1]]

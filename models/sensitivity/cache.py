@@ -1,7 +1,7 @@
-"""Measured pieces on disk: an interrupted sweep goes on where it was, and an equal one costs nothing.
+"""A cache of measured pieces on disk: an interrupted sweep resumes, and a repeated one is free.
 
-A file holds what is known of some frames of a pool, by variant; its name is a digest of the study, the pool and the
-frames. Files are written whole or not at all. A damaged file is as if it were not there.
+A file has the results for some frames of a pool, by variant; its name is a digest of the study, the pool and the
+frames. Files are written atomically. Damaged files are ignored.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from models.heads import Detections
 from models.sensitivity.study import Study
 from models.sensitivity.tasks import Executor, Piece, PieceResult, Variant
 
-__all__ = ["KeptExecutor"]
+__all__ = ["CachedExecutor"]
 
 _FIELDS = ("boxes", "scores", "classes", "range_m", "velocity_mps")
 
 
 @dataclass(frozen=True)
-class KeptExecutor:
-    """Runs through another executor only what the folder does not hold yet.
+class CachedExecutor:
+    """Runs pieces by another executor unless their results are in the folder.
 
     Attributes:
-        inner: what runs pieces.
-        folder: where results are kept.
+        inner: runs the pieces.
+        folder: the cache.
     """
 
     inner: Executor

@@ -1,6 +1,6 @@
-"""The same sweep on a Dask cluster: pieces become tasks, a task whose worker dies is done again elsewhere.
+"""Running a sweep on a Dask cluster: pieces become tasks, which are retried if their worker dies.
 
-Owns the only use of `dask.distributed`, an extra. The study is sent to each worker once.
+The only user of `dask.distributed`, an extra. The study is sent to each worker once.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from models.sensitivity.tasks import Executor, LocalExecutor, Piece, PieceResult
 
 __all__ = ["DaskExecutor", "executor_for"]
 
-# How often a piece is tried on other workers when one dies with it.
+# Retries of a piece whose worker died.
 _RETRIES = 5
 _CONNECT_S = 5
 
 
 @contextmanager
 def executor_for(address: str | None) -> Iterator[Executor]:
-    """Yield the executor of a cluster's scheduler at ``address`` (``tcp://host:port``), or a local one for None.
+    """Yield an executor on the scheduler at ``address`` (``tcp://host:port``), or a local executor for None.
 
     Raises:
-        ModelsError: nothing answers at the address.
+        ModelsError: no scheduler answers at the address.
     """
     if address is None:
         yield LocalExecutor()
@@ -54,16 +54,16 @@ class DaskExecutor:
     client: Any
 
     def run(self, study: Study, pieces: Sequence[Piece]) -> Iterator[tuple[Piece, PieceResult]]:
-        """See `Executor.run`.
+        """Implement `Executor.run`.
 
         Raises:
-            ModelsError: a piece failed on every worker that tried it, or the cluster is gone.
+            ModelsError: a piece failed on every worker that tried it, or the cluster was lost.
         """
         from distributed import as_completed
         from distributed.client import FutureCancelledError
         from distributed.scheduler import KilledWorker
 
-        # The study's digest names the data, so a second sweep finds it where it lies.
+        # Keyed by the study's digest, so a second sweep reuses the data on the workers.
         held = self.client.scatter(study, broadcast=True)
         tasks = {self.client.submit(run_piece, held, piece, pure=False, retries=_RETRIES): piece for piece in pieces}
         try:

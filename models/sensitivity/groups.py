@@ -1,9 +1,9 @@
-"""The units in which precision is planned and blamed: chains of operations that no one would part.
+"""Groups: chains of operations that are planned and measured as a unit.
 
-A group is an operation, and after it those that alone read what it gives and add no product of their own: reshapes
-and transposes, an activation, the softmax of the logits. Blocks are the parts of the network that groups belong to: by
-name in networks of this package, by structure in any other (`models.sensitivity.blocks`), or as the user names them.
-Works on any float graph; knows no precision.
+A group is an operation and the following operations that are its only readers and multiply nothing: reshapes and
+transposes, an activation, the softmax of the logits. Blocks are the parts of the network that groups belong to: by name
+in networks of this package, by structure in others (`models.sensitivity.blocks`), or by the user's rules. Works on any
+float graph, independent of precision.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ class Group:
     """One group.
 
     Attributes:
-        name: of its first operation's layer; distinct.
-        block: the part of the network that it belongs to, e.g. ``fusion_8``.
+        name: that of its first operation's layer; unique.
+        block: its part of the network, e.g. ``fusion_8``.
         ops: indices of its operations, ascending.
-        layers: a name for each operation by which a plan can call it.
+        layers: the name of each operation for plans.
         macs: multiply-accumulates of one run.
-        parameters: constant elements that it reads.
-        tensors: indices of the tensors that it gives to others; one, unless its last operation parts something.
+        parameters: number of constant elements.
+        tensors: indices of its output tensors; one, unless its last operation is a split.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Group:
 
 
 def is_attention(block: str) -> bool:
-    """Tell whether a block is an attention layer, ours or one found by structure."""
+    """Return whether a block is an attention layer, by name or by structure."""
     return block.startswith((ATTENTION, _OWN_ATTENTION))
 
 
@@ -65,7 +65,7 @@ def groups_of(graph: Graph, blocks: Sequence[tuple[str, str]] = ()) -> tuple[Gro
 
     Args:
         graph: the float graph.
-        blocks: (block, glob of layer names) of the user's own; the first that matches counts.
+        blocks: (block, glob of layer names) rules of the user; the first match counts.
 
     Raises:
         RecipeError: a glob matches nothing.
@@ -78,7 +78,7 @@ def groups_of(graph: Graph, blocks: Sequence[tuple[str, str]] = ()) -> tuple[Gro
     for chain, block in zip(chains, found_blocks, strict=True):
         ops = [graph.ops[index] for index in chain]
         name = names[chain[0]][0]
-        while name in taken:  # two operations of one layer: called by what follows, then by number
+        while name in taken:  # two operations of one layer: named by the next operation, then numbered
             name = f"{name}'"
         taken.add(name)
         layers = tuple(_telling(names, index, chain) for index in chain)
@@ -88,9 +88,9 @@ def groups_of(graph: Graph, blocks: Sequence[tuple[str, str]] = ()) -> tuple[Gro
 
 
 def _telling(names: dict[int, tuple[str, ...]], index: int, chain: Sequence[int]) -> str:
-    """Return the first name that no operation outside the group has, so that a plan's rule hits no other group.
+    """Return the first name that is unique to the group, so that a plan's rule matches no other group.
 
-    That is the layer's where it can be: a plan is for the network's layers as well as for the graph's operations.
+    Preferably that of the layer: a plan applies to the network's layers and to the graph's operations.
     """
     others = {name for i, found in names.items() if i not in chain for name in found}
     return next((name for name in names[index] if name not in others), names[index][0])
@@ -122,7 +122,7 @@ def _chains(graph: Graph) -> list[list[int]]:
 def _blocks(
     graph: Graph, chains: list[list[int]], names: dict[int, tuple[str, ...]], rules: Sequence[tuple[str, str]]
 ) -> list[str]:
-    """Return each chain's block: by name where all of them have one, else by structure."""
+    """Return each chain's block: by name if all chains have one, else by structure."""
     named = [_block(names[chain[0]]) for chain in chains]
     if all(named) and not rules:
         return named

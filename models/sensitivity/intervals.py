@@ -1,6 +1,6 @@
-"""How sure a mean over frames is: a bootstrap over scenes, and a test that may be looked at after every scene.
+"""Confidence of means over frames: a bootstrap over scenes, and an anytime-valid confidence sequence.
 
-Frames of one scene are alike, so scenes are what is drawn, and what counts as one observation.
+Frames of one scene are correlated, so scenes are resampled and count as one observation each.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Interval:
 
 
 def scene_draws(scenes: NDArray[np.int64], resamples: int = RESAMPLES, seed: int = 0) -> NDArray[np.float64]:
-    """Return how often each frame counts in each resample of whole scenes, float64 [resamples, frames]."""
+    """Return the weight of each frame in each resample of whole scenes, float64 [resamples, frames]."""
     numbers, of_frame = np.unique(scenes, return_inverse=True)
     drawn = np.random.default_rng(seed).integers(0, len(numbers), (resamples, len(numbers)))
     counts = np.zeros((resamples, len(numbers)))
@@ -42,7 +42,7 @@ def scene_interval(
     Args:
         values: float64 [frames]; NaN where not measured.
         draws: of `scene_draws`.
-        mask: the frames that count; all if None.
+        mask: the frames to use; all if None.
     """
     known = np.isfinite(values) if mask is None else np.isfinite(values) & mask
     if not known.any():
@@ -55,7 +55,7 @@ def scene_interval(
 
 
 def anytime_margin(deviation: NDArray[np.float64], count: int, alpha: float, planned: int) -> NDArray[np.float64]:
-    """Return half the width of a confidence sequence for means: valid whenever one looks, however often.
+    """Return half the width of a confidence sequence for means, valid at any time and for any number of checks.
 
     Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas, "Time-uniform central limit theory and asymptotic confidence
     sequences", Annals of Statistics 52, 2024, equation 5, tuned to be narrowest near ``planned`` observations.
@@ -63,7 +63,7 @@ def anytime_margin(deviation: NDArray[np.float64], count: int, alpha: float, pla
     Args:
         deviation: standard deviation of one observation, any shape.
         count: observations so far, at least two.
-        alpha: chance that the sequence ever misses the mean.
+        alpha: probability that the sequence ever misses the mean.
         planned: observations for which it is tuned.
     """
     tuned = (-2 * math.log(alpha) + math.log(1 - 2 * math.log(alpha))) / planned

@@ -1,21 +1,21 @@
-"""How much worse outputs got, frame by frame: against the float network's own, and against the truth.
+"""Losses of quantized outputs per frame: divergence from the float network, and the task loss.
 
-Divergence is what ranks: continuous, never negative, zero for the float network. With s the float network's score of
-a cell (its best class), it is for one frame
+Groups are ranked by divergence, which is continuous, non-negative, and zero for the float network. With s the float
+network's score of a cell (its best class), it is for one frame
 
     [4 sum (sigmoid(z') - sigmoid(z))^2 + 2 sum s |box' - box|^2 / 4 + 0.3 sum s |kin' - kin|^2 / 2] / sum s
 
-boxes in strides, kinematics in their own units: the weights of the training's teaching loss, squared. It is quadratic
-in the outputs, so that its curvature at the float network is known exactly (`models.sensitivity.screen`).
+with boxes in strides and kinematics in their units: the weights are those of the distillation loss, squared. It is
+quadratic in the outputs, so its curvature at the float network is known exactly (`models.sensitivity.screen`).
 
-Networks of other heads are compared output by output: the divergence is then the mean over the outputs of
+For networks with other heads the divergence is the mean over the outputs of
 
     mean (y' - y)^2 / span^2
 
-with span the width of the output's range, which is as quadratic.
+with span the width of the output's range, also quadratic.
 
-Task loss is the training's, against targets that stand still: cells answer for the objects that the float network
-gives them. It may fall where rounding happens to help.
+The task loss is that of training with fixed targets: cells are assigned to objects by the float network's outputs. It
+may fall where rounding happens to help.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ from models.training.loss import DetectionLoss
 __all__ = ["Reference", "TaskLoss", "Weigh", "weigh_grid", "weigher"]
 
 Weigh = Callable[["Outputs", "Outputs"], tf.Tensor]
-"""From outputs and those of the float network to float32 [B, n] whose squared distance is the divergence."""
+"""Maps outputs, given those of the float network, to float32 [B, n] whose squared distance is the divergence."""
 
 Outputs = Mapping[str, tf.Tensor]
 _WEIGHTS = {"cls": 4.0, "box": 2.0 / 4, "kin": 0.3 / 2}
 
 
 def weigher(outputs: Iterable[str], spans: Mapping[str, float]) -> Weigh:
-    """Return how a network's outputs are weighed.
+    """Return the weighting of a network's outputs.
 
     Args:
         outputs: their names.
@@ -68,7 +68,7 @@ def _weigh_spans(factors: tuple[tuple[str, float], ...]) -> Weigh:
 
 
 def weigh_grid(outputs: Outputs, reference: Outputs) -> tf.Tensor:
-    """Return outputs of our heads such that the divergence is the squared distance of two of them.
+    """Return weighted outputs of detection heads, whose squared distance is the divergence.
 
     Args:
         outputs: raw, float32 [B, h, w, c] by name.
@@ -90,7 +90,7 @@ def weigh_grid(outputs: Outputs, reference: Outputs) -> tf.Tensor:
 
 
 class Reference:
-    """The float network's outputs on some frames, against which variants are held."""
+    """The float network's outputs on some frames, the reference of variants."""
 
     def __init__(self, outputs: Outputs, weigh: Weigh = weigh_grid) -> None:
         self._outputs, self._weigh = outputs, weigh
@@ -104,7 +104,7 @@ class Reference:
 
 @cache
 def _squared_distance(weigh: Weigh) -> Callable[..., tf.Tensor]:
-    """Return the distance of outputs weighed so, as one function: it runs for each variant."""
+    """Return the distance of weighted outputs as one compiled function, since it runs for each variant."""
 
     def distance(outputs: Outputs, reference: Outputs, weighted: tf.Tensor) -> tf.Tensor:
         return tf.reduce_sum((weigh(outputs, reference) - weighted) ** 2, 1)
@@ -113,7 +113,7 @@ def _squared_distance(weigh: Weigh) -> Callable[..., tf.Tensor]:
 
 
 class TaskLoss:
-    """The training's loss of each frame against targets given by the float network's outputs."""
+    """The training loss of each frame, with targets assigned by the float network's outputs."""
 
     def __init__(self, outputs: Outputs, truth: TrainingBatch, height: int, width: int) -> None:
         loss, self._by_frame = _traced(height, width, output_strides(tuple(outputs)))
@@ -127,7 +127,7 @@ class TaskLoss:
 
 @cache
 def _traced(height: int, width: int, strides: tuple[int, ...]) -> tuple[DetectionLoss, Callable[..., tf.Tensor]]:
-    """Return the loss of a network, and its sum over a frame per object as one function: it runs for each variant."""
+    """Return the loss of a network and its per-object sum over a frame, compiled, since it runs for each variant."""
     loss = DetectionLoss(height, width, strides)
 
     def by_frame(outputs: Outputs, targets: Assignment, objects: tf.Tensor) -> tf.Tensor:

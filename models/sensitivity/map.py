@@ -1,4 +1,4 @@
-"""A sensitivity map: what each group costs in each pool and condition. A JSON file; measures nothing.
+"""A sensitivity map: the loss of each group by pool and condition. A JSON file; measures nothing.
 
 Round-trip law: ``SensitivityMap.load(p) == m`` after ``m.save(p)``, where no figure is NaN.
 """
@@ -21,7 +21,7 @@ Figures = Mapping[str, Mapping[str, Interval]]
 """By pool and condition category (``all`` or ``axis=category``)."""
 
 Kind = str
-"""What a figure is of: see `GroupFigures.figures`."""
+"""Kind of figure; see `GroupFigures.figures`."""
 
 
 @dataclass(frozen=True)
@@ -30,15 +30,16 @@ class GroupFigures:
 
     Attributes:
         name: of the group.
-        block: the part of the network that it belongs to.
-        layers: names by which a plan calls its operations.
-        macs: multiply-accumulates a frame.
-        parameters: constants that it reads.
-        measured: whether its figures were measured; otherwise ``int8`` and ``int16`` are the screen's, scaled.
-        screen: the screen's own estimate of its divergence in INT8, over all pools.
-        figures: by kind: ``int8``, ``int16`` divergence with it alone quantized; ``restored`` divergence that the INT8
-            network loses when it alone goes back to float; ``rise`` of the task loss with it alone in INT8; ``ap``
-            and ``ap_restored`` points of AP50 that are lost by the one and won back by the other.
+        block: its part of the network.
+        layers: names of its operations for plans.
+        macs: multiply-accumulates per frame.
+        parameters: number of constants.
+        measured: whether its figures were measured; otherwise ``int8`` and ``int16`` are scaled estimates of the
+            screen.
+        screen: the screen's estimate of its divergence in INT8, over all pools.
+        figures: by kind: ``int8``, ``int16`` divergence with only this group quantized; ``restored`` reduction of the
+            INT8 network's divergence with only this group in float; ``rise`` of the task loss with only this group in
+            INT8; ``ap`` and ``ap_restored`` points of AP50 lost and regained in these two cases.
     """
 
     name: str
@@ -51,7 +52,7 @@ class GroupFigures:
     figures: Mapping[Kind, Figures]
 
     def of(self, kind: Kind, pool: str, category: str = "all") -> Interval | None:
-        """Return one figure, None where it was not measured."""
+        """Return one figure, None if it was not measured."""
         return self.figures.get(kind, {}).get(pool, {}).get(category)
 
     def divergence(self, precision: Precision, pool: str, category: str = "all") -> Interval:
@@ -70,7 +71,7 @@ class BlockShare:
 
     Attributes:
         block: its name.
-        share: of the loss of the whole network in INT8.
+        share: its share of the loss of the whole network in INT8.
         parameters: its share of the parameters.
         macs: its share of the multiply-accumulates.
     """
@@ -86,10 +87,10 @@ class Shares:
     """All blocks.
 
     Attributes:
-        pool: what they were measured on.
-        frames: how many frames.
-        permutations: orders that were averaged.
-        blocks: in the network's order; shares add up to 1.
+        pool: the pool they were measured on.
+        frames: number of frames.
+        permutations: number of orders averaged.
+        blocks: in the network's order; shares sum to 1.
         attention: of all attention blocks together.
     """
 
@@ -111,10 +112,10 @@ class SensitivityMap:
         frames: number of frames of each pool.
         groups: in execution order.
         whole: divergence with everything in INT8 and in INT16, by precision.
-        rank_correlation: Spearman's, of the screen and what was measured; None where fewer than three were.
-        shares: of blocks in the whole loss; None if they were not asked for.
+        rank_correlation: Spearman's, of screened and measured figures; None for fewer than three.
+        shares: of blocks in the total loss; None if not requested.
         entropy: mean attention entropy by group, pool and category.
-        settings: how it was made, for people.
+        settings: the settings of the sweep, for display.
     """
 
     model: str
@@ -133,7 +134,7 @@ class SensitivityMap:
         return tuple(self.whole[Precision.INT8.value][pool])
 
     def worst(self, group: GroupFigures) -> float:
-        """Return a group's INT8 divergence where it is largest: what a table is sorted by."""
+        """Return a group's largest INT8 divergence, the sort key of tables."""
         return max(v.value for by_category in group.figures["int8"].values() for v in by_category.values())
 
     def save(self, path: Path) -> None:
@@ -145,7 +146,7 @@ class SensitivityMap:
         """Read a map's file.
 
         Raises:
-            DataError: it cannot be read, or is none.
+            DataError: it cannot be read or is not a map.
         """
         return FILE.load(path)
 

@@ -1,6 +1,6 @@
-"""What a map is measured on: captures with their truth, or samples of a network that captures do not feed.
+"""Pools of frames for measuring: captures with truth, or samples for networks with other inputs.
 
-Frames of one pool belong to scenes, which are what intervals draw, and to condition categories.
+Frames belong to scenes, which intervals resample, and to condition categories.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Pool(Protocol):
 
     @property
     def digest(self) -> str:
-        """Names the data."""
+        """Digest of the data."""
         ...
 
     def __len__(self) -> int:
@@ -43,7 +43,7 @@ class Pool(Protocol):
         ...
 
     def categories(self) -> dict[str, NDArray[np.bool_]]:
-        """Return which frames belong to each condition category, ``all`` first."""
+        """Return the frames of each condition category, ``all`` first."""
         ...
 
     def scenes(self) -> NDArray[np.int64]:
@@ -51,7 +51,7 @@ class Pool(Protocol):
         ...
 
     def feed(self, frames: Sequence[int]) -> Feed:
-        """Return the inputs of some frames by name, with the batch in front."""
+        """Return the inputs of some frames by name, batch first."""
         ...
 
     def subset(self, indices: Sequence[int]) -> Pool:
@@ -93,7 +93,7 @@ class CapturePool:
         return cls(captures.name, tuple(described), load_arrays(captures, height, width), captures.digest)
 
     def categories(self) -> dict[str, NDArray[np.bool_]]:
-        """Return which frames belong to each condition category, ``all`` first; names are ``axis=category``."""
+        """Return the frames of each condition category, ``all`` first; names are ``axis=category``."""
         found = {"all": np.ones(len(self), bool)}
         for axis, category in sorted({pair for capture in self.captures for pair in capture.conditions.items}):
             found[f"{axis}={category}"] = np.array([(axis, category) in c.conditions.items for c in self.captures])
@@ -123,11 +123,11 @@ class CapturePool:
 
 @dataclass(frozen=True)
 class SamplePool:
-    """Samples without truth; each is a scene of its own.
+    """Samples without truth; each is its own scene.
 
     Attributes:
         name: for tables.
-        samples: that fit the graph.
+        samples: samples that match the graph.
         digest: of their values.
     """
 
@@ -140,7 +140,7 @@ class SamplePool:
         """Check samples against a graph.
 
         Raises:
-            DataError: there are none, or one does not fit.
+            DataError: there are none, or one does not match.
         """
         held = tuple(samples_of(samples, graph))
         digest = hashlib.sha256(name.encode())

@@ -1,7 +1,7 @@
-"""Measuring many variants on the same frames, and stopping those that are clearly not among the worst.
+"""Racing: measuring many variants on the same frames, and stopping those clearly not among the worst.
 
-Scenes come in random order, some at a time. After each lot every variant's mean divergence has a confidence sequence;
-one whose upper end lies under the lower ends of as many others as are wanted can be none of these, and stops.
+Scenes are processed in batches in random order. After each batch the confidence sequence of every variant's mean
+divergence is updated; a variant stops if its upper bound is below the lower bounds of as many others as are sought.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from models.sensitivity.tasks import Executor, Piece, PieceResult, Variant
 __all__ = ["BATCH", "Measured", "Race", "measure", "race"]
 
 BATCH = 32
-"""Frames in one piece."""
+"""Frames per piece."""
 _LOT_FRAMES = 64
-# The test is asymptotic: with fewer scenes it errs too often on figures as skewed as these.
+# The test is asymptotic: with fewer scenes its error rate is too high for such skewed figures.
 _MIN_SCENES = 16
 _ALPHA = 0.05
-# Variants in one piece: enough to share prefixes, few enough that an interruption loses seconds.
+# Variants per piece: enough to share prefixes, few enough that an interruption loses only seconds.
 _VARIANTS = 24
 
 
 @dataclass
 class Measured:
-    """What is known of one variant on one pool.
+    """Results of one variant on one pool.
 
     Attributes:
-        divergence: float64 [frames]; NaN where it did not run.
-        rise: float64 [frames], likewise.
-        detections: by frame, where asked for.
+        divergence: float64 [frames]; NaN where not measured.
+        rise: float64 [frames], rise of the task loss; NaN where not measured.
+        detections: by frame, if requested.
     """
 
     divergence: NDArray[np.float64]
@@ -47,16 +47,16 @@ class Measured:
 
     @property
     def frames(self) -> int:
-        """On how many frames it ran."""
+        """Return the number of measured frames."""
         return int(np.isfinite(self.divergence).sum())
 
 
 @dataclass(frozen=True, slots=True)
 class Race:
-    """How a race is run.
+    """Settings of a race.
 
     Attributes:
-        leaders: how many of the worst are wanted; the others may stop. 0 lets all run to the end.
+        leaders: number of worst variants sought; the others may stop. 0 runs all to the end.
         seed: of the scenes' order.
     """
 
@@ -93,7 +93,7 @@ def race(
     batch: int = BATCH,
     progress: Count | None = None,
 ) -> dict[Variant, Measured]:
-    """Measure variants lot by lot, dropping those that cannot be among the ``settings.leaders`` worst."""
+    """Measure variants batch by batch, dropping those that cannot be among the ``settings.leaders`` worst."""
     data = study.pools[pool]
     held = {variant: _empty(len(data)) for variant in variants}
     running, total = list(variants), len(data) * len(variants)
@@ -141,7 +141,7 @@ def _put(piece: Piece, result: PieceResult, held: Mapping[Variant, Measured]) ->
 
 
 def _lots(data: Pool, seed: int) -> list[list[int]]:
-    """Return the frames in random order of whole scenes, parted into lots."""
+    """Return the frames in random order of whole scenes, in batches."""
     scenes = data.scenes()
     order = np.random.default_rng(seed).permutation(int(scenes.max()) + 1)
     lots: list[list[int]] = [[]]

@@ -1,9 +1,9 @@
-"""The fast screen: an estimate of every group's divergence from one forward and one backward pass.
+"""The screen: a fast estimate of every group's divergence from one forward and one backward pass.
 
 To second order, the divergence that a small error dy in a tensor causes is dy' J' J dy, with J the derivative of the
 weighted outputs (`models.sensitivity.losses`). For r of random signs and g = J' r, the expectation of (g . dy)^2 is
-just that: the Fisher information of the outputs, sampled once a frame. The error dy of each group is computed exactly,
-from the float network's own inputs to it. So the cost does not grow with the number of groups.
+equal to it: the Fisher information of the outputs, sampled once per frame. The error dy of each group is computed
+exactly from the float network's inputs to it, so the cost does not depend on the number of groups.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ def screen(
         study: graph and pools.
         pool: the pool's name.
         frames: positions in it.
-        precisions: what for.
-        groups: names of those to estimate; all if None.
-        batch: frames at a time.
+        precisions: the precisions to estimate.
+        groups: names of the groups to estimate; all if None.
+        batch: frames per pass.
         seed: of the signs.
 
     Returns:
@@ -89,18 +89,18 @@ def _batch(
 
 
 def _projected(slope: tf.Tensor, error: tf.Tensor) -> NDArray[np.float64]:
-    """Return slope times error, summed for each frame."""
+    """Return gradient times error, summed per frame."""
     return np.asarray(tf.reduce_sum(slope * error, tuple(range(1, len(error.shape)))), np.float64)
 
 
 def attention_entropy(
     study: Study, pool: str, frames: Sequence[int], *, batch: int = 16
 ) -> dict[str, NDArray[np.float64]]:
-    """Return how spread out each softmax is in the float network: 0 looks at one key, 1 at all alike.
+    """Return the normalized attention entropy of each softmax of the float network: 0 for one key, 1 if uniform.
 
     Returns:
         By group: float64 [frames], the mean over heads and queries of the entropy over that of a flat softmax. An
-        INT8 softmax has 256 steps to share among its keys; the flatter it is, the fewer each gets.
+        INT8 softmax has 256 steps for all keys; the flatter it is, the fewer steps each key has.
     """
     simulation = simulation_of(study)
     softmaxes = [node for node in simulation.nodes if node.kind == "SOFTMAX"]

@@ -1,9 +1,9 @@
-"""Shares of blocks in the whole loss that add up to one: Shapley values by permutation.
+"""Shares of blocks in the total loss by Shapley values, estimated by permutation sampling.
 
-The loss of a set of blocks is the divergence when they run in INT8 and the rest in float. A block's share is what it
-adds, averaged over orders in which blocks join (Castro, Gomez and Tejada, Computers and Operations Research 36, 2009);
-each order is used backwards too, which takes out much of the spread. The sum of what all blocks add telescopes to the
-whole in every order, so shares add up to one exactly, whatever the blocks do to each other.
+The loss of a set of blocks is the divergence with these blocks in INT8 and the others in float. A block's share is its
+marginal loss, averaged over random orders (Castro, Gomez and Tejada, Computers and Operations Research 36, 2009); each
+order is also used in reverse, which reduces the variance. The marginal losses telescope to the total in every order, so
+shares sum to one exactly, whatever the interactions.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ def shapley_shares(
         groups: all groups of the graph.
         pool: the pool's name.
         frames: positions in it.
-        executor: where to run.
-        pairs: orders, each used forwards and backwards.
+        executor: runs the pieces.
+        pairs: number of orders, each used forwards and backwards.
         seed: of the orders.
-        progress: told how far it is.
+        progress: progress callback.
 
     Raises:
         DataError: quantizing the whole network changes nothing on these frames.
@@ -86,7 +86,7 @@ def _shares(
     blocks: Sequence[str],
     added: NDArray[np.float64],
 ) -> Shares:
-    """Average; the intervals draw scenes and pairs of orders anew."""
+    """Average; the intervals resample scenes and pairs of orders."""
     weights = scene_draws(study.pools[pool].scenes()[rows])
     pairs = added.reshape(-1, 2, len(blocks), len(rows)).mean(1)
     drawn = np.random.default_rng(1).integers(0, len(pairs), (len(weights), len(pairs)))

@@ -1,7 +1,7 @@
-"""What a sensitivity map is made of: a float graph, its ranges, and the pools it is measured on. Plain values.
+"""The study behind a sensitivity map: a float graph, its ranges, and the pools. Plain values.
 
-A study can be sent to another process; the simulation is built there, once. Its digest names everything that a
-measured figure depends on, so that figures can be kept and found again.
+A study can be sent to another process, which builds the simulation once. Its digest covers everything that a figure
+depends on, so that figures can be cached.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Study", "simulation_of"]
 
-# Part of every digest: raise it when the meaning of a measured figure changes.
+# Part of every digest: increase it when the meaning of a measured figure changes.
 _VERSION = 2
 
 
@@ -44,7 +44,7 @@ class Study:
         float_tflite: the float graph.
         ranges: of its activations.
         pools: by name.
-        blocks: (block, glob of layer names) of the user's own parts of the network.
+        blocks: (block, glob of layer names) rules of the user.
     """
 
     float_tflite: bytes
@@ -63,7 +63,7 @@ class Study:
         """Preprocess the pools for the graph.
 
         Raises:
-            DataError: captures do not fit the graph, or a pool is empty or wrong.
+            DataError: captures do not match the graph, or a pool is empty or invalid.
         """
         if not pools:
             raise DataError("a sensitivity map needs at least one pool of captures or samples")
@@ -78,12 +78,12 @@ class Study:
 
     @cached_property
     def fitted(self) -> bytes:
-        """The float graph, made fit for quantizing."""
+        """The float graph, prepared for quantization."""
         return fit_for_quantizing(self.float_tflite)
 
     @cached_property
     def graph(self) -> Graph:
-        """The view of the fitted graph."""
+        """The view of the prepared graph."""
         return Graph.parse(self.fitted)
 
     @cached_property
@@ -93,19 +93,19 @@ class Study:
 
     @cached_property
     def spans(self) -> dict[str, float]:
-        """Width of each output's range, by name: what distances of outputs are measured in."""
+        """Width of each output's range by name, the unit of distances."""
         found = self.ranges.complete(self.graph).tensors
         spans = {t.name: found.get(self.graph.tensors[t.index].name) for t in self.graph.outputs}
         return {name: 1.0 if span is None else span.full_high - span.full_low for name, span in spans.items()}
 
     @property
-    def judged(self) -> bool:
-        """Whether there is truth to judge the outputs by: captures, and heads that we decode."""
+    def has_truth(self) -> bool:
+        """Whether AP can be computed: pools of captures, and decodable heads."""
         captures = all(isinstance(pool, CapturePool) for pool in self.pools.values())
         return captures and is_grid(tensor.name for tensor in self.graph.outputs)
 
     def assignment(self, base: Precision, changes: Mapping[str, Precision]) -> Assignment:
-        """Return ``base`` everywhere but in the groups (by name) of ``changes``; what has no such type stays float."""
+        """Return ``base`` except in the groups of ``changes``; operations without such a type stay in float."""
         found = [base] * len(self.graph.ops)
         for group in self.groups:
             for index in group.ops if group.name in changes else ():
@@ -128,13 +128,13 @@ class Study:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 (hex) over the graph and its ranges; pools have digests of their own."""
+        """SHA-256 (hex) over the graph and its ranges; pools have their own digests."""
         digest = hashlib.sha256(f"sensitivity {_VERSION} {self.ranges.digest} {self.blocks} ".encode())
         digest.update(self.float_tflite)
         return digest.hexdigest()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out what can be computed again."""
+        """Omit cached values."""
         return {"float_tflite": self.float_tflite, "ranges": self.ranges, "pools": self.pools, "blocks": self.blocks}
 
 
@@ -149,6 +149,6 @@ def _built(digest: str, fitted: bytes) -> Simulation:
 
 
 def simulation_of(study: Study) -> Simulation:
-    """Return the study's simulation; one is kept in each process."""
+    """Return the study's simulation, cached per process."""
     _RANGES[study.digest] = study.ranges
     return _built(study.digest, study.fitted)

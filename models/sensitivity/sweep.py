@@ -1,4 +1,4 @@
-"""From a study to its map: screen all groups, measure those that matter, share out the whole among blocks."""
+"""From a study to its map: screen all groups, measure the most sensitive, attribute the total loss to blocks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from models.progress import Count, Progress, counted
 from models.quant.plan import Precision
-from models.sensitivity.accuracy import ap_drop, judged
+from models.sensitivity.accuracy import ap_drop, evaluation_of
 from models.sensitivity.groups import Group
 from models.sensitivity.intervals import Interval, scene_draws, scene_interval
 from models.sensitivity.map import Figures, GroupFigures, SensitivityMap, Shares
@@ -30,15 +30,15 @@ _INT8, _INT16, _FP32 = Precision.INT8, Precision.INT16, Precision.FP32
 
 @dataclass(frozen=True, slots=True)
 class SweepSettings:
-    """How much is measured.
+    """Extent of the measurements.
 
     Attributes:
-        leaders: groups whose figures are measured; all of them if ``exact``.
-        exact: measure every group, trust no screen.
-        screen_frames: frames of each pool that the screen looks at.
-        share_frames: frames for the blocks' shares; 0 leaves shares out.
-        accuracy: whether AP is measured too, for the leaders.
-        batch: frames at a time.
+        leaders: number of groups to measure; all if ``exact``.
+        exact: measure every group instead of screening.
+        screen_frames: frames per pool for the screen.
+        share_frames: frames for the blocks' shares; 0 omits them.
+        accuracy: whether to measure AP for the leaders.
+        batch: frames per pass.
         seed: of every random choice.
     """
 
@@ -53,7 +53,7 @@ class SweepSettings:
 
 @dataclass
 class _Sweep:
-    """What is gathered on the way."""
+    """State of a sweep."""
 
     study: Study
     executor: Executor
@@ -76,10 +76,10 @@ def sweep(
     """Make the map.
 
     Args:
-        study: graph, ranges and pools; the first pool decides which groups matter.
-        executor: where pieces run.
-        settings: how much is measured.
-        progress: told how far each stage is.
+        study: graph, ranges and pools; the first pool selects the groups to measure.
+        executor: runs the pieces.
+        settings: extent of the measurements.
+        progress: progress callback.
     """
     from models.sensitivity.screen import attention_entropy, screen
 
@@ -118,7 +118,7 @@ def _silent(share: float, text: str) -> None:
 
 
 def _leaders(run: _Sweep) -> list[str]:
-    """Return the groups to measure: of twice as many that the screen names, those that win the race."""
+    """Return the groups to measure: the winners of a race among twice as many screened ones."""
     names = [group.name for group in run.groups]
     if run.settings.exact or run.settings.leaders >= len(names):
         return names
@@ -134,8 +134,8 @@ def _leaders(run: _Sweep) -> list[str]:
 
 
 def _measure(run: _Sweep, leaders: Sequence[str]) -> None:
-    """Measure, on each pool: float, INT8 and INT16; each leader alone quantized, and alone restored."""
-    judged_names = set(_worst(run, leaders)) if run.settings.accuracy and run.study.judged else set()
+    """Measure on each pool: float, INT8 and INT16; each leader quantized alone, and restored alone."""
+    judged_names = set(_worst(run, leaders)) if run.settings.accuracy and run.study.has_truth else set()
     for name in run.study.pools:
         plain: list[Variant] = [Variant.of(_INT16), *(_enabled(g, _INT16) for g in leaders)]
         seen: list[Variant] = [Variant.of(_INT8), *([Variant.of(_FP32)] if judged_names else [])]
@@ -152,7 +152,7 @@ def _measure(run: _Sweep, leaders: Sequence[str]) -> None:
 
 
 def _worst(run: _Sweep, leaders: Sequence[str]) -> list[str]:
-    """Return the leaders whose AP is worth measuring."""
+    """Return the leaders whose AP is measured."""
     score = {name: max(_mean(by[_INT8][name]) for by in run.screened.values()) for name in leaders}
     return sorted(leaders, key=lambda name: -score[name])[: max(10, run.settings.leaders)]
 
@@ -167,7 +167,7 @@ def _figures_of(run: _Sweep, group: Group, leaders: Sequence[str]) -> GroupFigur
             figures[precision.value] = _estimated(run, group.name, precision, leaders)
     if measured:
         alone, restored = _enabled(group.name, _INT8), _restored(group.name)
-        if run.study.judged:
+        if run.study.has_truth:
             figures["rise"] = _figures(run, lambda held: held[alone].rise)
         figures["restored"] = _figures(run, lambda held: held[Variant.of(_INT8)].divergence - held[restored].divergence)
         if next(iter(run.measured.values()))[alone].detections:
@@ -193,7 +193,7 @@ def _intervals(values: NDArray[np.float64], pool: Pool) -> dict[str, Interval]:
 
 
 def _estimated(run: _Sweep, group: str, precision: Precision, leaders: Sequence[str]) -> Figures:
-    """Return the screen's figures, scaled by what measuring gave for the leaders."""
+    """Return the screen's figures, scaled by the measured figures of the leaders."""
     found = {}
     for name, pool in run.study.pools.items():
         ratios = [
@@ -212,7 +212,7 @@ def _drops(run: _Sweep, parent: Variant, candidate: Variant) -> Figures:
         if not isinstance(pool, CapturePool):
             continue
         held = run.measured[name]
-        before, after = (judged(pool, held[variant], "variant") for variant in (parent, candidate))
+        before, after = (evaluation_of(pool, held[variant], "variant") for variant in (parent, candidate))
         found[name] = ap_drop(before, after)
     return found
 
@@ -243,7 +243,7 @@ def _shares(run: _Sweep) -> Shares | None:
     frames = _spread(pool, run.settings.share_frames)
     return shapley_shares(
         run.study, run.groups, name, frames, run.executor, seed=run.settings.seed,
-        progress=run.tell(f"sharing out the loss among blocks on {name}"),
+        progress=run.tell(f"attributing the loss to blocks on {name}"),
     )  # fmt: skip
 
 

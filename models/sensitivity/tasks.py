@@ -1,6 +1,6 @@
-"""One piece of a sweep: some variants on some frames, and what came of them. The unit that is run, sent and kept.
+"""Pieces of a sweep: some variants on some frames, the unit of execution, transfer and caching.
 
-Results depend on nothing but the study and the piece, so a piece that was lost is simply done again.
+Results depend only on the study and the piece, so a lost piece is simply run again.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ __all__ = ["Executor", "LocalExecutor", "Piece", "PieceResult", "Variant", "run_
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One way to run the network.
+    """A precision assignment of the network.
 
     Attributes:
-        base: the precision of what is not named.
+        base: the precision of all other groups.
         changes: (group, precision), sorted by group.
     """
 
@@ -38,12 +38,12 @@ class Variant:
 
     @classmethod
     def of(cls, base: Precision, changes: Mapping[str, Precision] | None = None) -> Variant:
-        """Return the variant with groups in another precision than ``base``."""
+        """Return the variant with some groups in another precision than ``base``."""
         return cls(base, tuple(sorted((changes or {}).items(), key=lambda item: item[0])))
 
     @property
     def key(self) -> str:
-        """A short name by which a result is kept."""
+        """A short key for the cache."""
         text = ";".join([self.base.value, *(f"{group}={precision.value}" for group, precision in self.changes)])
         return hashlib.sha256(text.encode()).hexdigest()[:24]
 
@@ -55,8 +55,8 @@ class Piece:
     Attributes:
         pool: the pool's name.
         frames: positions in it.
-        variants: what to run.
-        detect: whether detections are wanted too.
+        variants: the variants to run.
+        detect: whether to return detections.
     """
 
     pool: str
@@ -67,12 +67,12 @@ class Piece:
 
 @dataclass(frozen=True)
 class PieceResult:
-    """What came of a piece.
+    """Results of a piece.
 
     Attributes:
         divergence: float64 [variants, frames], against the float network.
-        rise: float64 [variants, frames], task loss above the float network's; NaN where there is no truth.
-        detections: for each variant a list over the frames, boxes in pixels of the network's input; or empty.
+        rise: float64 [variants, frames], rise of the task loss over the float network's; NaN without truth.
+        detections: by variant and frame, boxes in pixels of the network's input; empty if not requested.
     """
 
     divergence: NDArray[np.float64]
@@ -81,7 +81,7 @@ class PieceResult:
 
 
 class Executor(Protocol):
-    """Where pieces run."""
+    """Runs pieces."""
 
     def run(self, study: Study, pieces: Sequence[Piece]) -> Iterable[tuple[Piece, PieceResult]]:
         """Yield each piece with its result, in any order."""
@@ -89,7 +89,7 @@ class Executor(Protocol):
 
 
 class LocalExecutor:
-    """Runs pieces here, one after another."""
+    """Runs pieces in this process, one after another."""
 
     def run(self, study: Study, pieces: Sequence[Piece]) -> Iterator[tuple[Piece, PieceResult]]:
         """See `Executor.run`."""
@@ -116,7 +116,7 @@ def run_piece(study: Study, piece: Piece) -> PieceResult:
 def _rises(
     pool: Pool, frames: Sequence[int], reference: Mapping[str, Any], found: Sequence[Mapping[str, Any]]
 ) -> NDArray[np.float64]:
-    """Return how much the task loss rises, [variants, frames]; NaN where there is no truth."""
+    """Return the rise of the task loss, [variants, frames]; NaN without truth."""
     from models.sensitivity.losses import TaskLoss
 
     if not isinstance(pool, CapturePool):
@@ -128,7 +128,7 @@ def _rises(
 
 
 def truth_of(pool: CapturePool, frames: Sequence[int]) -> TrainingBatch:
-    """Return the truth of some frames as the training's loss takes it; the frames themselves are left out."""
+    """Return the truth of some frames in the form of the training loss, without the frames."""
     import tensorflow as tf
 
     from models.training.augment import TrainingBatch

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from firmware_bridge.errors import InputError
-from firmware_bridge.given_files import FileKind, read_text
+from firmware_bridge.input_files import FileKind, read_text
 from models.errors import RecipeError
 from models.records import structured
 from models.training.augment import Augmentation

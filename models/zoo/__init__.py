@@ -1,9 +1,9 @@
-"""Float networks that ship with the project, trained: loaded by name, each with a record that says where it comes from.
+"""The zoo: trained float networks that ship with the project, loaded by name, each with a record of its origin.
 
 NAME.npz     weights in 16 bits, by layer and variable name
 NAME.json    its record: recipe, data, seed, commit, digest of the weights, figures by condition, learning curve
 
-`models.zoo.publish` makes both of a trained network. Imports TensorFlow when a network is loaded.
+`models.zoo.publish` writes both from a trained network. TensorFlow is imported when a network is loaded.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ __all__ = ["RECORD", "ConditionFigures", "CurvePoint", "NetworkRecord", "known_n
 
 @dataclass(frozen=True, slots=True)
 class ConditionFigures:
-    """What a network came to in one category of one condition axis of a pool; ``all``, ``all`` is the whole pool.
+    """Figures of a network in one category of one condition axis of a pool; ``all``, ``all`` is the whole pool.
 
     Attributes:
         pool: the set.
         axis: e.g. ``thermal``.
         category: e.g. ``crossover``.
         frames: frames in it.
-        objects: objects that count.
+        objects: objects that are not ignored.
         ap50: average precision at IoU 0.5 in [0, 1]; NaN without objects.
         recall: at one false alarm a frame; NaN without objects.
         range_error: median relative error of the range; NaN where nothing was found.
@@ -52,12 +52,12 @@ class ConditionFigures:
 
 @dataclass(frozen=True, slots=True)
 class CurvePoint:
-    """What one epoch of a stage came to: a point of the learning curve.
+    """Figures of one epoch of a stage: a point of the learning curve.
 
     Attributes:
         stage: the recipe's name.
         epoch: from 1.
-        loss: mean of the whole loss.
+        loss: mean of the total loss.
         classes: its part for classes.
         boxes: its part for boxes.
         kinematics: its part for range and velocity.
@@ -77,18 +77,18 @@ class CurvePoint:
 
 @dataclass(frozen=True, slots=True)
 class NetworkRecord:
-    """Where a shipped network comes from, and what it came to.
+    """Origin and figures of a shipped network.
 
     Attributes:
         name: of the network.
         recipe: the last stage's recipe, as TOML.
         weights_sha256: digest of the weights as loaded.
-        data: digests of the sets that its last stage saw, and of the network that it started from, by role.
-        captures: the commands that make its captures and train it.
+        data: digests of the sets of its last stage and of its initial network, by role.
+        captures: the commands that generate its captures and train it.
         commit: of the code that trained it.
         figures: by pool and condition.
         curve: the learning curve, over all stages.
-        notes: what one should know before using it.
+        notes: remarks for users.
     """
 
     name: str
@@ -103,7 +103,7 @@ class NetworkRecord:
 
 
 RECORD = RecordFile(NetworkRecord, "the record of a network", 1, "publish the network again", TrainingError)
-"""How records are kept as files."""
+"""The file format of records."""
 
 
 def known_networks() -> tuple[str, ...]:
@@ -116,7 +116,7 @@ def record(name: str, folder: Path | None = None) -> NetworkRecord:
 
     Args:
         name: one of `known_networks`.
-        folder: where to look instead of among the shipped ones.
+        folder: where to look instead of the installed zoo.
 
     Raises:
         RecipeError: there is none of this name.
@@ -130,10 +130,10 @@ def record(name: str, folder: Path | None = None) -> NetworkRecord:
 
 
 def load(name: str, folder: Path | None = None) -> TrainedNetwork:
-    """Return a shipped network; its weights are those that the record's digest is of.
+    """Return a shipped network, with its weights checked against the record's digest.
 
     Raises:
-        TrainingError: there is none of this name, or it is damaged.
+        TrainingError: there is no such network, or it is damaged.
     """
     from models.networks import build
     from models.training.history import EpochRecord
@@ -153,7 +153,7 @@ def load(name: str, folder: Path | None = None) -> TrainedNetwork:
     )
     network = TrainedNetwork(model, recipe, history, found.data)
     if network.digest != found.weights_sha256:
-        raise TrainingError(f"{path} does not hold the weights of its record; install the project again")
+        raise TrainingError(f"{path} does not have the weights of its record; reinstall the project")
     return network
 
 

@@ -1,4 +1,4 @@
-"""Making a trained network one that ships: weights in 16 bits, and a record whose figures are measured with them."""
+"""Publishing a trained network in the zoo: weights in 16 bits, and a record with figures measured on them."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def publish(
     """Write NAME.npz and NAME.json into ``folder``; NAME is the recipe's.
 
     Args:
-        network: as trained; its model holds the rounded weights afterwards.
-        pools: what figures are measured on.
-        folder: where to write.
-        stages: networks that it started from, in order.
-        captures: commands that make the captures and train it.
+        network: as trained; its model has the rounded weights afterwards.
+        pools: the sets to evaluate on.
+        folder: the output folder.
+        stages: the networks of earlier stages, in order.
+        captures: commands that generate the captures and train it.
         commit: of the code that trained it.
-        notes: what one should know before using it.
+        notes: remarks for users.
         progress: called with (pool, captures done, captures in all).
     """
     from models.training.validate import evaluated

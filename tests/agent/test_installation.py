@@ -79,7 +79,7 @@ def test_install_sends_wheel_and_script_to_the_board_by_its_address(board, tmp_p
     script = install_script(Installation("/var/tmp/ks100-1-py3-none-any.whl"))
     assert sent == b"PK\x03\x04the wheel\0\n" + script.encode()
     out = capsys.readouterr().out
-    assert "the agent is up" in out
+    assert "the agent is running" in out
     assert f"'ssh://ks100@127.0.0.1:{board.port}?known_hosts=" in out
 
 

@@ -131,16 +131,16 @@ def test_a_range_that_one_condition_alone_sets_is_named() -> None:
     values = [200 if condition == "night" else 60 for condition in _HALF]
     report = compare_activations(_graph(), _lit(values, _HALF), _lit(values, _HALF, seed=1, name="e"))
     mean = report.tensors[0]
-    assert mean.sole is not None
-    assert (mean.sole.axis, mean.sole.category) == ("thermal", "night")
-    assert mean.sole.share == pytest.approx(140 / 220, abs=0.05)
+    assert mean.dominant is not None
+    assert (mean.dominant.axis, mean.dominant.category) == ("thermal", "night")
+    assert mean.dominant.fraction == pytest.approx(140 / 220, abs=0.05)
 
 
 def test_a_range_that_one_capture_alone_sets_is_not_blamed_on_its_condition() -> None:
     values = [60] * 23 + [200]
     report = compare_activations(_graph(), _lit(values, _HALF), _lit([60] * 24, _HALF, seed=1, name="e"))
-    assert report.tensors[0].sole is not None
-    assert (report.tensors[0].sole.axis, report.tensors[0].sole.category) == ("capture", "lit23")
+    assert report.tensors[0].dominant is not None
+    assert (report.tensors[0].dominant.axis, report.tensors[0].dominant.category) == ("capture", "lit23")
     assert report.tensors[0].unstable
 
 

@@ -13,7 +13,7 @@ from models.errors import DataError
 from models.evaluation.metrics import Evaluation, evaluate
 from tests.evaluation.synthetic import captures_of, detections_of
 
-_POLICY = MiningPolicy(count=40, random_share=0.25, per_scene=2, seed=5)
+_POLICY = MiningPolicy(count=40, random_fraction=0.25, per_scene=2, seed=5)
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def test_the_rest_shares_no_scene_with_what_was_mined(captures: CaptureSet, prev
 
 def test_scenes_of_other_pools_are_left_alone(captures: CaptureSet, previous: list[Evaluation]) -> None:
     held = {c.scene for c in captures.captures[:100]}
-    mined = mine(captures, previous, _POLICY, apart_from=held)
+    mined = mine(captures, previous, _POLICY, disjoint_from=held)
     assert not held & {c.scene for c in mined.captures.captures}
 
 
@@ -86,7 +86,7 @@ def test_the_candidate_and_its_parent_may_not_choose_the_cases_they_are_judged_o
     with pytest.raises(DataError, match=f"{role} is the earlier version v2"):
         mine(captures, previous, _POLICY, judged={previous[1].model_digest: role, "f" * 64: "other"})
     record = mine(captures, previous, _POLICY).record
-    with pytest.raises(DataError, match="must not choose"):
+    with pytest.raises(DataError, match="must not select"):
         record.check_judges({previous[0].model_digest: role})
     record.check_judges({"f" * 64: role})
 
@@ -96,7 +96,7 @@ def test_fewer_than_two_different_versions_are_refused(captures: CaptureSet, pre
     for models in ([previous[0]], [previous[0], again], [previous[0], again, previous[1]]):
         with pytest.raises(DataError, match="at least 2 different earlier versions"):
             mine(captures, models, _POLICY)
-    with pytest.raises(DataError, match="does not say which model"):
+    with pytest.raises(DataError, match="has no model digest"):
         mine(captures, [previous[0], replace(previous[1], model_digest="")], _POLICY)
 
 
@@ -114,7 +114,7 @@ def test_versions_that_fail_nowhere_leave_only_the_random_arm(captures: CaptureS
     mined = mine(captures, perfect, _POLICY)
     assert {f.arm for f in mined.record.frames} == {Arm.RANDOM}
     with pytest.raises(DataError, match="no earlier version failed"):
-        mine(captures, perfect, replace(_POLICY, random_share=0.0))
+        mine(captures, perfect, replace(_POLICY, random_fraction=0.0))
 
 
 def _without_alarms(captures: CaptureSet) -> list:
@@ -144,7 +144,7 @@ def test_the_record_comes_back_and_damage_is_one_line(
         assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("wrong", [{"count": 0}, {"random_share": 1.0}, {"per_scene": 0}, {"seed": -1}])
+@pytest.mark.parametrize("wrong", [{"count": 0}, {"random_fraction": 1.0}, {"per_scene": 0}, {"seed": -1}])
 def test_an_impossible_policy_is_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(DataError, match="cannot mine"):
         MiningPolicy(**wrong)  # type: ignore[arg-type]

@@ -438,8 +438,8 @@ REFUSED = {
     "images nowhere": ({"ann.json": ONE}, "ann.json", r"a\.png, \.\.\.\) are in none of the usual folders"),
     "no label file at all": (
         {"imgs/train/a.png": GREY, "data.yaml": f"train: imgs/train\n{NAMES}"}, "",
-        r"no label file .* for imgs/train/a\.png it should be labels/train/a\.txt or imgs/train/a\.txt"),
-    "no names": ({**A, "labels/a.txt": LABEL}, "", r"add a classes\.txt with a name on each line"),
+        r"has a label file; for imgs/train/a\.png it should be labels/train/a\.txt or imgs/train/a\.txt"),
+    "no names": ({**A, "labels/a.txt": LABEL}, "", r"add a classes\.txt with one name per line"),
     "an endless list of names": (
         _yolo(LABEL, "a: &a [x, x]\nb: &b [*a, *a]\nnames: *b\n"), "", r"data\.yaml: cannot be read as YAML .*alias"),
     "two datasets": (
@@ -526,7 +526,7 @@ def test_a_link_to_nothing_is_a_missing_image(tmp_path: Path) -> None:
 
 def test_an_annotation_file_without_end_is_refused_at_once(tmp_path: Path) -> None:
     (tmp_path / "a.json").symlink_to("/dev/zero")
-    with pytest.raises(DataError, match=r"no regular file"):
+    with pytest.raises(DataError, match=r"not a regular file"):
         read_dataset(tmp_path / "a.json")
     with (tmp_path / "b.json").open("wb") as file:
         file.truncate(20_000_000_000)

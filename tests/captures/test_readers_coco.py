@@ -127,7 +127,7 @@ def test_colour_images_become_the_visible_band(tmp_path: Path) -> None:
         ("", "cannot be read as JSON"),
         ("[1, 2]", "not an object"),
         ('{"images": []}', "no lists"),
-        ('{"images": [], "annotations": []}', "no usable image: it lists none"),
+        ('{"images": [], "annotations": []}', "no usable image: the file lists none"),
         ("[" * 200_000, "cannot be read as JSON"),
     ],
 )
@@ -141,10 +141,10 @@ def test_a_file_that_is_no_dataset_is_one_line(tmp_path: Path, text: str, words:
 def test_an_unknown_layout_and_a_missing_path_are_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no known layout"):
         read_dataset(tmp_path)
-    with pytest.raises(DataError, match="is not there"):
+    with pytest.raises(DataError, match="does not exist"):
         read_dataset(tmp_path / "nowhere")
     coco(tmp_path / "annotations/val.json", [], [], _NAMES)
-    with pytest.raises(DataError, match=r"val\.json: no usable image: it lists none"):
+    with pytest.raises(DataError, match=r"val\.json: no usable image: the file lists none"):
         read_dataset(tmp_path)
 
 

@@ -255,5 +255,5 @@ def test_splits_share_no_scene_and_keep_every_frame() -> None:
     assert [p.digest for p in split_by_scene(made, {"train": 0.7, "val": 0.2, "test": 0.1}, seed=3).values()] == [
         p.digest for p in parts.values()
     ]
-    with pytest.raises(DataError, match="do not make 3 parts"):
+    with pytest.raises(DataError, match="are not enough for 3 parts"):
         split_by_scene(made.subset(range(4)), {"a": 1, "b": 1, "c": 1})

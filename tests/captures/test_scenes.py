@@ -14,7 +14,7 @@ import pytest
 
 from models.captures import AXES, CaptureSet, ObjectClass
 from models.errors import DataError
-from models.scenes import SceneSpec, generate, sheet
+from models.scenes import SceneSpec, contact_sheet, generate
 from models.scenes.cycles import bicycle, motorcycle
 from models.scenes.palette import draw_palette
 from models.scenes.people import person
@@ -199,6 +199,6 @@ def test_progress_reaches_the_end() -> None:
 def test_a_sheet_shows_both_bands_of_every_pair(captures: CaptureSet, tmp_path: Path) -> None:
     from PIL import Image
 
-    sheet(captures.subset(range(4)), tmp_path / "sheet.png", columns=2, tile_width=160)
+    contact_sheet(captures.subset(range(4)), tmp_path / "sheet.png", columns=2, tile_width=160)
     with Image.open(tmp_path / "sheet.png") as page:
         assert page.size == (2 * 166, 2 * (2 * 128 + 14 + 6))

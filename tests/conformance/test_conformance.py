@@ -144,7 +144,7 @@ def test_an_interrupted_run_tells_what_it_found_and_is_no_pass(board: MemoryBoar
     assert len(found.cases) == 3 < found.planned
     assert all(case.status is Status.PASSED for case in found.cases)
     assert not found.passed
-    assert "not tried to the end" in render_html(found)
+    assert "not completed" in render_html(found)
 
 
 def test_an_unknown_class_is_named() -> None:

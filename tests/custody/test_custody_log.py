@@ -212,9 +212,9 @@ def test_processes_that_append_at_once_lose_nothing(tmp_path):
 
 
 def test_a_folder_without_a_log_is_the_users_mistake(tmp_path, log, statement):
-    with pytest.raises(InputError, match="no custody log"):
+    with pytest.raises(InputError, match="not a custody log"):
         CustodyLog.open(tmp_path / "none")
-    with pytest.raises(InputError, match="opened to read"):
+    with pytest.raises(InputError, match="open for reading"):
         CustodyLog.open(log.folder).append(statement("a"))
 
 

@@ -47,7 +47,7 @@ def test_twenty_frames_cannot_tell_and_the_gate_says_how_many_could() -> None:
     candidate = detections_of(captures, seed=5)  # another model of the same quality
     result = judge(PairedEvaluations(evaluate(captures, parent, "a"), evaluate(captures, candidate, "b")), None, POLICY)
     assert result.verdict is GateVerdict.INCONCLUSIVE
-    assert "frames would settle it" in result.reason
+    assert "frames would be needed" in result.reason
     assert any(row.frames_needed and row.frames_needed > 20 for row in result.rows)
 
 
@@ -206,6 +206,12 @@ def test_the_policy_in_the_documentation_is_the_default(tmp_path: Path) -> None:
     assert GatePolicy.load(path) == GatePolicy()
 
 
+def test_a_policy_with_former_names_of_fields_is_still_read(tmp_path: Path) -> None:
+    path = tmp_path / "policy.toml"
+    path.write_text("least_scenes = 30\nleast_parent_ap50 = 0.1\n")
+    assert GatePolicy.load(path) == GatePolicy(min_scenes=30, min_parent_ap50=0.1)
+
+
 def test_models_judged_on_other_captures_are_not_compared() -> None:
     mixed = PairedEvaluations(pair(20, 0).parent, pair(20, 0, seed=9).candidate)
     with pytest.raises(DataError, match="not the same captures"):
@@ -219,7 +225,7 @@ def test_models_judged_on_other_captures_are_not_compared() -> None:
         ("resamples = 'many'", "resamples"),
         ("confidence = 1.5", "confidence"),
         ("condition_margin_points = 0", "condition_margin_points"),
-        ("least_scenes = true", "least_scenes"),
+        ("min_scenes = true", "min_scenes"),
         ("=", "policy"),
     ],
 )

@@ -114,7 +114,7 @@ def test_an_output_that_does_not_come_is_named() -> None:
         def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
             return {name: values for name, values in super().run(inputs).items() if name != "box_8"}
 
-    with pytest.raises(DataError, match="box_8 did not come"):
+    with pytest.raises(DataError, match="box_8 is missing"):
         predict(Silent(), bright_corner())
 
 

@@ -167,9 +167,9 @@ def test_check_says_in_a_line_why_a_board_can_or_cannot_be_used(lab, ks100):
     [
         (("info",), "which board?"),
         (("info", "bench-2"), "did you mean bench-1?"),
-        (("reboot", "emu:"), "fresh board each time"),
+        (("reboot", "emu:"), "new board each time"),
         (("activate", "bench-1", "bench-1"), "given twice"),
-        (("list", "--watch", "--json"), "for people"),
+        (("list", "--watch", "--json"), "for terminals"),
     ],
 )
 def test_what_is_given_wrongly_is_one_line(ks100, arguments, text):

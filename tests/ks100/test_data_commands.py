@@ -90,11 +90,11 @@ def test_a_dataset_of_one_band_may_be_named_and_its_unlabelled_frames_do_not_go_
     code, shown, _ = said("dataset", "inspect", tmp_path)
     assert code == 0
     assert "bands: LWIR" in shown
-    assert "frames: 1 with boxes, 1 labelled as empty, 1 not labelled" in shown
+    assert "frames: 1 with boxes, 1 labelled as empty, 1 unlabelled" in shown
     assert "bands: EO" in said("dataset", "inspect", tmp_path, "--band", "eo")[1]
     code, shown, _ = said("dataset", "split", tmp_path, "--part", "all=1", "--out", tmp_path / "parts")
     assert code == 0
-    assert "1 frames are not labelled (left out)" in shown
+    assert "1 frames are unlabelled (left out)" in shown
     assert [c.id for c in CaptureSet.load(tmp_path / "parts/all").captures] == ["a", "b"]
 
 
@@ -110,5 +110,11 @@ def test_a_split_that_was_kept_back_is_evaluated_by_its_path_alone(tmp_path: Pat
     )
     code, shown, error = said("evaluate", DETECTOR, "--captures", tmp_path)
     assert (code, "error" in error) == (0, False)
-    for words in ("distance: close", "distance: distant", "1 with boxes, 1 labelled as empty", "no map names", "bird"):
+    for words in (
+        "distance: close",
+        "distance: distant",
+        "1 with boxes, 1 labelled as empty",
+        "unmapped class",
+        "bird",
+    ):
         assert words in shown

@@ -128,7 +128,7 @@ def test_a_graph_can_be_signed_only_with_a_passed_gate_for_these_very_bytes(run:
 
 def test_the_gate_stops_a_candidate_that_has_not_passed(run: Path, tmp_path: Path) -> None:
     policy = tmp_path / "policy.toml"
-    policy.write_text("least_scenes = 1000\n")
+    policy.write_text("min_scenes = 1000\n")
     done = ks100(
         "demo", "--run", run, "--recipe", "fusion-small-smoke", "--policy", policy,
         *(part for pool in POOLS for part in ("--pairs", pool)),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ks100.cli.flash_record import FlashEntry, FlashRecord, RecordKeeper
+from ks100.cli.flash_record import FlashEntry, FlashRecord, RecordWriter
 from ks100.cli.main import main
 from ks100.cli.stops import StoppedError, Stops
 from ks100.errors import UsageError
@@ -80,13 +80,13 @@ def test_a_record_that_is_damaged_is_named_and_not_taken_for_none(tmp_path):
     path.write_text("{")
     with pytest.raises(UsageError, match=r"r\.json, cannot be read"):
         FlashRecord.load([path])
-    RecordKeeper([path]).begin([entry("a")], again=False)
+    RecordWriter([path]).begin([entry("a")], again=False)
     assert [e.name for e in FlashRecord.load([path]).boards] == ["a"]
 
 
 def test_two_runs_of_a_package_at_once_lose_nothing_of_each_other(tmp_path):
     path = tmp_path / "r.json"
-    first, second = RecordKeeper([path]), RecordKeeper([path])
+    first, second = RecordWriter([path]), RecordWriter([path])
     first.begin([entry("a")], again=False)
     second.begin([entry("b")], again=False)
     first.end(entry("a", passed=True))
@@ -98,19 +98,19 @@ def test_a_new_run_forgets_those_that_have_ended_and_a_retry_does_not(tmp_path):
     path = tmp_path / "r.json"
     code = (
         "import sys; from pathlib import Path; from ks100.cli.flash_record import *;"
-        "RecordKeeper([Path(sys.argv[1])]).begin([FlashEntry('old', 'ssh://old')], again=False)"
+        "RecordWriter([Path(sys.argv[1])]).begin([FlashEntry('old', 'ssh://old')], again=False)"
     )
     subprocess.run([sys.executable, "-c", code, str(path)], check=True)
-    RecordKeeper([path]).begin([entry("new")], again=True)
+    RecordWriter([path]).begin([entry("new")], again=True)
     assert [e.name for e in FlashRecord.load([path]).boards] == ["old", "new"]
-    RecordKeeper([path]).begin([entry("new")], again=False)
+    RecordWriter([path]).begin([entry("new")], again=False)
     assert [e.name for e in FlashRecord.load([path]).boards] == ["new"]
 
 
 def test_of_several_records_the_newest_counts(tmp_path):
     old, new = tmp_path / "old.json", tmp_path / "new.json"
-    RecordKeeper([old]).begin([entry("old")], again=False)
-    RecordKeeper([new]).begin([entry("new")], again=False)
+    RecordWriter([old]).begin([entry("old")], again=False)
+    RecordWriter([new]).begin([entry("new")], again=False)
     assert [e.name for e in FlashRecord.load([old, new]).boards] == ["new"]
 
 

@@ -89,8 +89,8 @@ def test_options_mean_one_thing():
         (["gate", "{a}", "{b}", "--out", "{a}"], "--out is PARENT"),
         (["attach", "{a}", "--signature", "{b}", "--public-key", "{b}", "--out", "{a}"], "--out is UNSIGNED itself"),
         (["custody", "show", "{a}", "--html", "{a}"], "--html is PACKAGE itself"),
-        (["cost", "{a}", "--picture", "{a}"], "--picture is MODEL itself"),
-        (["cost", "{b}", "--picture", "{c}", "--export", "{c}"], "are the same file"),
+        (["cost", "{a}", "--html", "{a}"], "--html is MODEL itself"),
+        (["cost", "{b}", "--html", "{c}", "--export", "{c}"], "are the same file"),
         (["sign", "{a}", "--key", "{b}", "--program", "p", "--out", "{b}"], "--out is --key itself"),
     ],
 )

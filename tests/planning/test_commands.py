@@ -24,7 +24,7 @@ def work(tmp_path_factory) -> Path:
 def _sensitivity(folder: Path, *more: str) -> list[str]:
     return [
         "sensitivity", str(folder / "float.tflite"), "--captures", str(folder / "captures"), "--leaders", "3",
-        "--work", str(folder / "kept"), "--out", str(folder / "map.json"), "--picture", str(folder / "map.html"), *more,
+        "--work", str(folder / "kept"), "--out", str(folder / "map.json"), "--html", str(folder / "map.html"), *more,
     ]  # fmt: skip
 
 
@@ -54,7 +54,7 @@ def test_a_map_is_printed_drawn_and_found_again(work: Path, capsys) -> None:
 
 def test_a_plan_is_measured_as_real_graphs_before_it_is_chosen(work: Path, capsys) -> None:
     options = ("--captures", str(work / "captures"), "--work", str(work / "kept"), "--watts", "1.53", "--tries", "2")
-    assert main(_plan(work, *options, "--picture", str(work / "front.html"))) == 0
+    assert main(_plan(work, *options, "--html", str(work / "front.html"))) == 0
     shown = capsys.readouterr().out
     assert "Pareto front" in shown
     assert "as real graphs on hard-dev, and all INT8" in shown
@@ -85,7 +85,7 @@ def test_a_hand_written_plan_is_checked(work: Path, capsys) -> None:
 
 def test_the_cost_table_shows_a_roofline_and_the_source_of_every_number(work: Path, capsys) -> None:
     page = work / "roofline.html"
-    assert main(["cost", str(work / "float.tflite"), "--plan", "mixed", "--constants", "--picture", str(page)]) == 0
+    assert main(["cost", str(work / "float.tflite"), "--plan", "mixed", "--constants", "--html", str(page)]) == 0
     shown = capsys.readouterr().out
     assert "MODELLED" in shown
     assert "assumed" in shown

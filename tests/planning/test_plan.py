@@ -139,7 +139,7 @@ def test_the_front_falls_with_rising_power(costs: CostTable) -> None:
     ("latency_ms", "watts", "told"),
     [
         (0.01, 8.0, "latency: the fastest takes"),
-        (16.67, 1.5001, "power: the least is"),
+        (16.67, 1.5001, "power: the minimum is"),
         (0.01, 1.5001, "latency.*power"),
     ],
 )

@@ -102,7 +102,7 @@ def test_arrays_keep_their_type_and_their_gaps() -> None:
         (lambda item: item["parts"][0].update(count="1"), "parts[0].count: '1' is not of type int"),
         (lambda item: item["parts"][0].update(count=1.0), "parts[0].count: 1.0 is not of type int"),
         (lambda item: item["parts"][0].update(count=True), "parts[0].count: True is not of type int"),
-        (lambda item: item["parts"][0].update(name=None), "parts[0].name: None is not a text"),
+        (lambda item: item["parts"][0].update(name=None), "parts[0].name: None is not a string"),
         (lambda item: item["parts"][0].update(kind="three"), "parts[0].kind: 'three' is not a valid Kind"),
         (lambda item: item.update(value="1.5"), "value: '1.5' is not a number"),
         (lambda item: item.update(sure=1), "sure: 1 is not of type bool"),

@@ -12,7 +12,7 @@ import pytest
 from models.errors import DataError
 from models.quant.plan import Precision
 from models.records import plain
-from models.sensitivity.cache import KeptExecutor
+from models.sensitivity.cache import CachedExecutor
 from models.sensitivity.intervals import Interval, anytime_margin, scene_draws, scene_interval
 from models.sensitivity.map import GroupFigures, SensitivityMap
 from models.sensitivity.race import Race, measure, race
@@ -115,9 +115,9 @@ def test_an_interrupted_sweep_goes_on_where_it_was(tmp_path: Path) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        measure(study(), "validation", variants, KeptExecutor(Interrupted(), tmp_path), batch=8)
+        measure(study(), "validation", variants, CachedExecutor(Interrupted(), tmp_path), batch=8)
     rest = _Counting()
-    resumed = measure(study(), "validation", variants, KeptExecutor(rest, tmp_path), batch=8)
+    resumed = measure(study(), "validation", variants, CachedExecutor(rest, tmp_path), batch=8)
     assert rest.pieces == 1
     whole = measure(study(), "validation", variants, LocalExecutor(), batch=8)
     for variant in variants:
@@ -135,7 +135,7 @@ class _Counting(LocalExecutor):
 def test_what_was_measured_is_not_measured_again_and_a_damaged_file_is(tmp_path: Path) -> None:
     variants = [Variant.of(FP32, {"eo_stem": INT8})]
     told = _Told(lambda _: 1.0)
-    kept = KeptExecutor(told, tmp_path)
+    kept = CachedExecutor(told, tmp_path)
     for _ in range(2):
         measure(study(), "validation", variants, kept, batch=8)
     assert len(told.ran) == 3
@@ -146,7 +146,7 @@ def test_what_was_measured_is_not_measured_again_and_a_damaged_file_is(tmp_path:
 
 def test_detections_are_kept_as_they_were(tmp_path: Path) -> None:
     variants = [Variant.of(FP32), Variant.of(INT8)]
-    kept = KeptExecutor(LocalExecutor(), tmp_path)
+    kept = CachedExecutor(LocalExecutor(), tmp_path)
     first, second = (measure(study(), "hard-dev", variants, kept, detect=True) for _ in range(2))
     for variant in variants:
         for frame, seen in first[variant].detections.items():

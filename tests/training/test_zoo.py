@@ -53,8 +53,8 @@ def test_weights_that_are_not_the_records_are_refused(shelf, tmp_path):
     folder, made = shelf
     (tmp_path / "fusion-small-smoke.npz").write_bytes((folder / "fusion-small-smoke.npz").read_bytes())
     other = dataclasses.replace(made, weights_sha256="0" * 64)
-    zoo.CARD.save(other, tmp_path / "fusion-small-smoke.json")
-    with pytest.raises(TrainingError, match="does not hold the weights of its record"):
+    zoo.RECORD.save(other, tmp_path / "fusion-small-smoke.json")
+    with pytest.raises(TrainingError, match="does not have the weights of its record"):
         zoo.load("fusion-small-smoke", tmp_path)
     (tmp_path / "fusion-small-smoke.json").write_text("{}")
     with pytest.raises(TrainingError, match="not the record of a network"):

@@ -13,12 +13,12 @@ from firmware_bridge.errors import BridgeError
 from firmware_bridge.host.board import Board
 from firmware_bridge.protocol.messages import AuditEntry
 
-__all__ = ["BoardRoll", "RollEntry"]
+__all__ = ["BoardIdentities", "IdentityEntry"]
 
 _POLL_S = 0.1
 
 
-class RollEntry:
+class IdentityEntry:
     """One target that a board has answered, and what can tell its board from others."""
 
     def __init__(self, target: str, serial: str) -> None:
@@ -30,7 +30,7 @@ class RollEntry:
         self._log: tuple[AuditEntry, ...] = ()
 
     @property
-    def is_wanted(self) -> bool:
+    def is_match(self) -> bool:
         """Whether another target waits for this board's log."""
         return self._wanted.is_set() and not self._answered.is_set()
 
@@ -63,13 +63,13 @@ class RollEntry:
         return self._log[-1] in log or log[-1] in self._log
 
 
-class BoardRoll:
+class BoardIdentities:
     """The targets of one run by the serial numbers of their boards; used by several threads."""
 
     def __init__(self, targets: int) -> None:
         """Begin with ``targets`` of which no board has answered yet."""
         self._guard = threading.Lock()
-        self._first: dict[str, RollEntry] = {}
+        self._first: dict[str, IdentityEntry] = {}
         self._unknown = targets
 
     @property
@@ -78,15 +78,15 @@ class BoardRoll:
         with self._guard:
             return self._unknown <= 0
 
-    def enter(self, target: str, serial: str) -> tuple[RollEntry, RollEntry | None]:
+    def enter(self, target: str, serial: str) -> tuple[IdentityEntry, IdentityEntry | None]:
         """Enter a target once its board has answered; returns its entry, and the first one of this serial number."""
-        entry = RollEntry(target, serial)
+        entry = IdentityEntry(target, serial)
         with self._guard:
             self._unknown -= 1
             first = self._first.setdefault(serial, entry)
         return entry, None if first is entry else first
 
-    def strike(self) -> None:
+    def drop_target(self) -> None:
         """Note that a target has ended and no board has answered."""
         with self._guard:
             self._unknown -= 1

@@ -1,4 +1,4 @@
-"""Text for terminals of any width: what is too long is cut where it hurts least, never inside a number or a name."""
+"""Fitting text to the width of a terminal, without breaking numbers or names."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["shortened", "terminal_width", "wrapped"]
 
 
 def shortened(text: str, width: int) -> str:
-    """Return ``text`` in at most ``width`` columns: a path keeps its end, a sentence its beginning."""
+    """Shorten ``text`` to ``width`` columns: a path at its beginning, a sentence at its end."""
     if len(text) <= width:
         return text
     scheme, colon, rest = text.partition(":")
@@ -29,7 +29,7 @@ def shortened(text: str, width: int) -> str:
 
 
 def wrapped(text: str, stream: TextIO | None = None, *, indent: str = "  ") -> str:
-    """Return ``text`` broken between words for a terminal; in one line when ``stream`` is none."""
+    """Wrap ``text`` for a terminal; a single line if ``stream`` is not one."""
     width = terminal_width(stream)
     if not width:
         return text
@@ -37,7 +37,7 @@ def wrapped(text: str, stream: TextIO | None = None, *, indent: str = "  ") -> s
 
 
 def terminal_width(stream: TextIO | None = None) -> int:
-    """Return how many columns a stream's terminal has; 0 when it is none: a file and a pipe have no width."""
+    """Return the columns of a stream's terminal; 0 for files and pipes."""
     stream = sys.stdout if stream is None else stream
     if not stream.isatty():
         return 0

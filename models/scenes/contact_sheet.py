@@ -1,4 +1,4 @@
-"""Contact sheets: look at what was generated or read, EO above LWIR, with boxes."""
+"""Contact sheets of generated or read captures, EO above LWIR, with boxes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 from models.captures import Capture, CaptureSet
 from models.preprocess import MISSING_VALUE, agc
 
-__all__ = ["sheet"]
+__all__ = ["contact_sheet"]
 
 _COLOURS = (
     (255, 64, 64), (255, 200, 0), (255, 110, 220), (64, 200, 255), (90, 255, 120), (170, 140, 255),
@@ -22,15 +22,17 @@ _CAPTION_PX = 14
 _GAP_PX = 6
 
 
-def sheet(capture_set: CaptureSet, path: Path, columns: int = 6, *, tile_width: int = 320, boxes: bool = True) -> None:
-    """Write a PNG that shows every capture of the set; choose with ``subset`` first.
+def contact_sheet(
+    capture_set: CaptureSet, path: Path, columns: int = 6, *, tile_width: int = 320, boxes: bool = True
+) -> None:
+    """Write a PNG of every capture of the set; select captures with ``subset`` first.
 
     Args:
-        capture_set: what to show.
+        capture_set: captures to show.
         path: PNG to write; its folder must exist.
-        columns: pairs in a row.
-        tile_width: pixels of one frame.
-        boxes: draw truth.
+        columns: pairs per row.
+        tile_width: width of one frame in pixels.
+        boxes: whether to draw the truth.
     """
     tiles = [_tile(capture_set, index, tile_width, boxes) for index in range(len(capture_set))]
     columns = max(1, min(columns, len(tiles)))
@@ -61,10 +63,10 @@ def _picture(
 ) -> Image.Image:
     if frame is None:
         frame = np.full((capture.height, capture.width), MISSING_VALUE, np.uint8)
-    picture = Image.fromarray(np.ascontiguousarray(frame)).convert("RGB").resize(size, Image.Resampling.NEAREST)
-    draw = ImageDraw.Draw(picture)
+    image = Image.fromarray(np.ascontiguousarray(frame)).convert("RGB").resize(size, Image.Resampling.NEAREST)
+    draw = ImageDraw.Draw(image)
     for item in capture.objects if boxes else ():
         x0, y0, x1, y1 = (v * scale for v in item.box)
         colour = _IGNORED if item.ignore else _COLOURS[item.object_class % len(_COLOURS)]
         draw.rectangle((x0 - 1, y0 - 1, x1, y1), outline=colour)
-    return picture
+    return image

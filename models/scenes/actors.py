@@ -1,4 +1,4 @@
-"""Who is in a frame: classes, ranges, headings, speeds, camouflage; drawn until the cast fits the picture."""
+"""Sampling the objects of a frame: class, range, heading, speed and camouflage, redrawn until they fit the view."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from models.scenes.place import Place
 from models.scenes.solid import Solid
 from models.scenes.vehicles import bus, car, truck
 
-__all__ = ["Actor", "draw_cast"]
+__all__ = ["Actor", "draw_actors"]
 
 _SHARE = {
     ObjectClass.PERSON: 0.20, ObjectClass.BICYCLE: 0.13, ObjectClass.MOTORCYCLE: 0.13, ObjectClass.CAR: 0.18,
@@ -65,8 +65,8 @@ class Actor:
         return self.speed_mps * math.cos(self.aspect_rad)
 
 
-def draw_cast(place: Place, rng: np.random.Generator) -> list[Actor]:
-    """Draw one to five objects, farthest first, that do not stand in the same spot."""
+def draw_actors(place: Place, rng: np.random.Generator) -> list[Actor]:
+    """Sample one to five objects, farthest first, no two of them in the same place."""
     actors: list[Actor] = []
     taken: list[tuple[float, float, float, float]] = []
     wanted = 1 + int(rng.choice(5, p=[0.18, 0.28, 0.26, 0.18, 0.10]))
@@ -87,13 +87,13 @@ def draw_cast(place: Place, rng: np.random.Generator) -> list[Actor]:
 def _draw_spot(
     place: Place, rng: np.random.Generator
 ) -> tuple[ObjectClass, float, float, tuple[float, float, float, float]] | None:
-    """Draw class, column and range; None when the class has no fitting range in this view."""
+    """Sample class, column and range; None if no range of this view suits the class."""
     camera = place.camera
     spans = {kind: span for kind in ObjectClass if (span := _fitting_ranges(place, kind)) is not None}
     if not spans:
         return None
-    share = np.array([_SHARE[kind] for kind in spans])
-    kind = list(spans)[int(rng.choice(len(spans), p=share / share.sum()))]
+    fraction = np.array([_SHARE[kind] for kind in spans])
+    kind = list(spans)[int(rng.choice(len(spans), p=fraction / fraction.sum()))]
     wide, tall = _SIZE_M[kind]
     near, far = spans[kind]
     range_m = near * (far / near) ** float(rng.random())
@@ -120,7 +120,7 @@ def _fitting_ranges(place: Place, kind: ObjectClass) -> tuple[float, float] | No
 
 
 def _overlap(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> float:
-    """Return the shared area as a share of the smaller box."""
+    """Return the intersection as a fraction of the smaller box."""
     width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
     smaller = min((a[2] - a[0]) * (a[3] - a[1]), (b[2] - b[0]) * (b[3] - b[1]))
     return max(width, 0.0) * max(height, 0.0) / smaller
@@ -134,7 +134,7 @@ def _draw_actor(place: Place, kind: ObjectClass, across: float, range_m: float, 
     speed = max(0.3, float(rng.normal(mean, spread))) if moving else 0.0
     aspect = float(rng.uniform(0, 2 * math.pi))
     if kind in (ObjectClass.BICYCLE, ObjectClass.MOTORCYCLE) and rng.random() < 0.5:
-        # Half of the two-wheelers cross the view: from ahead a cyclist is hardly more than a person.
+        # Half of the two-wheelers cross the view: seen from ahead a cyclist looks much like a pedestrian.
         aspect = math.pi * (0.5 + int(rng.integers(2))) + float(rng.uniform(-0.7, 0.7))
     if kind is ObjectClass.PERSON:
         solid = person(rng, speed, float(rng.uniform(0.3, 1.0)) if not moving and rng.random() < 0.3 else 0.0)

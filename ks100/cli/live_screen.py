@@ -1,4 +1,4 @@
-"""Showing something that changes: drawn anew in place on a terminal, printed when it differs elsewhere."""
+"""A live display: redrawn in place on a terminal, printed on change elsewhere."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self, TextIO
 
-from ks100.cli.words import shortened
+from ks100.cli.wrapping import shortened
 
 __all__ = ["Screen", "changes"]
 
@@ -17,10 +17,10 @@ _POLL_S = 0.5
 
 
 class Screen:
-    """A part of a terminal that is drawn anew; a context manager."""
+    """A region of a terminal that is redrawn; a context manager."""
 
     def __init__(self, stream: TextIO) -> None:
-        """Draw to ``stream``; where it is no terminal, or one that can do nothing but lines, it gets lines."""
+        """Draw to ``stream``; plain lines if it is not a terminal, or a dumb one."""
         self._stream = stream
         self._in_place = stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
         self._shown: list[str] = []
@@ -32,7 +32,7 @@ class Screen:
         self._stream.flush()
 
     def draw(self, lines: Sequence[str]) -> None:
-        """Show these lines in place of the last ones; the first is a title, which alone is no news."""
+        """Replace the lines; a change of the title, the first line, alone is not printed."""
         if self._in_place:
             size = shutil.get_terminal_size()
             rows = [shortened(line, size.columns - 1) for line in lines[: size.lines - 1]]
@@ -44,7 +44,7 @@ class Screen:
 
 
 def changes(again_s: float) -> Iterator[None]:
-    """Yield at once, then whenever a port is plugged in or unplugged, and at least every ``again_s`` seconds."""
+    """Yield at once, then on each hot-plug event and at least every ``again_s`` seconds."""
     monitor = _monitor()
     while True:
         yield
@@ -53,12 +53,12 @@ def changes(again_s: float) -> Iterator[None]:
             if monitor is None:
                 time.sleep(_POLL_S)
             elif monitor.poll(_POLL_S) is not None:
-                time.sleep(_POLL_S)  # udev is still making names
+                time.sleep(_POLL_S)  # udev is still creating names
                 break
 
 
 def _monitor() -> Any:
-    """Return udev's monitor of ports, or None where there is no udev: then the time alone decides."""
+    """Return udev's monitor of ports, or None without udev."""
     try:
         import pyudev
 

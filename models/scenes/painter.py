@@ -1,7 +1,7 @@
-"""The easel that clutter is drawn on: an image of codes in ground coordinates, and the materials there are.
+"""Painting clutter in ground coordinates: an image of material codes, and the materials.
 
-Everything goes into one image of codes at twice the frame's resolution; each standing thing keeps its range, so that
-it hides what is behind it. Nearer things hide objects, which is where occlusion comes from.
+All clutter goes into one image of codes at twice the frame's resolution. Each upright object has its range, so that it
+hides what is behind it: clutter nearer than a target is what occludes the target.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from PIL import Image, ImageDraw
 
 from models.scenes.place import Place
 
-__all__ = ["SCALE", "Easel", "Stuff", "code_of"]
+__all__ = ["SCALE", "Material", "Painter", "code_of"]
 
 SCALE = 2
 """Sub-pixels of the code image, each way."""
 
 
-class Stuff(IntEnum):
+class Material(IntEnum):
     """Materials of clutter; 0 is none."""
 
     FOLIAGE = 1
@@ -39,8 +39,8 @@ class Stuff(IntEnum):
 
 
 @dataclass
-class Easel:
-    """Draws in ground coordinates."""
+class Painter:
+    """Paints clutter in ground coordinates."""
 
     place: Place
     width: int
@@ -51,19 +51,19 @@ class Easel:
         self.draw = ImageDraw.Draw(self.image)
         self.ranges = [float("inf")]
 
-    def thing(self, range_m: float) -> int:
-        """Register a standing thing; return what to add to the codes of its parts."""
+    def add_object(self, range_m: float) -> int:
+        """Register an upright object; return the offset to add to the codes of its parts."""
         self.ranges.append(range_m)
         return (len(self.ranges) - 1) * 128
 
     def at(self, across_m: float, range_m: float) -> tuple[float, float, float]:
-        """Return the foot's x, y and the pixels of a metre, all in sub-pixels."""
+        """Return x and y of a point on the ground, and the size of a metre there, all in sub-pixels."""
         camera = self.place.camera
         scale = camera.px_per_m(range_m) * SCALE
         return self.width * SCALE / 2 + across_m * scale, camera.row(range_m) * SCALE, scale
 
     def random_spot(self, near_m: float, far_m: float) -> tuple[float, float]:
-        """Draw a spot evenly over the picture between two ranges: (across, range) in metres."""
+        """Return a random point (across, range) in metres, uniform over the image between two ranges."""
         camera = self.place.camera
         low, high = camera.row(far_m), camera.row(near_m)
         range_m = camera.range_m(float(self.rng.uniform(low, high)))
@@ -75,6 +75,6 @@ class Easel:
         self.draw.ellipse((x - radius_x, y - radius_y, x + radius_x, y + radius_y), fill=code)
 
 
-def code_of(stuff: Stuff, level: int) -> int:
+def code_of(material: Material, level: int) -> int:
     """Return the code of a material at a brightness level (0 to 7, clipped)."""
-    return int(stuff) * 8 + int(min(max(level, 0), 7))
+    return int(material) * 8 + int(min(max(level, 0), 7))
