@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from firmware_bridge.errors import InputError
-from firmware_bridge.given_files import read_toml
+from firmware_bridge.input_files import read_toml
 from hil.errors import SuiteError
 from hil.measurements.measurement import Limit, Margin, Measurement
 from models.errors import RecipeError

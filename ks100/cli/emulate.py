@@ -21,7 +21,9 @@ __all__ = ["command"]
     metavar="NAME|FILE.toml",
     help="Profile of a factory-new board; ks100 by default.",
 )
-@click.option("--seed", default=0, type=click.IntRange(0), show_default=True, help="Seed of the noise of time and power.")
+@click.option(
+    "--seed", default=0, type=click.IntRange(0), show_default=True, help="Seed of the noise of time and power."
+)
 @click.option("--no-noise", is_flag=True, help="Time and power exactly as modelled.")
 def command(folder: Path, trust: Path | None, board: str | None, seed: int, no_noise: bool) -> None:
     """Run an emulated board with its state in FOLDER, until interrupted.

@@ -47,7 +47,7 @@ command.add_command(hil_history.command)
 @click.option("--frames", type=click.IntRange(1), help="Maximum number of captures to run on the board.")
 @click.option("--profile", metavar="NAME|FILE.toml", help="The board's profile; default: that of the kind it reports.")
 @click.option("--against", metavar="BASELINE.ksm|RESULTS", type=click.Path(path_type=Path, exists=True),
-              help="Compare with a package, alternating on this board, or with the results of an earlier run.")  # fmt: skip
+              help="Compare with a package, alternating on this board, or with an earlier run's results.")  # fmt: skip
 @click.option("--blocks", type=click.IntRange(2, 200), default=12, show_default=True,
               help="Maximum number of alternations; the run ends earlier once every figure is decided.")  # fmt: skip
 @policy_option

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ks100.cli.tables import print_table, share_of
+from ks100.cli.tables import percent, print_table
 from ks100.errors import UsageError
 
 if TYPE_CHECKING:
@@ -66,8 +66,8 @@ def _print(own: Evaluation, rows: list[tuple[str, OperatingPoint]]) -> None:
         }
         worst = min(by_condition, key=by_condition.__getitem__)
         shown.append((
-            name, f"{point.score:.4f}", share_of(kept_recall(own, point.score)),
-            f"{share_of(by_condition[worst])} ({worst})", f"{false_alarms(own, point.score):.2f}",
+            name, f"{point.score:.4f}", percent(kept_recall(own, point.score)),
+            f"{percent(by_condition[worst])} ({worst})", f"{false_alarms(own, point.score):.2f}",
         ))  # fmt: skip
     _, first = rows[0]
     print_table(
