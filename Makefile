@@ -11,7 +11,7 @@ TEST_DEBIAN := openssh-server:sshd softhsm2:softhsm2-util udev:udevadm umockdev:
 QEMU_DEBIAN := qemu-system-arm:qemu-system-aarch64 gcc-12-aarch64-linux-gnu:aarch64-linux-gnu-gcc-12 kmod:depmod cpio:cpio \
 	fakeroot:fakeroot
 
-.PHONY: help setup debian check test properties fuzz mutation powercut conformance soak qemu demo docs docs-check clean
+.PHONY: help setup debian check test properties fuzz mutation powercut conformance soak qemu demo docs docs-check report-check clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -84,6 +84,9 @@ docs:  setup  ## build the documentation site into runs/site, offline, with stri
 
 docs-check: setup  ## run every command block of README and the guides, in order, in a fresh folder; needs runs/demo
 	$(BIN)/python -m tests.docs.run_blocks
+
+report-check: setup  ## open the report in a browser: accessibility (axe-core) in light and dark, narrow screens, print
+	@sh .ci/debian chromium:chromium npm:npm -- $(BIN)/python -m tests.hil.report_check
 
 clean:  ## remove the virtual environment, runs and caches
 	rm -rf $(VENV) runs build *.egg-info .mypy_cache .ruff_cache .import_linter_cache .hypothesis

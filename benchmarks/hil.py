@@ -9,6 +9,7 @@ from pathlib import Path
 
 from benchmarks.harness import Benchmark, run
 from benchmarks.hil_comparisons import measure_blocks, measure_boards, measure_end_to_end
+from benchmarks.hil_suite import measure_report, measure_suite
 
 _RAILS = 1000
 _SEED = 11
@@ -19,8 +20,10 @@ def measure(bench: Benchmark) -> None:
     """Measure without a real board."""
     _lying_runs(bench)
     _energy_coverage(bench)
+    measure_report(bench)
     measure_blocks(bench, measure_boards(bench))
     measure_end_to_end(bench)
+    measure_suite(bench)
 
 
 def _lying_runs(bench: Benchmark) -> None:

@@ -6,6 +6,7 @@
     ├── BoardError             the board's: it answered, and cannot do it
     │   └── BoardBusyError     another host holds it
     ├── BenchError             the bench's: no board, no port, no host, no tool
+    │   └── InUseError         another program has the port
     └── TransferError          the link's: it broke, or stayed silent, in the middle of a session
         └── ProtocolError      the peer's bytes break the protocol
 
@@ -26,6 +27,7 @@ __all__ = [
     "BoardError",
     "BridgeError",
     "FaultKind",
+    "InUseError",
     "InputError",
     "ProtocolError",
     "RejectedError",
@@ -108,6 +110,10 @@ class BoardBusyError(BoardError):
 
 class BenchError(BridgeError):
     """The bench is not ready: no such board, port, host or tool."""
+
+
+class InUseError(BenchError):
+    """Another program has the port."""
 
 
 class TransferError(BridgeError):

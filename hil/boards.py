@@ -10,6 +10,7 @@ ssh:, serial: a board that is there
 from __future__ import annotations
 
 import getpass
+import os
 import shutil
 import socket
 import tempfile
@@ -28,7 +29,12 @@ from hil.virtual.emulated import EmulatedBoard
 from hil.virtual.handle import PROFILE, VirtualBoard, check_kind
 from hil.virtual.qemu.board import QemuBoard
 
-__all__ = ["connect", "host_name", "open_board", "profile_of", "reachable", "running_address", "virtual_board"]
+__all__ = [
+    "connect", "holder_name", "host_name", "open_board", "profile_of", "reachable", "running_address", "virtual_board",
+]  # fmt: skip
+
+# Where CI systems name a job: GitLab, Jenkins, GitHub Actions, Buildkite, Slurm.
+_JOB_VARIABLES = ("CI_JOB_URL", "BUILD_URL", "GITHUB_RUN_ID", "BUILDKITE_BUILD_URL", "SLURM_JOB_ID")
 
 
 @contextmanager
@@ -112,6 +118,14 @@ def host_name() -> str:
     except (KeyError, OSError):
         user = "unknown"
     return f"{user}@{socket.gethostname()}"
+
+
+def holder_name() -> str:
+    """Return who holds a board for this program: user and machine, and the CI job if it is one."""
+    job = next(filter(None, map(os.environ.get, _JOB_VARIABLES)), "")
+    if job and job == os.environ.get("GITHUB_RUN_ID"):
+        job = f"{os.environ.get('GITHUB_REPOSITORY', '')} run {job}".strip()
+    return f"{host_name()}, job {job}" if job else host_name()
 
 
 def profile_of(kind: str, url: str, given: str | None = None) -> BoardProfile:

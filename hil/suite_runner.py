@@ -28,7 +28,9 @@ from hil.measurements.recorder import EVENTS_VARIABLE
 from hil.measurements.results import RESULTS_FILE, HilResults
 from hil.measurements.results_folder import LOCK_VARIABLE, hold_results
 from hil.plugin.endings import LIFELINE_VARIABLE
+from hil.plugin.pool import FAULT
 from hil.report.junit import JUNIT_FILE, write_results_junit
+from hil.report.run_report import REPORT_FILE, write_run_report
 
 __all__ = ["JUNIT_FILE", "LOG_FILE", "SuiteEvent", "run_suite"]
 
@@ -55,13 +57,16 @@ class SuiteEvent:
 
 
 def run_suite(
-    board_url: str,
+    board: str,
     package: Path,
     trust: Path | None = None,
     captures: Path | None = None,
     results_dir: Path | None = None,
     *,
     profile: str | None = None,
+    inventory: Path | None = None,
+    tier: str | None = None,
+    wait: str | None = None,
     frames: int | None = None,
     loop_frames: int | None = None,
     refuse: Mapping[str, Path] | None = None,
@@ -72,18 +77,22 @@ def run_suite(
 ) -> HilResults:
     """Run the suite and return its results, also when limits fail, the board breaks, or the run is INCOMPLETE.
 
-    However it ends (also by an interrupt, which is raised again), ``results.json`` and ``junit.xml`` say so, and the
-    child and what it started are gone.
+    However it ends (also by an interrupt, which is raised again), ``results.json``, ``junit.xml`` and ``report.html``
+    say so, and the child and what it started are gone.
 
     Args:
-        board_url: the board, e.g. ``emu:`` or ``ssh://lab@board17``.
+        board: the board, e.g. ``emu:`` or ``ssh://lab@board17``, or its name in the inventory.
         package: the signed package (.ksm).
         trust: the signed trust store; ``trust.ksr`` beside the package if None.
         captures: folder of hard-case captures; without it the accuracy checks are skipped.
-        results_dir: where ``results.json``, ``junit.xml`` and ``pytest.log`` go; a temporary folder if None.
+        results_dir: where ``results.json``, ``junit.xml``, ``report.html`` and ``pytest.log`` go; a temporary folder
+            if None.
         profile: the board's profile, a name or a TOML file; by default that of the kind that the board names.
+        inventory: labgrid environment file that has the board's name.
+        tier: ``smoke``, ``ci`` or ``release``; ``ci`` if None.
+        wait: how long to wait for a board that is in use, e.g. ``10m``; not at all if None.
         frames: most captures to run on the board; chosen by the link's speed if None.
-        loop_frames: counted inferences of the paced loop; the suite's default if None.
+        loop_frames: counted inferences of the paced loop; the tier's if None.
         refuse: further packages that the board must refuse, by the code of the reason, e.g. ``{"rollback": old}``.
         select: a pytest ``-k`` expression.
         arguments: further arguments for pytest.
@@ -97,12 +106,17 @@ def run_suite(
     if results_dir is None:
         results_dir = Path(tempfile.mkdtemp(prefix="ks100-hil-"))
     results_dir = results_dir.resolve()
-    options = {"--ks-package": package, "--ks-trust": trust, "--ks-captures": captures, "--ks-results": results_dir}
+    options = {
+        "--ks-package": package, "--ks-trust": trust, "--ks-captures": captures, "--ks-results": results_dir,
+        "--ks-inventory": inventory,
+    }  # fmt: skip
     # By its folder and not by --pyargs, which would also load a conftest.py of the folder that the caller stands in.
     suite = Path(hil.suite.__file__).parent
-    command = [sys.executable, "-P", "-m", "pytest", str(suite), "--ks-board", board_url]
+    command = [sys.executable, "-P", "-m", "pytest", str(suite), "--ks-board", board]
     command += [f"{name}={Path(value).resolve()}" for name, value in options.items() if value is not None]
     command += [f"--ks-profile={_profile(profile)}"] if profile is not None else []
+    command += [f"--ks-tier={tier}"] if tier is not None else []
+    command += [f"--ks-wait={wait}"] if wait is not None else []
     command += [f"--ks-frames={frames}"] if frames is not None else []
     command += [f"--ks-loop={loop_frames}"] if loop_frames is not None else []
     command += [f"--ks-refuse={reason}={path.resolve()}" for reason, path in (refuse or {}).items()]
@@ -110,10 +124,10 @@ def run_suite(
     # A project's own pytest settings must not change what is measured.
     command += ["-c", os.devnull, f"--rootdir={suite}", f"--confcutdir={suite}", "-p", "no:cacheprovider", "-ra"]
     command += arguments
-    blank = HilResults(board_url, _link(board_url), time.time())
+    blank = HilResults(board, _link(board), time.time())
     with hold_results(results_dir, host_name()) as lock:
         try:
-            for name in (RESULTS_FILE, JUNIT_FILE):
+            for name in (RESULTS_FILE, JUNIT_FILE, REPORT_FILE):
                 (results_dir / name).unlink(missing_ok=True)
             status, stopped = _run(command, results_dir, lock, progress, timeout_s)
         except OSError as error:
@@ -203,10 +217,15 @@ def _collect(folder: Path, blank: HilResults, status: int, stopped: str) -> HilR
 def _finish(folder: Path, blank: HilResults, status: int, stopped: str) -> HilResults:
     """Write and return the results with how the run ended; ``blank`` stands for those of a run that came to nothing."""
     found = HilResults.load(folder) if (folder / RESULTS_FILE).exists() else blank
-    results = replace(found, exit_status=status, stopped=found.stopped or stopped)
+    # A fault of the board has an exit code of its own; the results keep pytest's.
+    own = found.exit_status if status == FAULT and found.exit_status >= 0 else status
+    results = replace(found, exit_status=own, stopped=found.stopped or stopped)
+    if results == found and (folder / REPORT_FILE).exists():
+        return results
     try:
         results.save(folder)
         write_results_junit(results, folder / JUNIT_FILE)
+        write_run_report(results, folder)
     except (InputError, OSError) as error:
         raise ResultsError(f"the results cannot be kept, and what is there is INCOMPLETE: {error}") from error
     return results
@@ -217,8 +236,8 @@ def _reason(log: Path) -> str:
     with suppress(OSError):
         text = log.read_text(encoding="utf-8", errors="replace")
         lines = [line.strip() for line in text.splitlines() if line.strip()]
-        errors = [line for line in lines if line.lower().startswith(("error", "e  ", "usage"))]
+        errors = [line for line in lines if line.lower().startswith(("error", "e  ", "usage", "exit:"))]
         chosen = errors[-1:] or lines[-1:]
         if chosen:
-            return f"{chosen[0].removeprefix('ERROR: ')}; see {log}"
+            return f"{chosen[0].removeprefix('ERROR: ').removeprefix('Exit: ')}; see {log}"
     return f"see {log}"

@@ -23,9 +23,10 @@ from firmware_bridge.errors import InputError
 from firmware_bridge.files import write_atomically
 from firmware_bridge.input_files import read_json
 
-__all__ = ["RecordFile", "converter", "derived", "plain", "structured", "write_plain"]
+__all__ = ["RecordFile", "converter", "derived", "derived_names", "plain", "structured", "write_plain"]
 
 T = TypeVar("T")
+_DERIVED: dict[type, tuple[str, ...]] = {}
 
 
 @cache
@@ -44,6 +45,7 @@ def converter() -> JsonConverter:
 
 def derived(kind: type, *names: str) -> None:
     """Also store these properties of ``kind``, for other readers; they are recomputed after loading."""
+    _DERIVED[kind] = names
     to_plain, to_value = converter().get_unstructure_hook(kind), converter().get_structure_hook(kind)
 
     def unstructure(value: Any) -> Any:
@@ -55,6 +57,11 @@ def derived(kind: type, *names: str) -> None:
 
     converter().register_unstructure_hook(kind, unstructure)
     converter().register_structure_hook(kind, structure)
+
+
+def derived_names(kind: type) -> tuple[str, ...]:
+    """Return the properties of ``kind`` that are stored too."""
+    return _DERIVED.get(kind, ())
 
 
 def plain(value: Any) -> Any:

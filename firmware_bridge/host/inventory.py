@@ -22,6 +22,7 @@ one that ``SSHDriver`` is bound to. Everything else in the file is labgrid's bus
 
 from __future__ import annotations
 
+import difflib
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -35,10 +36,35 @@ from firmware_bridge.host.discovery import identity_of
 from firmware_bridge.host.labgrid_yaml import Placed, UnresolvedTemplate, load_environment
 from firmware_bridge.input_files import FileKind, read_bytes
 
-__all__ = ["read_inventory"]
+__all__ = ["read_inventory", "resolve_board"]
 
 _BAUDS = 300, 12_000_000
 _SERIAL_FOLDER = Path("/dev/ks100")  # of the udev rule that this project ships: a link by the port's serial number
+
+
+def resolve_board(board: str, named: Mapping[str, BoardAddress], inventory: Path | None) -> BoardAddress:
+    """Return the address of a board that is given as a URL, or by its name in an inventory.
+
+    Args:
+        board: the URL or the name.
+        named: the boards of the inventory.
+        inventory: its file, to be named in errors; None without one.
+
+    Raises:
+        InputError: it is no address, and the inventory has no board of this name.
+    """
+    if board in named:
+        return named[board]
+    if inventory is not None and ":" not in board:
+        close = difflib.get_close_matches(board, named, 1)
+        hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(named)}"
+        raise InputError(f"{inventory} has no board {board!r}; {hint}")
+    try:
+        return BoardAddress.parse(board)
+    except InputError as error:
+        if ":" in board:
+            raise
+        raise InputError(f"{error}, or the name of a board with --inventory FILE") from error
 
 
 def read_inventory(path: Path) -> dict[str, BoardAddress]:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import serial
 
-from firmware_bridge.errors import BenchError, InputError
+from firmware_bridge.errors import BenchError, InputError, InUseError
 from firmware_bridge.links.processes import command_of, process_age_s
 from firmware_bridge.links.tty import TtyLink, line_bauds
 
@@ -65,7 +65,7 @@ def open_serial(
     device = os.path.realpath(path)
     lock = _lock_file(device, lock_folders)
     if lock is not None:
-        raise BenchError(
+        raise InUseError(
             f"{path} is in use by process {lock.process} ({lock.command}), by the lock file {lock.path}; end that "
             "program first"
         )
@@ -74,20 +74,26 @@ def open_serial(
     except ValueError as error:
         raise InputError(f"{path} does not do {baud} baud; use e.g. 115200, 921600 or 3000000") from error
     except (serial.SerialException, OSError, termios.error) as error:
-        raise BenchError(_open_error(path, error)) from error
+        raise _open_error(path, error) from error
     fcntl.ioctl(port.fileno(), termios.TIOCEXCL)
     return SerialLink(port, f"serial:{path}", line_bauds(baud, fastest))
 
 
-def _open_error(path: str, error: Exception) -> str:
+def _open_error(path: str, error: Exception) -> BenchError:
     code = getattr(error, "errno", None)
     if code == errno.ENOENT:
-        return f"there is no serial port {path}; is the board plugged in? (`ks100 boards list` shows the ports)"
+        return BenchError(
+            f"there is no serial port {path}; is the board plugged in? (`ks100 boards list` shows the ports)"
+        )
     if code == errno.EACCES:
-        return f"no permission to open {path}; join the group dialout, or install the udev rules of this project"
+        return BenchError(
+            f"no permission to open {path}; join the group dialout, or install the udev rules of this project"
+        )
     if code in (errno.EBUSY, errno.EAGAIN) or "lock" in str(error):
-        return f"{path} is in use by another program; end it (or find it with `fuser {path}`), then try again"
-    return f"cannot open {path}: {error}"
+        return InUseError(
+            f"{path} is in use by another program; end it (or find it with `fuser {path}`), then try again"
+        )
+    return BenchError(f"cannot open {path}: {error}")
 
 
 @dataclass(frozen=True, slots=True)

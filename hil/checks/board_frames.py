@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from firmware_bridge.device.graph import Graph
 from firmware_bridge.device.runtime import default_runtime
@@ -11,18 +15,29 @@ from firmware_bridge.host.board import Board
 from hil.checks.board_session import BoardSession
 from hil.checks.suite_request import SuiteRequest
 from hil.measurements.recorder import Recorder
-from models.captures import CaptureSet
+from models.captures import Capture, CaptureSet
 from models.card import ModelCard
 from models.evaluation.detections import DETECTIONS_FILE, save_detections
 from models.evaluation.predict import predict
 from models.heads import Detections
 
-__all__ = ["BoardFrames", "choose_frames", "frames_for_link", "run_frames", "spread"]
+__all__ = [
+    "BoardFrames", "HardCase", "choose_frames", "frames_for_link", "noise", "run_frames", "spread",
+]  # fmt: skip
 
 # A bench's patience: what frames may take on a serial line, so that the whole suite stays under some minutes.
 _SERIAL_BUDGET_S = 45.0
 # 8N1 carries a byte in ten bits; the rest is framing and turnaround.
 _SERIAL_SHARE = 0.85
+
+
+@dataclass(frozen=True)
+class HardCase:
+    """One capture, and what the board and the host found in it with the same graph."""
+
+    capture: Capture
+    board: Detections
+    host: Detections
 
 
 @dataclass(frozen=True)
@@ -40,6 +55,12 @@ class BoardFrames:
     board: tuple[Detections, ...]
     host: tuple[Detections, ...]
     limited: str
+
+    @property
+    def cases(self) -> tuple[HardCase, ...]:
+        """The captures one by one."""
+        rows = zip(self.captures.captures, self.board, self.host, strict=True)
+        return tuple(HardCase(capture, board, host) for capture, board, host in rows)
 
 
 def frames_for_link(request: SuiteRequest, graph: Graph, available: int) -> tuple[int, str]:
@@ -88,6 +109,15 @@ def run_frames(
         ids = [capture.id for capture in chosen.captures]
         save_detections(record.folder / DETECTIONS_FILE, ids, {"board": on_board, "host": on_host})
     return BoardFrames(chosen, tuple(on_board), tuple(on_host), limited)
+
+
+def noise(random: np.random.Generator, dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:
+    """Return a tensor that uses the whole range of its type; from 0 to 1 where that is a float."""
+    kind = np.dtype(dtype)
+    if kind.kind == "f":
+        return random.random(shape).astype(kind)
+    limits = np.iinfo(kind)
+    return random.integers(limits.min, limits.max, shape, kind, endpoint=True)
 
 
 def _baud(url: str) -> int | None:

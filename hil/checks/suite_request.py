@@ -12,6 +12,8 @@ from hil.errors import SuiteError
 
 __all__ = ["TRUST_FILE", "SuiteRequest", "parse_refuse"]
 
+_LOOP_FRAMES = {"smoke": 120, "ci": 600, "release": 3000}
+
 TRUST_FILE = "trust.ksr"
 """The trust store's name beside a package."""
 
@@ -28,9 +30,12 @@ class SuiteRequest:
         results: where results.json goes, or None.
         profile: the board's profile, a name or a TOML file; by default that of the kind that the board names.
         frames: most captures to run on the board; None lets the link's speed decide.
-        loop_frames: counted inferences of the paced loop.
+        tier: how much is checked, one of `hil.plugin.options.TIERS`.
+        loop: counted inferences of the paced loop; the tier's if None.
         idle_s: how long the rails are sampled idle before the loop.
         refuse: packages that the board must refuse, with the reason.
+        name: the board as it was given; its name in the inventory, or the URL.
+        wait_s: how long to wait for a board that is in use.
     """
 
     board: str
@@ -40,9 +45,12 @@ class SuiteRequest:
     results: Path | None = None
     profile: str | None = None
     frames: int | None = None
-    loop_frames: int = 600
+    tier: str = "ci"
+    loop: int | None = None
     idle_s: float = 1.0
     refuse: tuple[tuple[RejectReason, Path], ...] = ()
+    name: str = ""
+    wait_s: float = 0.0
 
     def checked(self) -> SuiteRequest:
         """Return the request with the trust store found beside the package when none was given.
@@ -57,7 +65,7 @@ class SuiteRequest:
         for option, path in (("package", self.package), ("trust", self.trust), ("captures", self.captures)):
             if path is not None and not path.exists():
                 raise SuiteError(f"--ks-{option} {path}: there is no such file")
-        if self.loop_frames < 1 or (self.frames is not None and self.frames < 1):
+        if (self.loop is not None and self.loop < 1) or (self.frames is not None and self.frames < 1):
             raise SuiteError("--ks-loop and --ks-frames must be at least 1")
         for reason, path in self.refuse:
             if not path.exists():
@@ -66,6 +74,11 @@ class SuiteRequest:
         if self.trust is None and beside is not None and beside.is_file():
             return replace(self, trust=beside)
         return self
+
+    @property
+    def loop_frames(self) -> int:
+        """Counted inferences of the paced loop."""
+        return _LOOP_FRAMES[self.tier] if self.loop is None else self.loop
 
     @property
     def link(self) -> str:
@@ -77,7 +90,8 @@ class SuiteRequest:
         names = {"package": self.package, "trust": self.trust, "captures": self.captures}
         files = {key: value.name for key, value in names.items() if value is not None}
         frames = "by the link's speed" if self.frames is None else str(self.frames)
-        return {**files, "frames": frames, "loop": f"{self.loop_frames} frames"}
+        board = {"board": self.name} if self.name not in ("", self.board) else {}
+        return {**board, **files, "tier": self.tier, "frames": frames, "loop": f"{self.loop_frames} frames"}
 
 
 def parse_refuse(text: str) -> tuple[RejectReason, Path]:

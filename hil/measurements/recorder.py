@@ -205,9 +205,10 @@ def failure_line(item: Measurement) -> str:
         return f"{item.name} is INVALID: {item.invalid}"
     assert item.limit is not None
     why = f" ({item.limit.why})" if item.limit.why else ""
+    unit = "" if item.unit == "1" else f" {item.unit}"
     if item.verdict is Verdict.INCONCLUSIVE:
-        return f"{item.name} is inconclusive with {item.n} samples, limit {item.limit} {item.unit}{why}"
-    return f"{item.name} = {item.value:.4g} {item.unit}, limit {item.limit} {item.unit}{why}"
+        return f"{item.name} is inconclusive with {item.n} samples, limit {item.limit}{unit}{why}"
+    return f"{item.name} = {item.value:.4g}{unit}, limit {item.limit}{unit}{why}"
 
 
 def event_writer() -> Say | None:

@@ -13,12 +13,18 @@ from types import FrameType
 
 import pytest
 
-__all__ = ["LIFELINE_VARIABLE", "end_on_signals", "end_with_parent"]
+__all__ = ["LIFELINE_VARIABLE", "end_on_signals", "end_with_parent", "hear_interrupts"]
 
 LIFELINE_VARIABLE = "KS_LIFELINE_FD"
 """Environment variable that names the descriptor whose end means that the parent process has gone."""
 
 _PATIENCE_S = 20.0
+
+
+def hear_interrupts() -> None:
+    """Let the parent process end this one by SIGINT, which the children of a shell's background job ignore."""
+    if LIFELINE_VARIABLE in os.environ and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def end_on_signals() -> None:

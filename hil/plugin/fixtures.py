@@ -9,6 +9,7 @@ pytest loads this file in every run.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,9 +20,10 @@ if TYPE_CHECKING:
     from firmware_bridge.device.profile import BoardProfile
     from firmware_bridge.host.board import Board
     from firmware_bridge.package.container import PackageFile
-    from firmware_bridge.protocol.messages import Measured
-    from hil.checks.board_frames import BoardFrames
+    from firmware_bridge.protocol.messages import Measured, RailTrace
+    from hil.checks.board_frames import BoardFrames, HardCase
     from hil.checks.install import Installation
+    from hil.checks.power import PowerFigures
     from hil.checks.suite_request import SuiteRequest
     from hil.measurements.recorder import Recorder
     from models.captures import CaptureSet
@@ -32,11 +34,14 @@ __all__ = [
     "ks_board_frames",
     "ks_captures",
     "ks_card",
+    "ks_hard_cases",
     "ks_installation",
     "ks_installed",
     "ks_measured",
     "ks_package",
+    "ks_power",
     "ks_profile",
+    "ks_rails",
     "ks_record",
     "ks_request",
 ]
@@ -57,12 +62,16 @@ def ks_record(pytestconfig: pytest.Config, ks_request: SuiteRequest) -> Recorder
 
 
 @pytest.fixture(scope="session")
-def ks_board(ks_request: SuiteRequest, ks_record: Recorder) -> Iterator[Board]:
+def ks_board(pytestconfig: pytest.Config, ks_request: SuiteRequest, ks_record: Recorder) -> Iterator[Board]:
     """The board, open for the whole run; only a virtual one is provisioned with the trust store."""
-    from hil.boards import open_board
+    from hil.checks.free_board import open_free_board
+
+    def say(text: str) -> None:
+        ks_record.say(text)
+        _say(pytestconfig, text)
 
     trust = None if ks_request.trust is None else ks_request.trust.read_bytes()
-    with open_board(ks_request.board, trust=trust) as board:
+    with open_free_board(ks_request.board, trust=trust, wait_s=ks_request.wait_s, say=say) as board:
         ks_record.board(board.info())
         yield board
 
@@ -168,3 +177,33 @@ def ks_board_frames(
     from hil.checks.board_frames import run_frames
 
     return run_frames(ks_board, ks_package.payload(), ks_card, ks_captures, ks_request, ks_record)
+
+
+@pytest.fixture(scope="session")
+def ks_hard_cases(ks_board_frames: BoardFrames) -> tuple[HardCase, ...]:
+    """Each hard case that ran: the capture with its truth, and what board and host found in it."""
+    return ks_board_frames.cases
+
+
+@pytest.fixture(scope="session")
+def ks_rails(ks_measured: Measured, ks_profile: BoardProfile) -> dict[str, RailTrace]:
+    """The traces of the paced run by rail, those that the board's profile names: times in s, power in mW."""
+    labels = {rail.label for rail in ks_profile.rails}
+    return {trace.rail: trace for trace in ks_measured.rails if trace.rail in labels}
+
+
+@pytest.fixture(scope="session")
+def ks_power(ks_measured: Measured, ks_profile: BoardProfile) -> PowerFigures:
+    """Power and energy of the paced run, idle and loop apart; see its ``defects`` before any number."""
+    from hil.checks.power import power_figures
+
+    return power_figures(ks_measured, ks_profile.rails, ks_profile.validity)
+
+
+def _say(config: pytest.Config, text: str) -> None:
+    """Write a line at once, past the capture of pytest."""
+    terminal, capture = (config.pluginmanager.getplugin(name) for name in ("terminalreporter", "capturemanager"))
+    if terminal is None:
+        return
+    with capture.global_and_fixture_disabled() if capture is not None else nullcontext():
+        terminal.write_line(text)

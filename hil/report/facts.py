@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from firmware_bridge.device.cost import GraphCost
 from hil.measurements.measurement import Verdict
-from hil.report.model import GateRow, GateSummary, PrecisionRow
+from hil.report.model import DifferenceRow, GateRow, GateSummary, PrecisionRow
+from models.evaluation.compare import compare
 from models.evaluation.gate import GateResult
+from models.evaluation.metrics import Evaluation
 
-__all__ = ["gate_summary", "precision_rows"]
+__all__ = ["difference_rows", "gate_summary", "precision_rows"]
 
 
 def gate_summary(result: GateResult) -> GateSummary:
@@ -29,6 +32,19 @@ def gate_summary(result: GateResult) -> GateSummary:
     return GateSummary(Verdict(result.verdict.value.lower()), result.reason, rows)
 
 
+def difference_rows(parent: Evaluation, candidate: Evaluation, model: str, pool: str) -> tuple[DifferenceRow, ...]:
+    """Return how AP50 of a model differs from its parent's, by the paired bootstrap over scenes."""
+    return tuple(
+        DifferenceRow(
+            model=model, pool=pool, axis="" if item.axis == "all" else item.axis,
+            category="all frames" if item.axis == "all" else item.category, points=-item.drop_points,
+            low=-item.upper_points, high=-item.lower_points, frames=item.frames,
+        )
+        for item in compare(parent, candidate)
+        if math.isfinite(item.drop_points)
+    )  # fmt: skip
+
+
 def precision_rows(cost: GraphCost, group: Callable[[str], str] | None = None) -> tuple[PrecisionRow, ...]:
     """Return the graph's operations as the precision strip shows them.
 
@@ -44,6 +60,8 @@ def precision_rows(cost: GraphCost, group: Callable[[str], str] | None = None) -
             macs=item.op.macs,
             npu=item.on_npu,
             group=group(item.op.name) if group is not None else "",
+            latency_us=item.latency_us,
+            energy_uj=item.energy_uj,
         )
         for item in cost.ops
     )

@@ -6,7 +6,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hil.report import view
+from hil.report import evidence, profile, view
 from hil.report.model import Report
 from hil.report.published import published_rows
 
@@ -17,8 +17,10 @@ __all__ = ["environment_of", "render_html", "style", "write_html"]
 
 _FILTERS = ("bytes_text", "count_text", "data_uri", "duration", "number", "when")
 _FUNCTIONS = (
-    "accuracy_charts", "headline", "latency_of", "precision_chart", "precision_shares", "rails_of", "tiles",
+    "absolute_rows", "differences_of", "headline", "latency_of", "precision_chart", "tiles", "timeline_of",
 )  # fmt: skip
+_PROFILE = ("attention_work", "largest_ops", "ops_by_kind", "precision_shares")
+_EVIDENCE = ("environment", "evidence", "missing_lines", "rail_rows")
 
 
 def environment_of(package: str) -> Environment:
@@ -40,7 +42,9 @@ def render_html(report: Report) -> str:
     """Return the report as one HTML page that needs nothing else."""
     environment = environment_of("hil.report")
     environment.filters |= {name: getattr(view, name) for name in _FILTERS}
-    environment.globals |= {name: getattr(view, name) for name in _FUNCTIONS} | {"published_rows": published_rows}
+    for module, names in ((view, _FUNCTIONS), (profile, _PROFILE), (evidence, _EVIDENCE)):
+        environment.globals |= {name: getattr(module, name) for name in names}
+    environment.globals["published_rows"] = published_rows
     template = environment.get_template("page.html.j2")
     requirements = report.requirements
     published = None if requirements is None else requirements.published

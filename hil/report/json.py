@@ -16,7 +16,9 @@ _SCHEMA = 1
 
 def report_json(report: Report) -> dict[str, Any]:
     """Return the report as plain values; pictures keep their boxes, not their pixels."""
-    pictures = [plain(replace(picture, eo_png=None, lwir_png=None)) for picture in report.pictures]
+    pictures = [plain(replace(picture, eo_image=None, lwir_image=None)) for picture in report.pictures]
+    for picture in pictures:
+        del picture["eo_image"], picture["lwir_image"]
     return {
         "schema": _SCHEMA,
         "title": report.title,
@@ -30,12 +32,15 @@ def report_json(report: Report) -> dict[str, Any]:
         "package": plain(report.package_facts),
         "steps": plain(report.steps),
         "measurements": plain(report.measurements),
+        "comparison": plain(report.comparison),
         "accuracy": plain(report.all_accuracy),
+        "differences": plain(report.differences),
         "gate": plain(report.gate),
         "precision": plain(report.precision),
         "custody": plain(report.custody),
+        "waiver": report.waiver,
         "custody_verified": report.custody_verified,
-        "pictures": [{key: item for key, item in picture.items() if not key.endswith("_png")} for picture in pictures],
+        "pictures": pictures,
         "runs": [run.to_json() for run in report.runs],
     }
 

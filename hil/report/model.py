@@ -5,9 +5,11 @@ Owns the shape of the facts. Knows nothing of how they were found, nor of how th
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from enum import Enum
 
+from hil.comparison.runs import RunComparison
 from hil.measurements.accuracy import AccuracyRecord
 from hil.measurements.measurement import Measurement, Verdict
 from hil.measurements.requirements import Requirements
@@ -18,6 +20,7 @@ __all__ = [
     "CustodyRow",
     "DetectionBox",
     "DetectionPicture",
+    "DifferenceRow",
     "GateRow",
     "GateSummary",
     "Panel",
@@ -59,6 +62,8 @@ class PrecisionRow:
         macs: multiply-accumulates of a frame.
         npu: whether the NPU takes it.
         group: the layer group that it belongs to, e.g. ``attention``, or ``""``.
+        latency_us: microseconds, modelled.
+        energy_uj: microjoules over idle, modelled.
     """
 
     name: str
@@ -67,6 +72,38 @@ class PrecisionRow:
     macs: int
     npu: bool = True
     group: str = ""
+    latency_us: float = 0.0
+    energy_uj: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class DifferenceRow:
+    """AP50 of a model minus that of its parent in one category, in points; negative is worse.
+
+    Attributes:
+        model: what it is called.
+        pool: the captures.
+        axis: condition axis; ``""`` for all frames.
+        category: category on it; ``all frames``.
+        points: the difference.
+        low: lower end of its 90 % interval; NaN where none was computed.
+        high: its upper end.
+        frames: frames in the category.
+    """
+
+    model: str
+    pool: str
+    axis: str
+    category: str
+    points: float
+    low: float
+    high: float
+    frames: int
+
+    @property
+    def has_interval(self) -> bool:
+        """Whether an interval was computed."""
+        return math.isfinite(self.low) and math.isfinite(self.high)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +132,8 @@ class DetectionPicture:
         conditions: its conditions in words.
         width: pixels of both pictures.
         height: pixels of both pictures.
-        eo_png: the visible frame, PNG bytes, or None when the dataset has none.
-        lwir_png: the thermal view, PNG bytes, or None.
+        eo_image: the visible frame, a PNG or JPEG file's bytes, or None when the dataset has none.
+        lwir_image: the thermal view, likewise.
         truth: the true objects.
         panels: one for each model.
     """
@@ -105,8 +142,8 @@ class DetectionPicture:
     conditions: str
     width: int
     height: int
-    eo_png: bytes | None
-    lwir_png: bytes | None
+    eo_image: bytes | None
+    lwir_image: bytes | None
     truth: tuple[DetectionBox, ...]
     panels: tuple[Panel, ...]
 
@@ -160,12 +197,15 @@ class Report:
         other_results: further runs of the same package, e.g. over the serial line.
         steps: the pipeline's steps.
         measurements: figures that belong to no run on a board (training, quantizing).
+        comparison: the main run against its baseline; None without one.
         accuracy: accuracy by model and pool, the host's and the board's.
+        differences: AP50 against the float parent, with intervals.
         gate: the hard-case gate.
         precision: the graph's operations.
         choice: pictures of how the precisions were chosen.
         pictures: detections on hard cases.
         custody: who did what.
+        waiver: why the package may run without a passed gate; ``""`` where there is no waiver.
         custody_verified: whether the chain and the log verified; None if nobody checked.
         package: facts of the package; those of ``results`` if None.
         board: what the board has to satisfy; as ``results`` says if None.
@@ -180,12 +220,15 @@ class Report:
     other_results: tuple[HilResults, ...] = ()
     steps: tuple[StepRow, ...] = ()
     measurements: tuple[Measurement, ...] = ()
+    comparison: RunComparison | None = None
     accuracy: tuple[AccuracyRecord, ...] = ()
+    differences: tuple[DifferenceRow, ...] = ()
     gate: GateSummary | None = None
     precision: tuple[PrecisionRow, ...] = ()
     choice: tuple[Figure, ...] = ()
     pictures: tuple[DetectionPicture, ...] = ()
     custody: tuple[CustodyRow, ...] = ()
+    waiver: str = ""
     custody_verified: bool | None = None
     package: PackageFacts | None = None
     board: Requirements | None = None
@@ -220,6 +263,7 @@ class Report:
     def verdict(self) -> SuiteVerdict:
         """The worst of the runs, the gate, the steps and the figures."""
         verdicts = [run.verdict for run in self.runs]
+        verdicts += [] if self.comparison is None else [self.comparison.verdict]
         if SuiteVerdict.INCOMPLETE in verdicts:
             return SuiteVerdict.INCOMPLETE
         if SuiteVerdict.FAULT in verdicts or any(step.state is StepState.FAILED for step in self.steps):

@@ -1,4 +1,4 @@
-"""Pictures for the report: a capture's two bands as PNG, with what each model found in it."""
+"""Pictures for the report: a capture's two bands as PNG or JPEG, with what each model found in it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from models.captures import CaptureSet
 from models.heads import Detections
 from models.preprocess import agc
 
-__all__ = ["detection_picture", "varied"]
+__all__ = ["detection_picture", "disagreement", "image_file", "most_different"]
 
+_SAME_OBJECT = 0.5
+_PNG_BYTES = 150_000
 SHOWN_SCORE = 0.3
 """Objects under this score are left out: they count for AP, and would bury the picture."""
 
@@ -45,25 +47,55 @@ def detection_picture(
         conditions=", ".join(f"{axis} {category}" for axis, category in capture.conditions.items),
         width=capture.width,
         height=capture.height,
-        eo_png=None if eo is None else _png(np.asarray(eo)),
-        lwir_png=None if counts is None else _png(agc(np.asarray(counts))),
+        eo_image=None if eo is None else image_file(np.asarray(eo)),
+        lwir_image=None if counts is None else image_file(agc(np.asarray(counts))),
         truth=truth,
         panels=tuple(Panel(name, _boxes(item, captures.classes, least_score)) for name, item in found.items()),
     )
 
 
-def varied(captures: CaptureSet, among: Sequence[int], count: int) -> list[int]:
-    """Return up to ``count`` positions of ``among`` that differ in their conditions, those with objects first."""
-    chosen: list[int] = []
-    seen: set[tuple[str, str]] = set()
-    busy = sorted(among, key=lambda i: -min(3, sum(not item.ignore for item in captures.captures[i].objects)))
-    while busy and len(chosen) < count:
-        # The frame that brings most categories that are not shown yet.
-        best = max(busy, key=lambda i: len(set(captures.captures[i].conditions.items) - seen))
-        busy.remove(best)
-        chosen.append(best)
-        seen |= set(captures.captures[best].conditions.items)
-    return chosen
+def disagreement(one: Detections, other: Detections, *, least_score: float = SHOWN_SCORE) -> float:
+    """Return by how much two models differ in one frame.
+
+    Objects of a class are paired by overlap (IoU of at least 0.5), the best pairs first; a pair counts by the
+    difference of its scores, an object that only one of them found by its whole score.
+    """
+    scores = one.scores.tolist(), other.scores.tolist()
+    overlaps = _iou(np.asarray(one.boxes, np.float64), np.asarray(other.boxes, np.float64))
+    overlaps[np.asarray(one.classes)[:, None] != np.asarray(other.classes)[None, :]] = 0.0
+    total, left, right = 0.0, set(range(len(scores[0]))), set(range(len(scores[1])))
+    for flat in np.argsort(-overlaps, axis=None, kind="stable"):
+        i, j = divmod(int(flat), overlaps.shape[1])
+        if overlaps[i, j] < _SAME_OBJECT:
+            break
+        if i in left and j in right:
+            left.remove(i)
+            right.remove(j)
+            total += abs(scores[0][i] - scores[1][j]) if max(scores[0][i], scores[1][j]) >= least_score else 0.0
+    alone = [scores[0][i] for i in left] + [scores[1][j] for j in right]
+    return float(total + sum(score for score in alone if score >= least_score))
+
+
+def _iou(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the intersection over union of each box of ``one`` with each of ``other``, float64 [one, other]."""
+    low = np.maximum(one[:, None, :2], other[None, :, :2])
+    high = np.minimum(one[:, None, 2:], other[None, :, 2:])
+    both = np.prod(np.maximum(high - low, 0.0), axis=2)
+    areas = [np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) for boxes in (one, other)]
+    return np.asarray(both / np.maximum(areas[0][:, None] + areas[1][None, :] - both, 1e-9), np.float64)
+
+
+def most_different(captures: CaptureSet, found: Mapping[int, tuple[Detections, Detections]], count: int) -> list[int]:
+    """Return up to ``count`` positions of ``found``, those first in which the two models differ most.
+
+    Frames without a difference come last, those with most objects first.
+    """
+
+    def rank(index: int) -> tuple[float, int, int]:
+        objects = sum(not item.ignore for item in captures.captures[index].objects)
+        return -round(disagreement(*found[index]), 6), -objects, index
+
+    return sorted(found, key=rank)[:count]
 
 
 def _boxes(detections: Detections, classes: Sequence[str], least_score: float) -> tuple[DetectionBox, ...]:
@@ -75,9 +107,13 @@ def _boxes(detections: Detections, classes: Sequence[str], least_score: float) -
     )
 
 
-def _png(frame: NDArray[Any]) -> bytes:
+def image_file(frame: NDArray[Any]) -> bytes:
+    """Return a frame as PNG; as JPEG where that is far smaller, so that a report of large frames can still be sent."""
     from PIL import Image
 
-    stream = io.BytesIO()
-    Image.fromarray(frame).save(stream, "PNG", optimize=True)
-    return stream.getvalue()
+    png, jpeg = io.BytesIO(), io.BytesIO()
+    Image.fromarray(frame).save(png, "PNG")
+    if len(png.getvalue()) <= _PNG_BYTES:
+        return png.getvalue()
+    Image.fromarray(frame).save(jpeg, "JPEG", quality=88)
+    return jpeg.getvalue()

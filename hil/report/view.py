@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,28 +11,27 @@ from datetime import UTC, datetime
 from hil.measurements.accuracy import AccuracyRecord
 from hil.measurements.measurement import Measurement, Verdict
 from hil.measurements.results import HilResults, SuiteVerdict
-from hil.report.charts.accuracy import accuracy_chart
+from hil.report.charts.differences import differences_chart
 from hil.report.charts.latency import latency_chart
 from hil.report.charts.precision import precision_strip
-from hil.report.charts.rails import rails_chart
-from hil.report.model import Report
+from hil.report.charts.timeline import timeline_chart
+from hil.report.model import DifferenceRow, Report
 
 __all__ = [
     "Chart",
-    "PrecisionShare",
     "Tile",
-    "accuracy_charts",
+    "absolute_rows",
     "bytes_text",
     "count_text",
     "data_uri",
+    "differences_of",
     "duration",
     "headline",
     "latency_of",
     "number",
     "precision_chart",
-    "precision_shares",
-    "rails_of",
     "tiles",
+    "timeline_of",
     "when",
 ]
 
@@ -69,16 +69,6 @@ class Chart:
     svg: str
 
 
-@dataclass(frozen=True, slots=True)
-class PrecisionShare:
-    """How much of the graph is of one type: operations, their share of the work (0 to 1), how many run on the CPU."""
-
-    dtype: str
-    ops: int
-    work: float
-    cpu: int
-
-
 def headline(report: Report) -> str:
     """Return the verdict in words."""
     return _HEADLINES[report.verdict]
@@ -91,7 +81,7 @@ def tiles(report: Report) -> list[Tile]:
     if run is not None:
         found += [
             _tile(run, "latency_p99", "Latency, p99", 1.0, "ms"),
-            _tile(run, "power_total", "Power at full frame rate", 0.001, "W"),
+            _tile(run, "power_total", "Power at full rate", 0.001, "W"),
             _tile(run, "energy_per_frame", "Energy a frame", 1.0, "mJ"),
             _tile(run, "hard_ap50_board", "Hard cases on the board", 1.0, "AP50"),
             _parity_tile(run),
@@ -172,36 +162,74 @@ def latency_of(run: HilResults) -> str:
     return latency_chart(run.measured.latency_ms, run.requirements.window_ms, run.requirements.period_ms)
 
 
-def rails_of(run: HilResults) -> str:
-    """Return the rail trace's markup, or ``""`` when there is none."""
-    measured, requirements = run.measured, run.requirements
-    if requirements is None or measured is None or not measured.rails:
+def timeline_of(run: HilResults) -> str:
+    """Return the timeline's markup, or ``""`` when there is no run with rails."""
+    measured, needs = run.measured, run.requirements
+    if needs is None or measured is None or not measured.rails or not measured.start_s:
         return ""
     if any(len(trace.time_s) < 2 for trace in measured.rails):
         return ""
-    return rails_chart(measured, requirements.budget_mw)
+    valid = not any(item.invalid for item in run.measurements if item.name.startswith("power_"))
+    return timeline_chart(measured, needs.budget_mw, needs.window_ms, valid=valid)
 
 
-def accuracy_charts(records: Sequence[AccuracyRecord]) -> list[Chart]:
-    """Return one chart a pool, the hard cases first."""
-    pools = sorted(dict.fromkeys(record.pool for record in records), key=lambda pool: "hard" not in pool.lower())
-    return [Chart(pool, accuracy_chart([record for record in records if record.pool == pool])) for pool in pools]
+def differences_of(report: Report) -> list[Chart]:
+    """Return one chart a pool of AP50 against the parent, the hard cases first."""
+    rows = report.differences + _plain_differences(report)
+    pools = sorted(dict.fromkeys(row.pool for row in rows), key=lambda pool: "hard" not in pool.lower())
+    return [
+        Chart(pool, differences_chart([row for row in rows if row.pool == pool], _parent_name(report, pool)))
+        for pool in pools
+    ]
+
+
+def _plain_differences(report: Report) -> tuple[DifferenceRow, ...]:
+    """Return the differences of models without an interval, where parent and model saw the same frames."""
+    known = {(row.pool, row.model) for row in report.differences}
+    found = list[DifferenceRow]()
+    for pool in dict.fromkeys(record.pool for record in report.all_accuracy):
+        records = [record for record in report.all_accuracy if record.pool == pool]
+        parent = _parent(records)
+        for record in records:
+            if parent is None or record is parent or (pool, record.model) in known or record.frames != parent.frames:
+                continue
+            found += _between(parent, record)
+    return tuple(found)
+
+
+def _between(parent: AccuracyRecord, record: AccuracyRecord) -> list[DifferenceRow]:
+    nan = float("nan")
+    whole = DifferenceRow(
+        record.model, record.pool, "", "all frames", 100 * (record.ap50 - parent.ap50), nan, nan, record.frames
+    )
+    before = {(score.axis, score.category): score for score in parent.conditions}
+    return [whole] + [
+        DifferenceRow(record.model, record.pool, s.axis, s.category, 100 * (s.ap50 - old.ap50), nan, nan, s.frames)
+        for s in record.conditions
+        if (old := before.get((s.axis, s.category))) is not None and math.isfinite(s.ap50 - old.ap50)
+    ]
+
+
+def _parent(records: Sequence[AccuracyRecord]) -> AccuracyRecord | None:
+    """Return what the others are held against: the float model, else the same graph on the host."""
+    floats = (record for record in records if record.model.upper().startswith(("FP32", "FLOAT")))
+    hosts = (record for record in records if "host" in record.model)
+    return next(floats, None) or next(hosts, None)
+
+
+def _parent_name(report: Report, pool: str) -> str:
+    parent = _parent([record for record in report.all_accuracy if record.pool == pool])
+    return "FP32" if parent is None else parent.model
+
+
+def absolute_rows(report: Report) -> list[tuple[str, str, float, int]]:
+    """Return (pool, model, AP50 in points, frames) of every accuracy."""
+    return [(record.pool, record.model, 100 * record.ap50, record.frames) for record in report.all_accuracy]
 
 
 def precision_chart(report: Report) -> str:
     """Return the precision strip's markup, or ``""``."""
     return precision_strip(report.precision) if report.precision else ""
-
-
-def precision_shares(report: Report) -> list[PrecisionShare]:
-    """Return the share of each type, the largest work first."""
-    work = sum(row.macs for row in report.precision) or 1
-    shares = []
-    for dtype in dict.fromkeys(row.dtype for row in report.precision):
-        rows = [row for row in report.precision if row.dtype == dtype]
-        macs, cpu = sum(row.macs for row in rows), sum(not row.npu for row in rows)
-        shares.append(PrecisionShare(dtype, len(rows), macs / work, cpu))
-    return sorted(shares, key=lambda share: (-share.work, -share.ops))
 
 
 def number(value: float) -> str:
@@ -244,6 +272,7 @@ def when(time_s: float) -> str:
     return datetime.fromtimestamp(time_s, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
-def data_uri(png: bytes) -> str:
-    """Return a picture as it can stand in a page."""
-    return "data:image/png;base64," + base64.b64encode(png).decode()
+def data_uri(image: bytes) -> str:
+    """Return a PNG or JPEG picture as it can stand in a page."""
+    kind = "png" if image.startswith(b"\x89PNG") else "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode(image).decode()}"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-_ORDER = ("identity", "install", "latency", "power", "parity", "accuracy", "rejections")
+_ORDER = (
+    "identity", "health", "install", "start", "latency", "power", "parity", "accuracy", "endurance", "rejections",
+)  # fmt: skip
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

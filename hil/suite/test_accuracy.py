@@ -18,6 +18,7 @@ from models.heads import Detections
 _AGREEMENT = Limit(low=-0.5, high=0.5, why="the same graph on the host")
 
 
+@pytest.mark.ks_tier("ci")
 @pytest.mark.ks_figures("hard_ap50_board", "hard_ap50_board_minus_host")
 def test_hard_case_accuracy_on_the_board_is_the_hosts(
     ks_card: ModelCard, ks_board_frames: BoardFrames, ks_record: Recorder

@@ -3,18 +3,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from firmware_bridge.device.graph import Graph
 from firmware_bridge.device.runtime import Kernels, Session, default_runtime
 from firmware_bridge.errors import BenchError
 from firmware_bridge.host.board import Board
 from firmware_bridge.package.container import PackageFile
-from hil.checks.board_frames import spread
+from hil.checks.board_frames import noise, spread
 from hil.checks.board_session import BoardSession, Comparison
 from hil.checks.install import Installation
 from hil.measurements.measurement import Limit, Source
@@ -44,10 +41,11 @@ def comparison(ks_board: Board, ks_package: PackageFile, ks_installed: Installat
 def test_outputs_are_the_hosts_on_noise(comparison: Comparison, ks_record: Recorder) -> None:
     random = np.random.default_rng(_SEED)
     for _ in range(2):
-        comparison.run({tensor.name: _noise(random, tensor.dtype, tensor.shape) for tensor in comparison.graph.inputs})
+        comparison.run({tensor.name: noise(random, tensor.dtype, tensor.shape) for tensor in comparison.graph.inputs})
     _judge(comparison, ks_record, "parity_noise")
 
 
+@pytest.mark.ks_tier("ci")
 @pytest.mark.ks_figures("parity_hard_largest")
 def test_outputs_are_the_hosts_on_hard_cases(
     comparison: Comparison, ks_card: ModelCard, ks_captures: CaptureSet, ks_record: Recorder
@@ -65,11 +63,3 @@ def _judge(comparison: Comparison, record: Recorder, name: str) -> None:
             f"{name}_largest", comparison.largest_steps, "steps", limit=limit, n=comparison.elements, note=note
         )
     )
-
-
-def _noise(random: np.random.Generator, dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:
-    kind = np.dtype(dtype)
-    if kind.kind == "f":
-        return random.random(shape).astype(kind)
-    limits = np.iinfo(kind)
-    return random.integers(limits.min, limits.max, shape, kind, endpoint=True)

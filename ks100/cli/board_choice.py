@@ -5,8 +5,7 @@ The inventory is given by ``--inventory`` or the variable ``KS100_INVENTORY``.
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -74,9 +73,10 @@ def choose_boards(wanted: BoardSelection, *, whole_inventory: bool = False) -> d
         InputError: an address or the inventory is invalid.
     """
     from firmware_bridge.host.discovery import identity_of
+    from firmware_bridge.host.inventory import resolve_board
 
     named = read_names(wanted.inventory)
-    chosen = [(board, _address(board, named, wanted.inventory)) for board in wanted.boards]
+    chosen = [(board, resolve_board(board, named, wanted.inventory)) for board in wanted.boards]
     if wanted.everything or (whole_inventory and named and not wanted.boards):
         known = {identity_of(address) for _, address in chosen}
         chosen += [(name, address) for name, address in named.items() if identity_of(address) not in known]
@@ -95,10 +95,11 @@ def find_board(board: str, inventory: Path | None) -> str:
     """Return the URL of one board, given as a URL or as a name of the inventory.
 
     Raises:
-        UsageError: the inventory has no board of this name.
         InputError: it is neither, or the inventory is invalid.
     """
-    return _address(board, read_names(inventory), inventory).url
+    from firmware_bridge.host.inventory import resolve_board
+
+    return resolve_board(board, read_names(inventory), inventory).url
 
 
 def read_names(inventory: Path | None) -> dict[str, BoardAddress]:
@@ -119,24 +120,6 @@ def found_here(known: set[str]) -> list[tuple[str, BoardAddress]]:
     found += [(port.serial or port.address.url, port.address) for port in first_ports(find_ports())]
     found += [(address.url, address) for address in running_boards()]
     return [(name, address) for name, address in found if identity_of(address) not in known]
-
-
-def _address(board: str, named: Mapping[str, BoardAddress], inventory: Path | None) -> BoardAddress:
-    from firmware_bridge.errors import InputError
-    from firmware_bridge.host.address import BoardAddress
-
-    if board in named:
-        return named[board]
-    if ":" in board:
-        return BoardAddress.parse(board)
-    if inventory is not None:
-        close = difflib.get_close_matches(board, named, 1)
-        hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(named)}"
-        raise UsageError(f"{inventory} has no board {board!r}; {hint}")
-    try:
-        return BoardAddress.parse(board)
-    except InputError as error:
-        raise InputError(f"{error}, or the name of a board with --inventory FILE") from error
 
 
 def _each_once(chosen: Sequence[tuple[str, BoardAddress]]) -> dict[str, BoardAddress]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ks100.cli import hil_compare, hil_history
+from ks100.cli import hil_compare, hil_history, hil_report
 from ks100.cli.board_choice import find_board, inventory_option
 from ks100.cli.hil_compare import policy_option
 from ks100.cli.hil_history import history_option
@@ -33,6 +33,8 @@ def command() -> None:
 
 command.add_command(hil_compare.command)
 command.add_command(hil_history.command)
+command.add_command(hil_report.command)
+command.add_command(hil_report.schema)
 
 
 @command.command()
@@ -43,8 +45,11 @@ command.add_command(hil_history.command)
               help="The trust store; trust.ksr beside the package otherwise.")  # fmt: skip
 @click.option("--captures", type=click.Path(path_type=Path, file_okay=False), help="Hard-case captures for accuracy.")
 @click.option("--results", type=click.Path(path_type=Path, file_okay=False), default=Path("hil-results"),
-              show_default=True, help="Folder for results.json, junit.xml and pytest.log.")  # fmt: skip
+              show_default=True, help="Folder for the report, the results and the log.")  # fmt: skip
 @click.option("--frames", type=click.IntRange(1), help="Maximum number of captures to run on the board.")
+@click.option("--tier", type=click.Choice(["smoke", "ci", "release"]), default="ci", show_default=True,
+              help="How much is checked; release adds a sustained run and a soak.")  # fmt: skip
+@click.option("--wait", metavar="DURATION", help="How long to wait for a board that is in use, e.g. 10m.")
 @click.option("--profile", metavar="NAME|FILE.toml", help="The board's profile; default: that of the kind it reports.")
 @click.option("--against", metavar="BASELINE.ksm|RESULTS", type=click.Path(path_type=Path, exists=True),
               help="Compare with a package, alternating on this board, or with an earlier run's results.")  # fmt: skip
@@ -55,8 +60,8 @@ command.add_command(hil_history.command)
 @json_option
 def run(
     package: Path, board: str, inventory: Path | None, trust: Path | None, captures: Path | None, results: Path,
-    frames: int | None, profile: str | None, against: Path | None, blocks: int, policy: Path | None,
-    history: Path | None, as_json: bool,
+    frames: int | None, tier: str, wait: str | None, profile: str | None, against: Path | None, blocks: int,
+    policy: Path | None, history: Path | None, as_json: bool,
 ) -> int:  # fmt: skip
     """Run the suite on a board: identity, install, latency, power, accuracy, parity, rejections.
 
@@ -67,11 +72,12 @@ def run(
     from hil.against import joined, one_board, run_blocks
     from hil.comparison.interleaved import COMPARISON_FILE
     from hil.measurements.results import RESULTS_FILE
+    from hil.report.run_report import write_run_report
     from hil.suite_runner import run_suite
     from ks100.cli.verify import trust_beside
 
     url, store = find_board(board, inventory), trust_beside(package, trust)
-    _check(url, package, store, captures, profile)
+    _check(url, package, store, captures, profile, waits=wait is not None)
     rules = hil_compare.read_policy(policy)
     plan, baseline = _baseline(against, package, store, captures, frames, profile, rules, blocks)
     runs = hil_history.open_history(history)
@@ -81,7 +87,8 @@ def run(
     with progress_bar("hil") as progress, one_board(url) as same_url:
         compared = None if plan is None else run_blocks(same_url, plan, results, progress)
         found = run_suite(
-            same_url if plan else url, package, store, captures, results, frames=frames, profile=profile,
+            same_url if plan else board, package, store, captures, results, inventory=inventory, tier=tier, wait=wait,
+            frames=frames, profile=profile,
             progress=lambda event: progress(event.share, event.text),
         )  # fmt: skip
     change: RunComparison | None = None
@@ -91,12 +98,13 @@ def run(
         change = hil_compare.compare_runs(baseline, found, (against, results), captures, rules, runs)
     hil_history.keep(runs, found, results, needed=history is not None)
     if change is not None:
+        write_run_report(found, results, package=package, captures=captures, comparison=change)
         return _show_change(change, found, results, as_json=as_json)
     if as_json:
         click.echo((results / RESULTS_FILE).read_text("utf-8"), nl=False)
         return verdict_code(found.verdict)
     print_results(found)
-    click.echo(f"{results}: results.json, junit.xml, pytest.log")
+    click.echo(f"{results}: report.html, summary.md, results.json, junit.xml, pytest.log")
     return verdict_code(found.verdict)
 
 
@@ -106,7 +114,7 @@ def _show_change(change: RunComparison, found: HilResults, results: Path, *, as_
         return verdict_code(change.verdict)
     print_results(found)
     hil_compare.print_comparison(change)
-    click.echo(f"{results}: results.json, junit.xml, pytest.log")
+    click.echo(f"{results}: report.html, summary.md, results.json, junit.xml, pytest.log")
     return verdict_code(change.verdict)
 
 
@@ -129,7 +137,7 @@ def _baseline(
     return BlockPlan(one, other, trust.read_bytes(), pool, frames, profile, policy, blocks), None
 
 
-def _check(url: str, package: Path, trust: Path, captures: Path | None, profile: str | None) -> None:
+def _check(url: str, package: Path, trust: Path, captures: Path | None, profile: str | None, *, waits: bool) -> None:
     """Check the arguments before the suite does, with one line and the right exit code."""
     from firmware_bridge.device.profile import BoardProfile
     from firmware_bridge.host.address import BoardAddress
@@ -144,7 +152,7 @@ def _check(url: str, package: Path, trust: Path, captures: Path | None, profile:
         BoardProfile.load(profile)
     if captures is not None:
         stored_length(captures)
-    if not BoardAddress.parse(url).is_ephemeral:
+    if not BoardAddress.parse(url).is_ephemeral and not waits:
         with open_board(url) as board:
             board.info()
 

@@ -21,7 +21,15 @@ if TYPE_CHECKING:
     from hil.comparison.runs import RunComparison
     from hil.measurements.results import HilResults
 
-__all__ = ["command", "compare_runs", "comparison_json", "policy_option", "print_comparison", "read_policy"]
+__all__ = [
+    "check_allowed",
+    "command",
+    "compare_runs",
+    "comparison_json",
+    "policy_option",
+    "print_comparison",
+    "read_policy",
+]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -61,12 +69,9 @@ def command(
     AFTER passes only with all the evidence that BEFORE has. Runs that measured different things are refused. How much
     runs differ by themselves comes from the history; without it, figures that vary are undecided.
     """
-    from hil.comparison.comparable import DIFFERENCES
     from hil.measurements.results import HilResults
 
-    unknown = [name for name in allow if name not in DIFFERENCES]
-    if unknown:
-        raise click.UsageError(f"--allow {unknown[0]}: it is one of {', '.join(DIFFERENCES)}")
+    check_allowed(allow)
     rules, runs = read_policy(policy), open_history(history)
     one, other = HilResults.load(before), HilResults.load(after)
     found = compare_runs(one, other, (before, after), captures, rules, runs, allow)
@@ -75,6 +80,15 @@ def command(
     else:
         print_comparison(found)
     return verdict_code(found.verdict)
+
+
+def check_allowed(allow: tuple[str, ...]) -> None:
+    """Refuse a name of ``--allow`` that is none."""
+    from hil.comparison.comparable import DIFFERENCES
+
+    unknown = [name for name in allow if name not in DIFFERENCES]
+    if unknown:
+        raise click.UsageError(f"--allow {unknown[0]}: it is one of {', '.join(DIFFERENCES)}")
 
 
 def compare_runs(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,10 +17,10 @@ from hil.measurements.accuracy import accuracy_record
 from hil.measurements.requirements import Requirements
 from hil.measurements.results import RESULTS_FILE, HilResults
 from hil.report import Report, write_html, write_json, write_junit
-from hil.report.facts import gate_summary, precision_rows
+from hil.report.facts import difference_rows, gate_summary, precision_rows
 from hil.report.figures import Figure
-from hil.report.model import CustodyRow, DetectionPicture, StepRow, StepState
-from hil.report.pictures import detection_picture, varied
+from hil.report.model import CustodyRow, DetectionPicture, DifferenceRow, StepRow, StepState
+from hil.report.pictures import detection_picture, most_different
 from ks100.custody.chain import chain_of
 from ks100.custody.log import CustodyLog
 from ks100.errors import CustodyError, UsageError
@@ -33,6 +34,7 @@ from models.captures import CaptureSet, stored_length
 from models.evaluation.detections import DETECTIONS_FILE, load_detections
 from models.evaluation.gate import GateResult
 from models.evaluation.metrics import Evaluation
+from models.quant.layer_names import names_of
 from models.records import plain, structured, write_plain
 from models.sensitivity.map import SensitivityMap
 
@@ -43,6 +45,7 @@ _OUTCOMES = "steps.json"
 _PICTURES = 6
 _TOP_GROUPS = 20
 _HARD = "hard-holdout"
+_ATTENTION = re.compile(r"fusion_\d+")
 
 
 def save_outcomes(run: Path, outcomes: Sequence[Outcome]) -> None:
@@ -81,11 +84,13 @@ def build_report(run: Path) -> Report:
             for pool in POOLS
             for model in GRAPHS
         ),
+        differences=_differences(run),
         gate=gate_summary(GateResult.load(run / "gate.json")),
         precision=precision_rows(cost(graph, profile), _group),
         choice=_choice(run),
         pictures=_pictures(run),
         custody=_custody(run),
+        waiver=PackageFile.open(run / PACKAGE).manifest_unverified.evidence.waiver,
         custody_verified=_custody_verifies(run),
         board=Requirements.of(profile),
         notes=_notes(run),
@@ -103,9 +108,21 @@ def _results(run: Path) -> HilResults | None:
     return replace(results, rejections=(*earlier, *results.rejections))
 
 
+def _differences(run: Path) -> tuple[DifferenceRow, ...]:
+    """Return how the quantized graphs differ from the float one, on the same frames."""
+    found: list[DifferenceRow] = []
+    for pool in POOLS:
+        parent, *others = GRAPHS
+        loaded = Evaluation.load(run / evaluation_file(parent, pool))
+        for model in others:
+            found += difference_rows(loaded, Evaluation.load(run / evaluation_file(model, pool)), model, pool)
+    return tuple(found)
+
+
 def _group(name: str) -> str:
-    """Return ``attention`` for the operations of the cross-modal attention layers."""
-    return "attention" if any(part.startswith("fusion") for part in name.replace(";", "/").split("/")[1:]) else ""
+    """Return ``attention`` for the operations of the cross-modal attention layers, ``fusion_4`` and so on."""
+    layers = names_of(name)[:-1]  # the last one is the whole name, in which the model's own would match
+    return "attention" if any(_ATTENTION.match(layer) for layer in layers) else ""
 
 
 def _steps(run: Path) -> tuple[StepRow, ...]:
@@ -127,7 +144,7 @@ def _choice(run: Path) -> tuple[Figure, ...]:
 
 
 def _pictures(run: Path) -> tuple[DetectionPicture, ...]:
-    """Return images of hard cases with the detections of FP32 on the host and the candidate on the board."""
+    """Return images of the hard cases in which FP32 on the host and the candidate on the board differ most."""
     if not ((run / HIL / DETECTIONS_FILE).is_file() and (run / detections_file("FP32", _HARD)).is_file()):
         return ()
     hard = CaptureSet.load(run / "captures" / _HARD, "pictures of the report")
@@ -136,8 +153,8 @@ def _pictures(run: Path) -> tuple[DetectionPicture, ...]:
     host_ids, on_host = load_detections(run / detections_file("FP32", _HARD))
     board = dict(zip(ids, on_board["board"], strict=True))
     host = dict(zip(host_ids, on_host["FP32"], strict=True))
-    known = [position[name] for name in ids if name in position and name in host]
-    chosen = varied(hard, known, _PICTURES)
+    pairs = {position[name]: (host[name], board[name]) for name in ids if name in position and name in host}
+    chosen = most_different(hard, pairs, _PICTURES)
     return tuple(
         detection_picture(hard, i, {"FP32, host": host[name], f"{CANDIDATE}, board": board[name]})
         for i in chosen

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-PYTEST_OK, PYTEST_FAILED, PYTEST_INTERRUPTED, PYTEST_USAGE = 0, 1, 2, 4
+PYTEST_OK, PYTEST_FAILED, PYTEST_INTERRUPTED, WRONG_REQUEST = 0, 1, 2, 2
 
 
 def run_pytest(folder: Path, *arguments: str) -> tuple[int, str]:
@@ -46,13 +46,14 @@ def test_without_a_board_other_tests_run_as_ever(tmp_path: Path) -> None:
         (("--ks-refuse", "nonsense=x.ksm"), "'nonsense' is not a reason"),
         (("--ks-loop", "0"), "--ks-loop and --ks-frames must be at least 1"),
         (("-n", "2"), "a board has one writer"),
-        (("--ks-board", "tcp://board"), "'tcp://board' is not a board's address"),
+        (("--ks-board", "emu:"), "2 boards need a process each: add -n 2"),
+        (("--ks-wait", "soon"), "--ks-wait 'soon' is not a duration"),
     ],
 )
-def test_a_wrong_request_is_one_line_and_a_usage_error(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
+def test_a_wrong_request_is_one_line_and_exit_code_2(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
     code, output = run_pytest(tmp_path, "--ks-board", "emu:", *arguments)
-    assert code == PYTEST_USAGE
-    assert said in output
+    assert code == WRONG_REQUEST
+    assert [line for line in output.splitlines() if line] == [line for line in output.splitlines() if said in line]
     assert "Traceback" not in output
 
 

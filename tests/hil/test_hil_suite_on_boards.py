@@ -15,7 +15,7 @@ from hil.measurements.results import HilResults, Outcome, SuiteVerdict
 from hil.report import Report, write_html
 from hil.suite_runner import SuiteEvent, run_suite
 from tests.hil.hil_bench import DETECTOR, Bench, make_bench, manifest, new_key
-from tests.hil.test_hil_plugin import PYTEST_FAILED, run_pytest
+from tests.hil.test_hil_plugin import PYTEST_FAILED, PYTEST_OK, run_pytest
 from tests.hil.test_hil_report import check_junit
 
 FRAMES, LOOP = 2, 90
@@ -112,7 +112,7 @@ def test_a_conftest_of_the_callers_folder_does_not_touch_the_suite_and_relative_
 
 
 def test_a_wrong_request_is_one_line_that_says_what_was_wrong(bench: Bench, tmp_path: Path) -> None:
-    with pytest.raises(SuiteError, match=r"there is no such file.*pytest exit code 4") as caught:
+    with pytest.raises(SuiteError, match=r"there is no such file.*pytest exit code 2") as caught:
         run_suite("emu:", bench.package, tmp_path / "no.ksr", results_dir=tmp_path)
     assert "\n" not in str(caught.value)
 
@@ -150,3 +150,15 @@ def test_ones_own_tests_record_figures_and_tell_failures_from_faults(bench: Benc
     assert results.verdict is SuiteVerdict.FAULT
     first = replace(results, checks=results.checks[:1], planned=results.planned[:1])
     assert first.verdict is SuiteVerdict.LIMIT_FAILED
+
+
+def test_the_ten_lines_of_the_readme_are_a_hardware_test(bench: Bench, tmp_path: Path) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    code = next(part.partition("```")[0] for part in readme.split("```python\n")[1:] if "ks_measured" in part)
+    assert len(code.split("\n\n\n")[1].splitlines()) <= 10
+    (tmp_path / "test_mine.py").write_text(code)
+    package = ("--ks-board", "emu:", "--ks-package", str(bench.package), "--ks-tier", "smoke", "--ks-results", "out")
+    status, output = run_pytest(tmp_path, *package)
+    assert status == PYTEST_OK, output
+    assert HilResults.load(tmp_path / "out").verdict is SuiteVerdict.PASS
+    assert "slowest" in (tmp_path / "out" / "report.html").read_text()

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-__all__ = ["Scale", "circle", "document", "legend", "line", "path", "polygon", "rect", "text", "text_width"]
+__all__ = ["Scale", "circle", "document", "legend", "line", "marker", "path", "polygon", "rect", "text", "text_width"]
 
 _CHARACTER = 7.0  # of the page's font, on average
 _STRONG_CHARACTER = 7.8
@@ -66,6 +66,22 @@ def circle(x: float, y: float, radius: float, kind: str, title: str = "") -> str
     return f'<circle cx="{_n(x)}" cy="{_n(y)}" r="{_n(radius)}" class="{kind}">{_title(title)}</circle>'
 
 
+def marker(x: float, y: float, index: int, title: str = "") -> str:
+    """Return the mark of the model at ``index``: colour and shape both tell it from others."""
+    kind, size = f"f{index % 6 + 1} dot", 5.0
+    shapes = {
+        1: ((-1, -1), (1, -1), (1, 1), (-1, 1)),
+        2: ((0, -1.3), (1.3, 0), (0, 1.3), (-1.3, 0)),
+        3: ((0, -1.2), (1.2, 1), (-1.2, 1)),
+        4: ((-1.2, -1), (1.2, -1), (0, 1.2)),
+    }
+    corners = shapes.get(index % 5)
+    if corners is None:
+        return circle(x, y, size, kind, title)
+    points = _points((x + 0.9 * size * dx, y + 0.9 * size * dy) for dx, dy in corners)
+    return f'<path d="M{points}Z" class="{kind}">{_title(title)}</path>'
+
+
 def text(x: float, y: float, content: str, kind: str = "t", anchor: str = "start") -> str:
     """Return a line of text whose baseline is at ``y``."""
     return f'<text x="{_n(x)}" y="{_n(y)}" class="{kind}" text-anchor="{anchor}">{escape(content)}</text>'
@@ -82,7 +98,7 @@ def legend(names: Sequence[str], left: float, right: float, y: float) -> list[st
     at = max(4.0, min(left, right - sum(widths) + 16))
     parts = []
     for index, (name, width) in enumerate(zip(names, widths, strict=True)):
-        parts += [circle(at + 5, y, 5, f"f{index % 6 + 1} dot"), text(at + 15, y + 4, name)]
+        parts += [marker(at + 5, y, index), text(at + 15, y + 4, name)]
         at += width
     return parts
 
