@@ -141,6 +141,8 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "ks100 hil run new.ksm --board bench-1 --inventory lab.yaml --against released.ksm --policy policy.toml",
     ),
     "hil compare": ("ks100 hil compare run-1 run-2", "ks100 hil compare run-1 run-2 --policy policy.toml --json"),
+    "hil report": ("ks100 hil report run-2 --baseline run-1 --markdown summary.md",),
+    "hil schema": ("ks100 hil schema",),
     "hil history": ("ks100 hil history list", "ks100 hil history trend latency_p99"),
     "hil history list": ("ks100 hil history list --last 5",),
     "hil history show": ("ks100 hil history show 12",),

@@ -12,6 +12,7 @@ from firmware_bridge.package.container import write
 from hil.errors import SuiteError
 from hil.measurements.measurement import Basis, Source
 from hil.measurements.results import HilResults, Outcome, SuiteVerdict
+from hil.plugin.pool import FAULT
 from hil.report import Report, write_html
 from hil.suite_runner import SuiteEvent, run_suite
 from tests.hil.hil_bench import DETECTOR, Bench, make_bench, manifest, new_key
@@ -142,7 +143,7 @@ def test_promise(ks_board):
 def test_ones_own_tests_record_figures_and_tell_failures_from_faults(bench: Bench, tmp_path: Path) -> None:
     (tmp_path / "test_own.py").write_text(OWN)
     code, output = run_pytest(tmp_path, "--ks-board", "emu:", "--ks-trust", str(bench.trust), "--ks-results", "out")
-    assert code == PYTEST_FAILED
+    assert code == FAULT
     assert "too_slow = 90 ms, limit ≤ 80 ms (decision window)" in output
     results = HilResults.load(tmp_path / "out")
     assert [check.outcome for check in results.checks] == [Outcome.FAILED, Outcome.ERROR, Outcome.FAILED]
