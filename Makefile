@@ -11,7 +11,8 @@ TEST_DEBIAN := openssh-server:sshd softhsm2:softhsm2-util udev:udevadm umockdev:
 QEMU_DEBIAN := qemu-system-arm:qemu-system-aarch64 gcc-12-aarch64-linux-gnu:aarch64-linux-gnu-gcc-12 kmod:depmod cpio:cpio \
 	fakeroot:fakeroot
 
-.PHONY: help setup debian check test properties fuzz mutation powercut conformance soak qemu demo docs docs-check report-check clean
+.PHONY: help setup debian check test properties fuzz mutation powercut conformance soak qemu slow demo docs docs-check \
+	report-check clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -40,6 +41,9 @@ check: setup  ## format, lint, types, import direction
 
 test: setup $(INTEROP)  ## the default tests: no root needed, under 10 minutes on 2 cores
 	@sh .ci/debian $(TEST_DEBIAN) -- $(BIN)/pytest -n 2 --dist loadfile
+
+slow: setup $(INTEROP)  ## the slow tests: trainings, the whole demo, whole campaigns
+	@sh .ci/debian $(TEST_DEBIAN) -- $(BIN)/pytest -m slow -o timeout=600 -n 2 --dist loadfile
 
 powercut: setup  ## cut a board's power at every operation of its storage, and again while it recovers
 	$(BIN)/python -m tests.powercut

@@ -64,10 +64,12 @@ def test_the_python_interface_says_it_too(taken) -> None:
 def test_a_test_run_of_somebody_else_goes_on_without_the_plugin_and_one_of_ours_ends_with_the_reason(taken) -> None:
     folder = taken("hil")
     (folder.parent / "test_own.py").write_text("def test_own(): pass\n")
-    plain = ran(folder.parent, "-m", "pytest", "-p", "no:cacheprovider")
+    plain = ran(folder.parent, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:hypothesispytest")
     assert plain.returncode == 0, plain.stderr
     assert f"ks100: the plugin is off: the name 'hil' is taken by {folder}" in plain.stdout
-    ours = ran(folder.parent, "-m", "pytest", "-p", "no:cacheprovider", "--ks-board", "emu:")
+    ours = ran(
+        folder.parent, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:hypothesispytest", "--ks-board", "emu:"
+    )
     assert ours.returncode == pytest.ExitCode.USAGE_ERROR
     assert ours.stderr.strip() == (
         f"ERROR: ks100: the name 'hil' is taken by {folder}, which Python finds before this toolkit's; start from "

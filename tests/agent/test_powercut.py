@@ -22,13 +22,14 @@ def test_every_act_that_changes_the_storage_is_a_scenario(by_name):
     assert all(any(act in name for name in by_name) for act in acts)
 
 
-@pytest.mark.parametrize("name", ["first install", "floor raise", "chunk collection", "fall back: damaged slot"])
+@pytest.mark.parametrize("name", ["first install", "chunk collection"])
 def test_a_cut_anywhere_harms_no_board(by_name, name):
     result = run_scenario(by_name[name], second_cuts=False)
     assert result.findings == []
     assert result.single >= 8 * result.operations, "before and after each operation, with four fates"
 
 
+@pytest.mark.slow
 def test_a_second_cut_while_the_board_recovers_harms_it_no_more(by_name):
     result = run_scenario(by_name["trust update"])
     assert result.findings == []

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.captures import ObjectClass
@@ -157,6 +157,7 @@ _KEYS = ("id", "name", "file_name", "filename", "bbox", "image_id", "category_id
 _ITEM = st.fixed_dictionaries({}, optional=dict.fromkeys(_KEYS, _JSON))
 
 
+@settings(max_examples=50)
 @given(st.lists(_ITEM | _JSON, max_size=4), st.lists(_ITEM | _JSON, max_size=4), _JSON | st.lists(_ITEM))
 def test_no_json_can_make_the_parser_fail_otherwise(images: list[Any], annotations: list[Any], categories: Any) -> None:
     data = {"images": images, "annotations": annotations, "categories": categories}

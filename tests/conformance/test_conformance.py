@@ -36,6 +36,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> ConformanceResults:
         board.close()
 
 
+@pytest.mark.slow
 def test_the_agent_conforms_in_every_case(results: ConformanceResults) -> None:
     assert [case.name for case in results.cases if case.status.is_failure] == []
     untried = {case.rule for case in results.cases if case.status is Status.NOT_APPLICABLE}
@@ -44,6 +45,7 @@ def test_the_agent_conforms_in_every_case(results: ConformanceResults) -> None:
     assert results.agent_deaths == 0
 
 
+@pytest.mark.slow
 def test_the_suite_is_as_wide_as_it_says(results: ConformanceResults) -> None:
     valid = [case for case in results.cases if case.rule.startswith("valid-")]
     assert len(results.rules) >= 70
@@ -52,6 +54,7 @@ def test_the_suite_is_as_wide_as_it_says(results: ConformanceResults) -> None:
     assert len({case.name for case in results.cases}) == len(results.cases)
 
 
+@pytest.mark.slow
 def test_a_head_is_refused_before_any_chunk_crosses(results: ConformanceResults) -> None:
     at_the_head = {"signature-arithmetic", "signature-bits", "algorithm", "unknown-key", "rollback", "program", "board"}
     assert all(case.wire_bytes < 2048 for case in results.cases if case.rule in at_the_head)
@@ -119,6 +122,7 @@ def test_a_listed_failure_is_expected_and_a_listed_pass_is_told(
     assert [case.name for case in again.cases if case.counts_against] == ["program/key-of-another"]
 
 
+@pytest.mark.slow
 def test_results_survive_json_and_reports_name_every_case(results: ConformanceResults, tmp_path: Path) -> None:
     results.save(tmp_path / "results.json")
     assert ConformanceResults.load(tmp_path / "results.json") == results

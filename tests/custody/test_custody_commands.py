@@ -19,6 +19,7 @@ def _captures(folder: Path) -> None:
         assert main([str(argument) for argument in arguments]) == 0
 
 
+@pytest.mark.slow
 def test_the_chain_of_separate_commands_verifies(tmp_path: Path, said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
     ring = Keyring.create(tmp_path / "keys")
     monkeypatch.setenv("KS100_LOG", str(tmp_path / "custody"))

@@ -19,7 +19,7 @@ from hil.measurements.results_folder import hold_results
 from hil.suite_runner import run_suite
 from ks100.cli.main import code_of
 from ks100.errors import ExitCode
-from tests.hil.test_hil_plugin import PYTEST_INTERRUPTED, run_pytest
+from tests.hil.test_hil_plugin import LEAN, PYTEST_INTERRUPTED, run_pytest
 
 OWN = """
 import pathlib, shutil, time
@@ -59,7 +59,7 @@ def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
 
 
 def pytest_command(folder: Path) -> list[str]:
-    settings = ["-p", "no:cacheprovider", "-c", os.devnull, f"--rootdir={folder}"]
+    settings = [*LEAN, "-c", os.devnull, f"--rootdir={folder}"]
     return [sys.executable, "-m", "pytest", *settings, *ARGUMENTS]
 
 

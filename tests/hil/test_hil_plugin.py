@@ -11,11 +11,14 @@ import pytest
 
 PYTEST_OK, PYTEST_FAILED, PYTEST_INTERRUPTED, WRONG_REQUEST = 0, 1, 2, 2
 
+# Loading the plugin of hypothesis takes longer than everything else that these runs do.
+LEAN = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest")
+
 
 def run_pytest(folder: Path, *arguments: str) -> tuple[int, str]:
     """Run pytest as a user does, in a folder of its own; return its exit code and output."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-c", os.devnull, f"--rootdir={folder}"]
+    command = [sys.executable, "-m", "pytest", *LEAN, "-c", os.devnull, f"--rootdir={folder}"]
     done = subprocess.run(
         [*command, *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=110, check=False
     )

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.faulty_transfers import End, transfer
 
-SEEDS = range(600)
+SEEDS = range(300)
 
 
 @pytest.fixture(scope="module")
@@ -25,8 +25,8 @@ def test_most_transfers_get_there_and_the_others_say_why(transfers):
     ends = Counter(one.end for one in transfers)
     assert ends[End.INSTALLED] >= 0.9 * len(SEEDS)
     assert all(one.error for one in transfers if one.end is End.FAILED)
-    assert sum(one.sittings > 1 for one in transfers) > 50, "the cables are too good to test resuming"
+    assert sum(one.sittings > 1 for one in transfers) > 25, "the cables are too good to test resuming"
 
 
 def test_a_seed_is_the_same_transfer_each_time(transfers):
-    assert [transfer(seed) for seed in SEEDS[:20]] == transfers[:20]
+    assert [transfer(seed) for seed in SEEDS[:10]] == transfers[:10]

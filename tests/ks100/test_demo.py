@@ -15,7 +15,7 @@ import pytest
 
 from hil.measurements.results import HilResults
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 # What the gate says of such a network: its float parent finds nothing, so nothing can be said of the candidate.
 INCONCLUSIVE = 6

@@ -11,6 +11,8 @@ from ks100.cli.main import main
 from models.quant.plan import PrecisionPlan
 from tests.sensitivity.small_study import stored
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory) -> Path:

@@ -29,6 +29,7 @@ def bench(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_board_gives_the_hosts_figures_and_keeps_its_floor(bench: Path, capsys) -> None:
     graph, captures = stored(bench)
     with EmulatedBoard.start(bench / "board") as board:

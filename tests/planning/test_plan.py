@@ -156,6 +156,7 @@ def test_a_map_of_another_graph_is_refused(costs: CostTable) -> None:
         PrecisionMilp(costs, replace(losses, groups=("x", *losses.groups[1:])))
 
 
+@pytest.mark.slow
 def test_the_full_transformer_takes_the_published_watts_within_two_per_cent() -> None:
     from ks100.steps.costs import untrained
 

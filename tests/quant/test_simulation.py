@@ -101,7 +101,7 @@ def test_each_int16_operation_gives_the_integers_of_the_kernel_but_for_ties_of_f
     assert max(p.max_lsb for p in found) <= 1
 
 
-@pytest.mark.parametrize("name", ["vit", "yolo"])
+@pytest.mark.parametrize("name", ["vit", pytest.param("yolo", marks=pytest.mark.slow)])
 def test_graphs_of_common_architectures_come_out_as_in_the_runtime(name: str) -> None:
     graph = float_graph(name)
     samples = pictures(Graph.parse(graph).inputs[0].shape, 12)

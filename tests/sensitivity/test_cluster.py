@@ -33,6 +33,7 @@ def _cluster() -> Iterator[tuple[str, list[int]]]:
         yield cluster.scheduler_address, [worker.pid for worker in cluster.workers.values()]
 
 
+@pytest.mark.slow
 def test_two_workers_give_the_local_figures_also_when_one_is_killed_halfway() -> None:
     groups = [group.name for group in study().groups[::9]]
     variants = [Variant.of(Precision.FP32, {name: Precision.INT8}) for name in groups]

@@ -106,6 +106,7 @@ def test_an_interval_draws_whole_scenes() -> None:
     assert by_scene.upper - by_scene.lower > 2 * (by_frame.upper - by_frame.lower)
 
 
+@pytest.mark.slow
 def test_an_interrupted_sweep_goes_on_where_it_was(tmp_path: Path) -> None:
     variants = [Variant.of(FP32, {name: INT8}) for name in ("eo_stem", "neck_8")]
 
@@ -153,6 +154,7 @@ def test_detections_are_kept_as_they_were(tmp_path: Path) -> None:
             np.testing.assert_array_equal(seen.boxes, second[variant].detections[frame].boxes)
 
 
+@pytest.mark.slow
 def test_a_map_has_every_pool_and_condition_and_survives_its_file(tmp_path: Path) -> None:
     found = sweep(study(), LocalExecutor(), SweepSettings(leaders=3, screen_frames=12, share_frames=8))
     found.save(tmp_path / "map.json")

@@ -10,6 +10,15 @@ import pytest
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test of a trained network as slow."""
+    for item in items:
+        here = item.path.parent == Path(__file__).parent
+        if here and {"trained", "interrupted"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session")
 def sets():
     """Small disjoint sets: train, validation, calibration."""

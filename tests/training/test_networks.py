@@ -169,7 +169,11 @@ def test_an_unknown_network_is_refused_with_the_known_ones():
 
 
 @pytest.mark.parametrize(
-    ("name", "gmacs"), [("fusion-transformer", (3.3, 3.5)), ("fusion-transformer-small", (0.08, 0.1))]
+    ("name", "gmacs"),
+    [
+        pytest.param("fusion-transformer", (3.3, 3.5), marks=pytest.mark.slow),
+        ("fusion-transformer-small", (0.08, 0.1)),
+    ],
 )
 def test_a_transformer_has_its_work_three_attention_layers_over_all_keys_and_few_parameters_there(name, gmacs):
     from models.networks import NETWORKS, build, groups

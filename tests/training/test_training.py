@@ -172,6 +172,7 @@ def test_an_empty_set_and_a_broken_box_are_refused(sets):
         load_arrays(wrong, 64, 80)
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_stops_with_epoch_and_step(sets, recipe, tmp_path):
     from models.training import train
 
