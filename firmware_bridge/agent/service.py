@@ -105,7 +105,7 @@ class BoardService:
         """Run the active slot; one that is refused is marked, and the other one takes its place if it can."""
         while slot := self._slot_table.record.active:
             try:
-                self._running.start(slot)
+                self._running.start(slot, self._load(slot))
             except (RejectedError, EngineError) as error:
                 self._slot_table.commit(lifecycle.failed(self._slot_table.record, slot))
                 self._audit.add("fallback", self._slot_table.record.active or "none", f"slot {slot}: {error}")
@@ -210,7 +210,8 @@ class BoardService:
         self._slots.adopt(slot, self._staging.head)
         facts = slot_record(package, self._slots.head_digest(slot))
         self._slot_table.commit(lifecycle.received(self._slot_table.record, slot, facts))
-        self._audit.add("install", model, f"ok: slot {slot}")
+        waived = f", WAIVED: {facts.waiver}" if facts.waiver else ""
+        self._audit.add("install", model, f"ok: slot {slot}{waived}")
         self._staging.end(received=True)
         if was_active == slot:  # it was on trial: its fallback runs again
             self._run_active()
@@ -225,17 +226,20 @@ class BoardService:
         """
         if slot not in SLOT_NAMES:
             raise StateError(f"there is no slot {slot[:20]!r}; slots are {', '.join(SLOT_NAMES)}")
-        trial = lifecycle.begin_trial(self._slot_table.record, slot)
+        before = self._slot_table.record
+        trial = lifecycle.begin_trial(before, slot)
         try:
-            package, model = self._running.start(slot)
-            self._slot_table.commit(trial)  # before the trial: should the agent die in it, the next boot knows
+            package = self._load(slot)
+            if not trial.trial_passed:  # before the runtime sees it: should the agent die there, the next boot knows
+                self._slot_table.commit(trial)
+            model = self._running.start(slot, package)
             try_out(package, model)
             self._slot_table.commit(lifecycle.trial_passed(trial))
         except RejectedError as error:
-            self._give_up(slot, error)
+            self._give_up(before, slot, error)
             raise
         except EngineError as error:
-            self._give_up(slot, error)
+            self._give_up(before, slot, error)
             raise RejectedError(RejectReason.TRIAL, str(error)) from error
         except OSError:
             self._run_active()  # as recorded, not as could not be recorded
@@ -243,9 +247,9 @@ class BoardService:
         self._audit.add("activate", slot, "ok")
         return m.Activated(slot)
 
-    def _give_up(self, slot: str, error: Exception) -> None:
-        """After a slot was refused or failed its trial: it is marked, and what the record then names runs."""
-        self._slot_table.commit(lifecycle.failed(self._slot_table.record, slot))
+    def _give_up(self, before: BoardRecord, slot: str, error: Exception) -> None:
+        """After a slot was refused or failed its trial: it is marked, and what ran before runs."""
+        self._slot_table.commit(lifecycle.failed(before, slot))
         self._audit.add("activate", slot, str(error))
         if self._running.slot != self._slot_table.record.active:
             self._run_active()
@@ -343,4 +347,4 @@ def _bitmap(flags: list[bool]) -> bytes:
 
 
 def _slot_info(name: str, slot: SlotRecord) -> m.SlotInfo:
-    return m.SlotInfo(name, slot.state.value, slot.model, slot.version, slot.security_version, slot.digest)
+    return m.SlotInfo(name, slot.state.value, slot.model, slot.version, slot.security_version, slot.digest, slot.waiver)

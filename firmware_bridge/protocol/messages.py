@@ -87,6 +87,7 @@ class SlotInfo:
         version: the model's version, or ``""``.
         security_version: the package's rollback index, 0 if empty.
         digest: SHA-256 of the graph, hex, or ``""``.
+        waiver: why it may run without a passed gate, as signed; ``""`` if there is no such waiver.
     """
 
     name: SlotName
@@ -95,6 +96,7 @@ class SlotInfo:
     version: str = ""
     security_version: Count = 0
     digest: Digest = ""
+    waiver: str = field(default="", metadata={SINCE: 3})
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,6 +76,7 @@ def package_facts(path: Path, package: PackageFile) -> PackageFacts:
         ops=manifest.ops,
         npu_ops=manifest.npu_ops,
         gate=manifest.evidence.verdict,
+        waiver=manifest.evidence.waiver,
     )
 
 

@@ -166,6 +166,7 @@ class PackageFacts:
         ops: (op, dtype) pairs that it needs.
         npu_ops: how many ops the NPU is expected to take.
         gate: the gate's verdict that it carries.
+        waiver: why it was released without a passed gate; ``""`` if there is no such waiver.
     """
 
     file: str
@@ -181,6 +182,7 @@ class PackageFacts:
     ops: tuple[str, ...] = ()
     npu_ops: int = 0
     gate: str = ""
+    waiver: str = ""
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,7 @@ def _run_suite(run: HilResults) -> ET.Element:
     facts = {"board": run.url, "link": run.link, "source": run.source.value if run.source else "none"}
     if board is not None:
         facts |= {"serial": board.serial, "runtime": f"{board.runtime.name} {board.runtime.version}"}
+    facts |= {"waiver": run.package.waiver} if run.package is not None and run.package.waiver else {}
     facts |= {"verdict": run.verdict.value} | ({"stopped": run.stopped} if run.stopped else {})
     facts |= {"missing": ", ".join(run.missing)} if run.missing else {}
     add_properties(suite, {**facts, **{f"measurement.{m.name}": _figure(m) for m in run.measurements}})

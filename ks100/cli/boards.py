@@ -17,7 +17,7 @@ from ks100.cli.boards_list import list_boards
 from ks100.cli.output import json_option, print_json
 from ks100.cli.provision import command as provision
 from ks100.cli.tables import print_table
-from ks100.cli.wrapping import wrapped
+from ks100.cli.wrapping import waived, wrapped
 from ks100.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -213,6 +213,8 @@ def _fallback_slot(info: BoardInfo) -> SlotInfo:
 
 
 def _info_rows(found: BoardInfo, version: int) -> list[tuple[str, str]]:
+    from rich.markup import escape
+
     rows = [
         ("board", f"{found.board} {found.serial}" + (" (EMULATED)" if found.emulated else "")),
         ("agent", f"{found.agent}, protocol {version}, package schema {found.package_schema}"),
@@ -232,6 +234,8 @@ def _info_rows(found: BoardInfo, version: int) -> list[tuple[str, str]]:
         rows.append((f"slot {slot.name}", f"{state}{model}" + (" (active)" if active else "")))
         if slot.digest:
             rows.append(("", f"sha256 {slot.digest}"))
+        if slot.waiver:
+            rows.append(("", f"[red]{escape(waived(slot.waiver))}[/]"))
     return rows
 
 
@@ -244,7 +248,7 @@ def _info_record(found: BoardInfo, version: int) -> dict[str, object]:
         "capacity_bytes": found.capacity_bytes, "rails": list(found.rails), "active": found.active or None,
         "slots": [
             {"name": s.name, "state": s.state, "model": s.model or None, "version": s.version or None,
-             "security_version": s.security_version, "sha256": s.digest or None}
+             "security_version": s.security_version, "sha256": s.digest or None, "waiver": s.waiver or None}
             for s in found.slots
         ],
     }  # fmt: skip

@@ -10,6 +10,8 @@ import click
 
 from ks100.cli.output import json_option, print_json
 from ks100.cli.tables import print_table
+from ks100.cli.wrapping import waived
+from ks100.errors import UsageError
 
 if TYPE_CHECKING:
     from ks100.custody.log import Entry
@@ -66,7 +68,8 @@ def show(package: Path, log: Path | None, html: Path | None, as_json: bool) -> N
 @click.argument("package", type=click.Path(path_type=Path, dir_okay=False))
 @_LOG
 @click.option("--key", type=click.Path(path_type=Path, dir_okay=False),
-              help="The log's public key (.pub); keys/log.pem.pub beside the package otherwise.")  # fmt: skip
+              envvar="KS100_LOG_PUBLIC_KEY", show_envvar=True,
+              help="The log's public key (.pub), from who keeps the log; none beside PACKAGE is taken.")  # fmt: skip
 @click.option("--checkpoint", type=click.Path(path_type=Path, dir_okay=False),
               help="A checkpoint seen earlier: the log must extend it.")  # fmt: skip
 @json_option
@@ -78,9 +81,14 @@ def verify(package: Path, log: Path | None, key: Path | None, checkpoint: Path |
     from ks100.custody.log import CustodyLog, verify_log
     from ks100.steps.signers import read_public_key
 
-    folder, public = log or package.parent / "custody", key or package.parent / "keys" / "log.pem.pub"
     opened = PackageFile.open(package)
-    spki = read_public_key(public).spki
+    if key is None:
+        raise UsageError(
+            "by whose key? Give the log's public key with --key FILE, or set KS100_LOG_PUBLIC_KEY; one that lies "
+            f"beside {package.name} proves nothing, since it may have come with it"
+        )
+    folder, public = log or package.parent / "custody", read_public_key(key)
+    spki = public.spki
     seen = None if checkpoint is None else read_text(checkpoint, FileKind.SIGNATURE)
     CustodyLog.open(folder)
     entries = verify_log(folder, seen, spki)
@@ -92,7 +100,7 @@ def verify(package: Path, log: Path | None, key: Path | None, checkpoint: Path |
                     "entries": [_record(entry) for entry in chain.entries]})  # fmt: skip
         return
     acts = " → ".join(entry.statement.act.value for entry in chain.entries)
-    click.echo(f"{package}: {len(entries)} entries verify; chain {acts}")
+    click.echo(f"{package}: {len(entries)} entries verify by {key}, key {public.key_id.hex()[:16]}; chain {acts}")
     _warn_of_waiver(opened.manifest_unverified.evidence.waiver)
 
 
@@ -109,4 +117,4 @@ def _record(entry: Entry) -> dict[str, object]:
 
 def _warn_of_waiver(waiver: str) -> None:
     if waiver:
-        click.secho(f"WAIVED: released without a passed gate: {waiver}", fg="red")
+        click.secho(waived(waiver), fg="red")

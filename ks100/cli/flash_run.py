@@ -12,10 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
+
 from ks100.cli.flash_display import open_display, result_record, show_ends
 from ks100.cli.flash_record import FlashEntry, RecordWriter
 from ks100.cli.output import print_json
 from ks100.cli.stops import Stops
+from ks100.cli.wrapping import waived
 from ks100.errors import ExitCode, worst_code
 
 if TYPE_CHECKING:
@@ -137,17 +140,20 @@ class FlashRun:
         remarks = self._remarks()
         for text in remarks:
             print(f"ks100: {text}", file=sys.stderr)
+        waiver = self._package.manifest_unverified.evidence.waiver
         if as_json:
             print_json(
-                {"package": self._package.digest, "boards": ends, "summary": summary, "exit_code": code,
-                 "record": str(self._keeper.path or ""), "remarks": remarks}
+                {"package": self._package.digest, "waiver": waiver or None, "boards": ends, "summary": summary,
+                 "exit_code": code, "record": str(self._keeper.path or ""), "remarks": remarks}
             )  # fmt: skip
         elif events:
             for end in ends:
                 print(_line({"event": "end", **end}))
-            print(_line({"event": "summary", **summary}), flush=True)
+            print(_line({"event": "summary", **summary, "waiver": waiver or None}), flush=True)
         else:
             show_ends(results, [self._codes[result.board] for result in results])
+            if waiver:
+                click.secho(waived(waiver), fg="red")
 
     def _remarks(self) -> list[str]:
         """Return remarks on the records: their place, or what is missing in them."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from ks100.cli.custody_options import custody_options
+from ks100.cli.passphrases import KEY, passphrase_for, passphrase_options
 from ks100.cli.tables import percent, print_table
 from ks100.errors import UsageError, verdict_code
 
@@ -30,15 +32,21 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
               help="The hard cases themselves: also show critical cells and the worst frames.")  # fmt: skip
 @click.option("--cells", type=_FILE, help="Critical cells (TOML, see docs/evaluation.md).")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the evidence as JSON.")
+@click.option("--key", help=f"The judge's key, to sign the verdict: {KEY}.")
+@passphrase_options
 @custody_options
 def command(
     parent: Path, candidate: Path | None, validation: tuple[Path, Path] | None, policy: Path | None,
-    captures: Path | None, cells: Path | None, out: Path | None, recorder: ProvenanceRecorder | None,
+    captures: Path | None, cells: Path | None, out: Path | None, key: str | None, passphrase_file: Path | None,
+    passphrase_agent: bool, recorder: ProvenanceRecorder | None,
 ) -> int:  # fmt: skip
     """Judge CANDIDATE against PARENT: two evaluations on the same hard cases (from ks100 evaluate --out).
 
     With one file, the evidence of an earlier verdict (--out): recompute it from its records, and refuse it if it
     differs.
+
+    With --key the judge's statement on evidence, graph, policy and verdict is written beside the evidence (.dsse); sign
+    --judge then takes no other.
 
     Exit codes: 0 pass, 1 fail, 6 inconclusive.
     """
@@ -48,6 +56,8 @@ def command(
 
     if cells is not None:
         load_cells(cells, None)
+    if key is not None and candidate is not None and out is None:
+        raise UsageError("the judge signs the evidence: say with --out where it is to be")
     if candidate is None:
         if validation or policy or out:
             raise UsageError("evidence contains its policy and evaluations; give PARENT and CANDIDATE to judge again")
@@ -58,6 +68,8 @@ def command(
         result = judge_candidate((parent, candidate), validation, rules)
     if out is not None:
         result.save(out)
+    if key is not None:
+        _sign(result, out or parent, key, passphrase_for(key, passphrase_file, passphrase_agent))
     if recorder is not None:
         from ks100.steps.provenance import record_gate
 
@@ -66,6 +78,14 @@ def command(
     if captures is not None:
         _explain(result, captures, cells)
     return verdict_code(result.verdict)
+
+
+def _sign(result: GateResult, evidence: Path, key: str, passphrase: Callable[[], str]) -> None:
+    from ks100.steps.judging import sign_verdict
+    from ks100.steps.signers import open_signer
+
+    with open_signer(key, passphrase) as signer:
+        click.echo(f"{sign_verdict(result, evidence, signer)}: signed by the judge's key {signer.key_id.hex()[:16]}")
 
 
 def _explain(result: GateResult, captures: Path, cells: Path | None) -> None:

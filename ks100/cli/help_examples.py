@@ -87,7 +87,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "ks100 sign mixed.tflite --gate gate.json --digest-out digest --public-key hsm.pub --program demo",
     ),
     "attach": ("ks100 attach mixed.unsigned --signature digest.sig --public-key hsm.pub --out model.ksm",),
-    "verify": ("ks100 verify model.ksm --trust trust.ksr", "ks100 verify model.ksm --json"),
+    "verify": ("ks100 verify model.ksm --trust trust.ksr", "ks100 verify model.ksm --trust trust.ksr --json"),
     "verify-raw": ("ks100 verify-raw --public-key key.pub --message file --signature file.sig",),
     "inspect": ("ks100 inspect model.ksm", "ks100 inspect mixed.tflite --json"),
     "custody": ("ks100 custody show model.ksm", "ks100 custody verify model.ksm --key log.pem.pub"),

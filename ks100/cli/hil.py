@@ -15,6 +15,7 @@ from ks100.cli.hil_history import history_option
 from ks100.cli.output import json_option, print_json
 from ks100.cli.progress import progress_bar
 from ks100.cli.tables import FIGURE_COLUMNS, figure_row, print_table
+from ks100.cli.wrapping import waived
 from ks100.errors import verdict_code
 
 if TYPE_CHECKING:
@@ -167,5 +168,7 @@ def print_results(results: HilResults) -> None:
             click.echo(f"{check.outcome.value}: {check.name}: {check.message}")
     for line in open_lines(results):
         click.echo(line)
+    if results.package is not None and results.package.waiver:
+        click.secho(waived(results.package.waiver), fg="red")
     held = sum(item.holds for item in results.rejections)
     click.echo(f"rejections: {held} of {len(results.rejections)} refused by name; suite: {results.verdict.value}")

@@ -44,6 +44,15 @@ _RUNTIMES = ["litert", "tflite-runtime"]
 @click.option("--runtime", "runtimes", type=click.Choice(_RUNTIMES), multiple=True, default=["litert"],
               show_default=True)  # fmt: skip
 @click.option("--gate", type=_FILE, help="The gate's evidence for this graph.")
+@click.option(
+    "--judge",
+    type=_FILE,
+    envvar="KS100_JUDGE",
+    show_envvar=True,
+    help="The judge's public key (.pub): evidence without its statement (gate --key) is refused.",
+)
+@click.option("--policy", type=_FILE, envvar="KS100_GATE_POLICY", show_envvar=True,
+              help="The program's margins (TOML): evidence that was judged by others is refused.")  # fmt: skip
 @click.option("--waive", default="", metavar="REASON", help="Sign without a passed gate; the reason is signed too.")
 @click.option("--plan", type=_FILE, help="The precision plan.")
 @click.option("--calibration", type=click.Path(path_type=Path, exists=True), help="The calibration captures.")
@@ -69,6 +78,8 @@ def command(
     board: str,
     runtimes: tuple[str, ...],
     gate: Path | None,
+    judge: Path | None,
+    policy: Path | None,
     waive: str,
     plan: Path | None,
     calibration: Path | None,
@@ -80,6 +91,7 @@ def command(
     from ks100.steps.captures import load_captures
     from ks100.steps.evaluating import read_graph
     from ks100.steps.packaging import Origin, Release
+    from ks100.steps.signers import read_public_key
     from models.card import ModelCard
 
     card = ModelCard.beside(graph) if card_file is None else ModelCard.load(card_file)
@@ -88,6 +100,8 @@ def command(
         calibration=None if calibration is None else load_captures(calibration)[0].digest,
         float_parent=None if parent is None else hashlib.sha256(read_graph(parent)).hexdigest(),
         gate=gate,
+        judge=None if judge is None else read_public_key(judge),
+        policy=policy,
         waiver=waive,
         custody="" if recorder is None else recorder.folder.name,
     )

@@ -7,7 +7,12 @@ import sys
 import textwrap
 from typing import TextIO
 
-__all__ = ["shortened", "terminal_width", "wrapped"]
+__all__ = ["shortened", "terminal_width", "waived", "wrapped"]
+
+
+def waived(reason: str) -> str:
+    """Return the line that stands wherever a package with a waiver is shown."""
+    return f"WAIVED: released without a passed gate: {reason}"
 
 
 def shortened(text: str, width: int) -> str:

@@ -23,8 +23,9 @@ from firmware_bridge.package.signing import Signer
 from firmware_bridge.package.trust import BoardContext, TrustStore, VerifiedPackage, verify_package
 from ks100.errors import UsageError
 from ks100.steps.evaluating import read_graph
+from ks100.steps.judging import check_verdict
 from models.card import ModelCard
-from models.evaluation.gate import GateResult
+from models.evaluation.gate import GatePolicy, GateResult
 
 __all__ = ["Origin", "Release", "await_signature", "read_trust", "sign_graph", "verify_file"]
 
@@ -64,6 +65,8 @@ class Origin:
         gate: the gate's evidence file.
         waiver: reason for a release without a passed gate.
         custody: reference to the custody log.
+        judge: whose statement on the evidence must lie beside it; None takes the evidence as it is.
+        policy: margins (TOML) that the evidence must have been judged by.
     """
 
     plan: str | None = None
@@ -72,6 +75,8 @@ class Origin:
     gate: Path | None = None
     waiver: str = ""
     custody: str = ""
+    judge: PublicKey | None = None
+    policy: Path | None = None
 
 
 def sign_graph(
@@ -147,6 +152,8 @@ def _evidence(payload: bytes, origin: Origin) -> Evidence:
         raise UsageError(
             f"{origin.gate} judged another graph ({judged[:16]}), not this one ({digest[:16]}); gate this one"
         )
+    if result is not None and origin.gate is not None:
+        _check_judged(result, origin, origin.gate, digest)
     verdict = "NONE" if result is None else result.verdict.value
     if verdict != "PASS" and not origin.waiver:
         what = (
@@ -171,6 +178,14 @@ def _evidence(payload: bytes, origin: Origin) -> Evidence:
         verdict=verdict,
         waiver="" if verdict == "PASS" else origin.waiver,
     )
+
+
+def _check_judged(result: GateResult, origin: Origin, evidence: Path, digest: str) -> None:
+    """Require the judge's statement and the program's margins, where the release names them."""
+    if origin.policy is not None and result.policy != GatePolicy.load(origin.policy):
+        raise UsageError(f"{evidence} was judged by other margins than those in {origin.policy}; gate again by these")
+    if origin.judge is not None:
+        check_verdict(result, evidence, digest, origin.judge)
 
 
 def read_trust(path: Path) -> TrustStore:

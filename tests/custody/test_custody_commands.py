@@ -43,7 +43,7 @@ def test_the_chain_of_separate_commands_verifies(tmp_path: Path, said: Said, mon
             "--parent", parent, "--waive", "a network of two epochs", "--out", package)  # fmt: skip
     code, _, error = said(*sign)
     assert code == 0, error
-    code, shown, error = said("custody", "verify", package)
+    code, shown, error = said("custody", "verify", package, "--key", tmp_path / "keys/log.pem.pub")
     assert code == 0, error
     code, shown, _ = said("custody", "show", package)
     for act in ("train", "quantize", "gate", "sign"):

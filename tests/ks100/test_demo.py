@@ -70,8 +70,8 @@ def test_every_private_key_is_for_the_owner_only(run: Path) -> None:
 
 
 def test_the_package_verifies_and_its_custody_proves_how_it_came_to_be(run: Path) -> None:
-    assert ks100("verify", run / "package.ksm").returncode == 0
-    custody = ks100("custody", "verify", run / "package.ksm")
+    assert ks100("verify", run / "package.ksm", "--trust", run / "trust.ksr").returncode == 0
+    custody = ks100("custody", "verify", run / "package.ksm", "--key", run / "keys/log.pem.pub")
     assert custody.returncode == 0, custody.stderr
     assert "train → quantize → gate → sign → push" in custody.stdout
     shown = ks100("inspect", run / "package.ksm").stdout
@@ -85,7 +85,7 @@ def test_an_edited_custody_log_is_noticed(run: Path, tmp_path: Path) -> None:
     entries = next(path for path in log.iterdir() if "quantize" in path.read_text() or "payload" in path.read_text())
     lines = entries.read_text().splitlines(keepends=True)
     entries.write_text("".join(lines[1:]))
-    done = ks100("custody", "verify", run / "package.ksm", "--log", log)
+    done = ks100("custody", "verify", run / "package.ksm", "--log", log, "--key", run / "keys/log.pem.pub")
     assert done.returncode == 4
     assert done.stderr.count("\n") == 1
 

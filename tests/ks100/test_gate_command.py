@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
 
+from firmware_bridge.package.signing import PemSigner
+from hil.conformance.signing_kit import tiny_graph
 from ks100.cli.main import main
+from ks100.steps.keyring import Keyring
 from models.captures import CaptureSet
 from models.evaluation.metrics import evaluate
 from models.heads import Detections
@@ -35,6 +39,41 @@ def test_the_verdict_is_the_exit_code_and_the_evidence_gives_it_again(
     assert f"gate: {verdict} (" in capsys.readouterr().out
     assert main(["gate", str(evidence)]) == code
     assert "with the same result" in capsys.readouterr().out
+
+
+def test_only_what_the_judge_signed_of_this_graph_is_evidence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ring = Keyring.create(tmp_path / "keys")
+    PemSigner.generate(tmp_path / "judge.pem", ring.passphrase())
+    Path("graph.tflite").write_bytes(tiny_graph())
+    captures = captures_of(300)
+    found, digest = detections_of(captures), hashlib.sha256(tiny_graph()).hexdigest()
+    parent = _save(tmp_path, "FP32", captures, found)
+    evaluate(captures, found, "INT8", model_digest=digest).save(tmp_path / "INT8.json")
+    evaluate(captures, found, "INT8", model_digest="ab" * 32).save(tmp_path / "other.json")
+    passphrase = ("--passphrase-file", "keys/passphrase")
+    judge = ("--key", "judge.pem", *passphrase)
+    sign = ("sign", "graph.tflite", "--program", "p", "--key", str(ring.path("program")), *passphrase)
+    signed = (*sign, "--judge", "judge.pem.pub", "--gate", "gate.json")
+
+    assert main(["gate", parent, "other.json", "--out", "gate.json", *judge]) == 0
+    gate = Path("gate.json")
+    gate.write_text(gate.read_text().replace("ab" * 32, digest))  # another model's evidence, made to fit
+    assert main([*signed]) == 2
+    assert "the judge signed another evidence, graph" in capsys.readouterr().err
+    Path("gate.json.dsse").unlink()
+    assert main([*signed]) == 2
+    assert "the judge has not signed gate.json" in capsys.readouterr().err
+
+    assert main(["gate", parent, "INT8.json", "--out", "gate.json", *judge]) == 0
+    Path("lenient.toml").write_text("hard_margin_points = 100\n")
+    assert main([*signed, "--policy", "lenient.toml"]) == 2
+    assert "judged by other margins" in capsys.readouterr().err
+    assert main([*signed]) == 0
+    assert main([*sign, "--judge", str(ring.path("log")) + ".pub", "--gate", "gate.json"]) == 2
+    assert "not a statement of the judge's key" in capsys.readouterr().err
 
 
 def test_edited_evidence_is_refused_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,6 +16,7 @@ from ks100.cli.main import main
 from ks100.steps.keyring import Keyring
 
 SECRET = "correct horse"
+TRUST = ("--trust", "trust.ksr")
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def sign(key="keys/program.pem", *more) -> int:
 
 def test_a_waived_package_verifies_and_says_so_in_red_wherever_it_is_shown(desk, capsys):
     assert sign() == 0
-    assert main(["verify", "graph.ksm"]) == 0
+    assert main(["verify", "graph.ksm", *TRUST]) == 0
     assert main(["inspect", "graph.ksm"]) == 0
     shown = capsys.readouterr()
     assert (shown.out + shown.err).count("WAIVED: ") == 3
@@ -61,7 +62,7 @@ def test_a_digest_signed_elsewhere_is_attached(desk, encoding):
     Path("far.pub").write_bytes(key.public_key().public_bytes(*form))
     assert main([*SIGN, "--digest-out", "digest", "--public-key", "far.pub"]) == 0
     assert main(["trust", "add", "trust.ksr", "far.pub", *ROOTS]) == 0
-    assert main(["verify", "graph.unsigned"]) == 4
+    assert main(["verify", "graph.unsigned", *TRUST]) == 4
     from cryptography.hazmat.primitives import hashes
 
     from firmware_bridge.package.ecdsa import from_der
@@ -70,7 +71,7 @@ def test_a_digest_signed_elsewhere_is_attached(desk, encoding):
     Path("sig").write_bytes(der if encoding == "der" else from_der(der, Algorithm.ES256))
     attach = ["attach", "graph.unsigned", "--public-key", "far.pub", "--encoding", encoding]
     assert main([*attach, "--signature", "sig"]) == 0
-    assert main(["verify", "graph.ksm"]) == 0
+    assert main(["verify", "graph.ksm", *TRUST]) == 0
 
 
 def test_a_signature_of_other_bytes_or_by_another_key_is_not_attached(desk, capsys):
@@ -89,12 +90,12 @@ def test_a_signature_of_other_bytes_or_by_another_key_is_not_attached(desk, caps
 
 def test_an_added_key_signs_and_a_revoked_one_is_refused_by_its_reason(desk, capsys):
     assert sign("second.pem") == 0
-    assert main(["verify", "graph.ksm"]) == 4
+    assert main(["verify", "graph.ksm", *TRUST]) == 4
     assert main(["trust", "add", "trust.ksr", "second.pem.pub", *ROOTS]) == 0
-    assert main(["verify", "graph.ksm"]) == 0
+    assert main(["verify", "graph.ksm", *TRUST]) == 0
     key_id = PemSigner.load(Path("second.pem"), Keyring(desk / "keys").passphrase()).key_id.hex()
     assert main(["trust", "revoke", "trust.ksr", key_id[:12], "--reason", "laptop lost", *ROOTS]) == 0
-    assert main(["verify", "graph.ksm"]) == 4
+    assert main(["verify", "graph.ksm", *TRUST]) == 4
     assert "laptop lost" in capsys.readouterr().err
     assert main(["trust", "show", "trust.ksr"]) == 0
     assert "revoked: laptop lost" in capsys.readouterr().out
@@ -116,7 +117,7 @@ def test_rotated_roots_change_the_next_store_and_the_old_ones_no_more(desk):
     new_roots = ["--root", "new-1.pem", "--root", "new-2.pem", "--passphrase-file", "keys/passphrase"]
     assert main(["trust", "floor", "trust.ksr", "7", *new_roots]) == 0
     assert sign() == 0
-    assert main(["verify", "graph.ksm"]) == 4
+    assert main(["verify", "graph.ksm", *TRUST]) == 4
 
 
 def test_the_bill_of_materials_names_signer_graph_and_gate(desk, capsys):
@@ -184,3 +185,14 @@ def test_gpg_agent_gives_the_passphrase(desk, monkeypatch, tmp_path_factory):
         assert main([*SIGN, "--key", "second.pem", "--passphrase-agent"]) == 0
     finally:
         subprocess.run(["gpg-connect-agent", "killagent", "/bye"], capture_output=True, check=False)
+
+
+def test_a_trust_store_that_came_with_the_package_proves_nothing(desk, capsys):
+    assert sign() == 0
+    capsys.readouterr()
+    assert main(["verify", "graph.ksm"]) == 2
+    assert "by whose trust store?" in capsys.readouterr().err
+    assert main(["verify", "graph.ksm", *TRUST]) == 0
+    shown = capsys.readouterr().out
+    assert "by trust.ksr: version 1 of program falcon, roots " in shown
+    assert "WAIVED: released without a passed gate: bring-up of the bench" in shown

@@ -28,17 +28,15 @@ class RunningModel:
         self._models: dict[Kernels, LoadedModel] = {}
         self.slot = ""
 
-    def start(self, slot: str) -> tuple[VerifiedPackage, LoadedModel]:
-        """Make ``slot`` the one that runs.
+    def start(self, slot: str, package: VerifiedPackage) -> LoadedModel:
+        """Make ``package``, as it was just read from ``slot``, the one that runs.
 
         Raises:
-            RejectedError: a rule refuses it; what ran before still runs.
             EngineError: the runtime cannot prepare it; what ran before still runs.
         """
-        package = self._load(slot)
         model = self._engine.load(package, Kernels.OPTIMISED)
         self.slot, self._models = slot, {Kernels.OPTIMISED: model}
-        return package, model
+        return model
 
     def stop(self) -> None:
         """Run nothing."""

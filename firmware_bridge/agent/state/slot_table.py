@@ -44,6 +44,7 @@ class SlotRecord:
         security_version: the package's rollback index.
         digest: SHA-256 of the graph, hex.
         head_digest: SHA-256 of the package's head, hex: a slot boots the package that was installed, no other one.
+        waiver: why it may run without a passed gate, ``""`` if there is no such waiver.
     """
 
     state: SlotState = SlotState.EMPTY
@@ -52,6 +53,7 @@ class SlotRecord:
     security_version: int = 0
     digest: str = ""
     head_digest: str = ""
+    waiver: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,9 @@ class BoardRecord:
         """Return plain bytes; `from_bytes` restores an equal record."""
         item = asdict(self)
         item["slots"] = [{**slot, "state": slot["state"].value} for slot in item["slots"]]
+        for slot in item["slots"]:
+            if not slot["waiver"]:
+                del slot["waiver"]  # agents before it do not know the field
         return json.dumps({"schema": _SCHEMA, **item}, sort_keys=True).encode()
 
     @classmethod

@@ -157,6 +157,7 @@ def slot_record(package: VerifiedPackage, head_digest: str) -> SlotRecord:
         security_version=manifest.security_version,
         digest=manifest.payload_sha256.hex(),
         head_digest=head_digest,
+        waiver=manifest.evidence.waiver,
     )
 
 
