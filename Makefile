@@ -68,7 +68,7 @@ $(INTEROP): $(STAMP)
 	$(@D)/bin/pip install --quiet --disable-pip-version-check cwt==3.3.0 cbor2==5.9.0
 	@touch $@
 
-fuzz: setup  ## fuzz container, CBOR and manifest: make fuzz MINUTES=30; the corpus is kept in runs/fuzz
+fuzz: setup  ## fuzz messages, container, CBOR and manifest: make fuzz MINUTES=30; the corpus is kept in runs/fuzz
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[assurance]'
 	$(BIN)/python -m tests.fuzz.run --minutes $(MINUTES) --corpus runs/fuzz
 

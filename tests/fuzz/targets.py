@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+_MESSAGE_PEAK_BYTES = 64 * 2**20
 VECTORS = Path(__file__).parent.parent / "vectors"
 
 
@@ -95,7 +96,39 @@ def _manifest() -> Callable[[bytes], None]:
     return take
 
 
+def _messages() -> Iterator[bytes]:
+    from firmware_bridge.protocol import messages as m
+    from firmware_bridge.protocol.codec import encode
+
+    slot = m.SlotInfo("a", "confirmed", "net", "1.0", 3, "00" * 32)
+    for message in (m.Hello(3, "bench"), m.Offer(bytes(40)), m.Audit((m.AuditEntry(1, 2.0, "boot", "x", "ok"),)),
+                    m.Infer({"x": m.Tensor("int8", (1, 4), bytes(4))}), m.Refusal("signature", str(slot))):  # fmt: skip
+        yield encode(message)
+
+
+def _message() -> Callable[[bytes], None]:
+    import tracemalloc
+
+    from firmware_bridge.errors import ProtocolError
+    from firmware_bridge.protocol.codec import decode, encode
+
+    tracemalloc.start()
+
+    def take(data: bytes) -> None:
+        for greeted in (False, True):
+            try:
+                message = decode(data, greeted=greeted)
+            except ProtocolError:
+                continue
+            assert decode(encode(message)) == message, "a message is what its encoding says"
+        assert tracemalloc.get_traced_memory()[1] < _MESSAGE_PEAK_BYTES, "a few kilobytes took too much memory"
+        tracemalloc.reset_peak()
+
+    return take
+
+
 TARGETS = {
+    "message": Target(_messages, _message),
     "container": Target(_packages, _container),
     "cbor": Target(_manifests, _cbor),
     "manifest": Target(_manifests, _manifest),
