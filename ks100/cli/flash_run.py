@@ -149,7 +149,7 @@ class FlashRun:
         elif events:
             for end in ends:
                 print(_line({"event": "end", **end}))
-            print(_line({"event": "summary", **summary, "waiver": waiver or None}), flush=True)
+            print(_line({"event": "summary", **summary, **({"waiver": waiver} if waiver else {})}), flush=True)
         else:
             show_ends(results, [self._codes[result.board] for result in results])
             if waiver:
