@@ -13,7 +13,7 @@ from pathlib import Path
 
 from firmware_bridge.errors import InputError
 from firmware_bridge.files import write_atomically
-from firmware_bridge.given_files import FileKind, read_bytes
+from firmware_bridge.input_files import FileKind, read_bytes
 from firmware_bridge.package.ecdsa import PublicKey
 from firmware_bridge.package.signing import Signer
 from ks100.custody.dsse import Envelope, seal
