@@ -65,7 +65,7 @@ class BoardParts:
 
 
 class BoardService:
-    """One board. `start` boots it; until then it holds nothing."""
+    """One board. `start` boots it; before that it has no state."""
 
     def __init__(self, parts: BoardParts) -> None:
         """Put the parts together; reads the audit log and nothing else."""
@@ -127,10 +127,10 @@ class BoardService:
             record = lifecycle.received(record, slot, slot_record(package, self._slots.head_digest(slot)))
         return replace(record, floor=max(slot.security_version for slot in record.slots))
 
-    # --- what it is ---------------------------------------------------------------------------------------
+    # --- state --------------------------------------------------------------------------------------------
 
     def info(self) -> m.BoardInfo:
-        """Return what the board is and holds."""
+        """Return the board's identity and state."""
         identity, record, store = self._parts.identity, self._slot_table.record, self._room.store
         program = store.program if store else ""
         return m.BoardInfo(
@@ -221,7 +221,7 @@ class BoardService:
         """Verify a slot, make it active, and run its trial; if that fails, the board runs the same model as before.
 
         Raises:
-            StateError: there is no such slot, or it is empty.
+            StateError: the slot does not exist, or is empty.
             RejectedError: a rule refuses what is in it, or TRIAL.
         """
         if slot not in SLOT_NAMES:
@@ -272,7 +272,7 @@ class BoardService:
         self._audit.add("reboot", self._parts.identity.serial)
         return m.Done()
 
-    # --- what it does -------------------------------------------------------------------------------------
+    # --- operations ---------------------------------------------------------------------------------------
 
     def infer(self, request: m.Infer) -> m.Inferred:
         """Run the active model once.

@@ -60,7 +60,7 @@ class DurableRecord:
             OSError: the disk failed; the value is the old or the new one.
         """
         if len(data) > self._limit_bytes:
-            raise ValueError(f"a value of {len(data)} bytes, at most {self._limit_bytes}")
+            raise ValueError(f"a value of {len(data)} bytes exceeds {self._limit_bytes}")
         self._generation += 1
         for name in self._order:
             replace_file(self._storage, name, _packed(self._generation, data))

@@ -101,7 +101,7 @@ class BoardRecord:
         """Restore what `to_bytes` gave.
 
         Raises:
-            DamagedError: it is none, or one of a newer agent.
+            DamagedError: it is not a record, or that of a newer agent.
         """
         try:
             item: dict[str, Any] = json.loads(data)
