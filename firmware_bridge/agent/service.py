@@ -84,7 +84,9 @@ class BoardService:
     def start(self) -> None:
         """Boot: read what is stored, take back an unconfirmed trial, and run the active slot if it verifies.
 
-        A board whose models or records are damaged comes up without a model, and can be helped over its links.
+        A board whose models or records are damaged comes up without a model, and can be helped over its links. One
+        whose disk is full or read-only comes up as well, on the model that it has confirmed; what has to be written is
+        refused by the disk's own words until there is room.
         """
         self._audit.add("boot", self._parts.identity.serial, f"agent {agent_version()}")
         self._slots.clean()
@@ -98,7 +100,7 @@ class BoardService:
             record, note = self._salvaged(), str(error)
         if note:
             self._audit.add("fallback", record.active or "none", note)
-        self._slot_table.commit(record)
+        self._slot_table.settle(record)
         self._run_active()
 
     def _run_active(self) -> None:
@@ -107,7 +109,7 @@ class BoardService:
             try:
                 self._running.start(slot, self._load(slot))
             except (RejectedError, EngineError) as error:
-                self._slot_table.commit(lifecycle.failed(self._slot_table.record, slot))
+                self._slot_table.settle(lifecycle.failed(self._slot_table.record, slot))
                 self._audit.add("fallback", self._slot_table.record.active or "none", f"slot {slot}: {error}")
                 continue
             return

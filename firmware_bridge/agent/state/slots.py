@@ -7,6 +7,7 @@ slot is active.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Iterator
 
@@ -122,7 +123,8 @@ class Slots:
         """Remove what an interrupted `assemble` has left."""
         for name in self._storage.names(_FOLDER):
             if name not in {file(slot) for slot in SLOT_NAMES for file in (_head, _payload)}:
-                self._storage.unlink(name)
+                with contextlib.suppress(OSError):  # a read-only disk keeps it, and the board runs all the same
+                    self._storage.unlink(name)
 
     def _find(self, digest: bytes, stored: dict[bytes, tuple[str, int]]) -> bytes | None:
         data = self._chunks.get(digest)
