@@ -65,7 +65,7 @@ class BoardParts:
 
 
 class BoardService:
-    """One board. `start` boots it; before that it has no state."""
+    """One board. `start` boots it; until then it holds nothing."""
 
     def __init__(self, parts: BoardParts) -> None:
         """Put the parts together; reads the audit log and nothing else."""
@@ -84,9 +84,7 @@ class BoardService:
     def start(self) -> None:
         """Boot: read what is stored, take back an unconfirmed trial, and run the active slot if it verifies.
 
-        A board whose models or records are damaged comes up without a model, and can be helped over its links. One
-        whose disk is full or read-only comes up as well, on the model that it has confirmed; what has to be written is
-        refused by the disk's own words until there is room.
+        A board whose models or records are damaged comes up without a model, and can be helped over its links.
         """
         self._audit.add("boot", self._parts.identity.serial, f"agent {agent_version()}")
         self._slots.clean()
@@ -100,7 +98,7 @@ class BoardService:
             record, note = self._salvaged(), str(error)
         if note:
             self._audit.add("fallback", record.active or "none", note)
-        self._slot_table.settle(record)
+        self._slot_table.commit(record)
         self._run_active()
 
     def _run_active(self) -> None:
@@ -109,7 +107,7 @@ class BoardService:
             try:
                 self._running.start(slot, self._load(slot))
             except (RejectedError, EngineError) as error:
-                self._slot_table.settle(lifecycle.failed(self._slot_table.record, slot))
+                self._slot_table.commit(lifecycle.failed(self._slot_table.record, slot))
                 self._audit.add("fallback", self._slot_table.record.active or "none", f"slot {slot}: {error}")
                 continue
             return
@@ -126,13 +124,13 @@ class BoardService:
                 package = self._slots.load(slot, self._room.store, self._context(floor=0))
             except RejectedError:
                 continue
-            record = lifecycle.received(record, slot, slot_record(package, self._slots.head_digest(slot)))
+            record = lifecycle.received(record, slot, slot_record(package, self._slots.head(slot)))
         return replace(record, floor=max(slot.security_version for slot in record.slots))
 
-    # --- state --------------------------------------------------------------------------------------------
+    # --- what it is ---------------------------------------------------------------------------------------
 
     def info(self) -> m.BoardInfo:
-        """Return the board's identity and state."""
+        """Return what the board is and holds."""
         identity, record, store = self._parts.identity, self._slot_table.record, self._room.store
         program = store.program if store else ""
         return m.BoardInfo(
@@ -210,7 +208,7 @@ class BoardService:
         was_active = self._slot_table.record.active
         self._slot_table.commit(lifecycle.cleared(self._slot_table.record, slot))
         self._slots.adopt(slot, self._staging.head)
-        facts = slot_record(package, self._slots.head_digest(slot))
+        facts = slot_record(package, self._slots.head(slot))
         self._slot_table.commit(lifecycle.received(self._slot_table.record, slot, facts))
         waived = f", WAIVED: {facts.waiver}" if facts.waiver else ""
         self._audit.add("install", model, f"ok: slot {slot}{waived}")
@@ -223,7 +221,7 @@ class BoardService:
         """Verify a slot, make it active, and run its trial; if that fails, the board runs the same model as before.
 
         Raises:
-            StateError: the slot does not exist, or is empty.
+            StateError: there is no such slot, or it is empty.
             RejectedError: a rule refuses what is in it, or TRIAL.
         """
         if slot not in SLOT_NAMES:
@@ -274,7 +272,7 @@ class BoardService:
         self._audit.add("reboot", self._parts.identity.serial)
         return m.Done()
 
-    # --- operations ---------------------------------------------------------------------------------------
+    # --- what it does -------------------------------------------------------------------------------------
 
     def infer(self, request: m.Infer) -> m.Inferred:
         """Run the active model once.
@@ -349,4 +347,7 @@ def _bitmap(flags: list[bool]) -> bytes:
 
 
 def _slot_info(name: str, slot: SlotRecord) -> m.SlotInfo:
-    return m.SlotInfo(name, slot.state.value, slot.model, slot.version, slot.security_version, slot.digest, slot.waiver)
+    return m.SlotInfo(
+        name, slot.state.value, slot.model, slot.version, slot.security_version, slot.digest, slot.waiver,
+        slot.package_digest,
+    )  # fmt: skip

@@ -1,6 +1,7 @@
 """Unix sockets whose path may be longer than the 107 bytes that an address holds (unix(7)).
 
-Only the standard library: `firmware_bridge.agent.attach` has to start fast.
+Only the standard library, and not pathlib, which takes longer to load than the rest: `firmware_bridge.agent.attach`
+has to start fast.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ import contextlib
 import os
 import socket
 from collections.abc import Iterator
-from pathlib import Path
 
 __all__ = ["connect_unix", "listen_unix"]
 
@@ -20,10 +20,11 @@ def listen_unix(path: str, backlog: int = 16) -> socket.socket:
     Raises:
         OSError: it cannot be bound.
     """
-    Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.makedirs(os.path.dirname(path) or ".", mode=0o700, exist_ok=True)  # noqa: PTH103, PTH120
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        Path(path).unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)  # noqa: PTH108
         before = os.umask(0o177)
         try:
             with _short(path) as address:
@@ -41,7 +42,7 @@ def connect_unix(path: str) -> socket.socket:
     """Return a socket that is connected to ``path``.
 
     Raises:
-        OSError: no listener.
+        OSError: nobody listens there.
     """
     connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:

@@ -24,7 +24,7 @@ _STALL_S = (
 
 
 class CancelledError(TransferError):
-    """The user cancelled; the board runs the same model as before, and its chunks remain for the next push."""
+    """The user cancelled; the board runs the same model as before, and keeps its chunks for the next push."""
 
 
 class ChunkSource(Protocol):
@@ -120,7 +120,7 @@ def send_chunks(
         compression: whether to deflate.
         refused: called with a message that the board sends meanwhile (a refusal); it raises.
         progress: called about ten times a second, and once at the end.
-        cancel: polled before each chunk and each tenth of a second.
+        cancel: polled for each frame and each tenth of a second.
         clock: seconds.
 
     Raises:
@@ -129,6 +129,7 @@ def send_chunks(
     """
     meter, stall = _Meter(session, package, len(needed), clock), _Stall(session, clock)
     report = progress or (lambda _: None)
+    unlooked_bytes = 0
     for index in needed:
         data = package.chunk(index)
         compress = compression.worthwhile(meter.settled_rate_bytes_s)
@@ -136,7 +137,10 @@ def send_chunks(
         if compress:
             compression.report(shrunk=message.deflated)
         meter.sent(len(data), session.send(message, more=index != needed[-1]))
-        has_room = False
+        unlooked_bytes += len(data)
+        if max(unlooked_bytes, session.unsent_bytes) < _AHEAD_BYTES:
+            continue
+        unlooked_bytes, has_room = 0, False
         while not has_room:
             _look(session, refused, cancel)
             stall.check(meter)
@@ -175,7 +179,7 @@ class _Stall:
         elif self._clock() - self._since_s > _STALL_S:
             at = meter.progress()
             raise TransferError(
-                f"{self._session.name} answers, but has accepted no data for {_STALL_S:.0f} s; waiting to send the "
+                f"{self._session.name} answers and has taken no data for {_STALL_S:.0f} s: waited for room for the "
                 f"next chunk at {at.bytes_done} of {at.bytes_total} bytes; reboot the board, then run the same command "
                 "again: it sends only what is missing"
             )

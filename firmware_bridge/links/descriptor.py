@@ -14,7 +14,7 @@ from firmware_bridge.errors import BridgeError, TransferError
 
 __all__ = ["DescriptorLink"]
 
-_READ_BYTES = 256 * 1024
+_READ_BYTES = 112 * 1024  # from 128 KiB on, malloc takes fresh pages of the system for each read
 _WRITE_POLL_S = 0.5  # how late a blocked writer notices that its link was closed
 
 
@@ -54,6 +54,7 @@ class DescriptorLink:
     def read(self, timeout_s: float) -> bytes:
         """Return what has arrived, or ``b""`` after ``timeout_s`` seconds; raises TransferError when closed."""
         with self._in_read:
+            # Polled first: a terminal without anything to read gives what a closed pipe gives.
             if not self._wait(self._reading, select.POLLIN, timeout_s):
                 return b""
             try:

@@ -76,6 +76,7 @@ class OpenSshLink(DescriptorLink):
         for end in (there_read, back_write):
             os.close(end)
         self._said = bytearray()
+        self._says = threading.Event()  # it has written more, or has ended
         self._listener = threading.Thread(target=self._listen, name=f"errors of {self.name}", daemon=True)
         self._listener.start()
 
@@ -84,7 +85,9 @@ class OpenSshLink(DescriptorLink):
         begun_s = clock()
         remark_due = True
         while marker.encode() not in self._said:
-            if self._ended(_POLL_S):
+            self._says.wait(_POLL_S)
+            self._says.clear()
+            if marker.encode() not in self._said and self._ended(0.0):
                 if marker.encode() in self._said:
                     return  # logged in, and ended since: the first read says how
                 raise self._failure(logged_in=False)
@@ -103,6 +106,8 @@ class OpenSshLink(DescriptorLink):
             while data := stream.read(4096):
                 self._said += data
                 del self._said[:-_MAX_TEXT_BYTES]
+                self._says.set()
+        self._says.set()
 
     def _ended(self, timeout_s: float) -> bool:
         try:

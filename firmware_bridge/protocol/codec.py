@@ -23,6 +23,7 @@ import cbor2
 
 from firmware_bridge.errors import ProtocolError
 from firmware_bridge.protocol import messages
+from firmware_bridge.protocol.chunk_codec import CHUNK_NUMBER
 from firmware_bridge.protocol.messages import SINCE, Message
 from firmware_bridge.protocol.ranges import OneOf, Pattern, Range
 from firmware_bridge.protocol.strict import check_cbor
@@ -32,7 +33,7 @@ from firmware_bridge.text import MAX_TEXT, clean_text
 __all__ = ["MAX_GREETING_BYTES", "MAX_MESSAGE_BYTES", "NUMBERS", "decode", "encode"]
 
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
-"""Longest encoded message: ten minutes of rail samples, or a pair of 16-bit frames of 2 megapixels, fit."""
+"""Longest encoded message: ten minutes of rail samples, or a pair of 16-bit frames of 2 megapixels, fit with room."""
 
 MAX_GREETING_BYTES = 32 * 1024
 """Longest message before `Hello` or `Welcome` has been: a fault with the longest text fits."""
@@ -43,7 +44,7 @@ _MAX_DEPTH = 8  # message, dict, pair, tensor, shape: five
 
 NUMBERS: dict[type[Message], int] = {
     messages.Hello: 1, messages.GetInfo: 2, messages.GetTrust: 3, messages.Provision: 4, messages.Offer: 5,
-    messages.Chunk: 6, messages.Finish: 7, messages.Activate: 8, messages.Confirm: 9, messages.Infer: 10,
+    messages.Chunk: CHUNK_NUMBER, messages.Finish: 7, messages.Activate: 8, messages.Confirm: 9, messages.Infer: 10,
     messages.Measure: 11, messages.GetAudit: 12, messages.Reboot: 13,
     messages.Welcome: 65, messages.BoardInfo: 66, messages.TrustState: 67, messages.ChunksNeeded: 68,
     messages.Installed: 69, messages.Activated: 70, messages.Confirmed: 71, messages.Inferred: 72,
@@ -71,7 +72,7 @@ def encode(message: Message, version: int = MESSAGES_VERSION) -> bytes:
     """Return the wire form of ``message`` for a peer that speaks ``version``.
 
     Raises:
-        ProtocolError: it is larger than `MAX_MESSAGE_BYTES` once encoded, or contains a value without a wire form.
+        ProtocolError: it is larger than `MAX_MESSAGE_BYTES` once encoded, or holds what has no wire form.
     """
     message = form_for(message, version)
     kind = type(message)

@@ -88,6 +88,7 @@ class SlotInfo:
         security_version: the package's rollback index, 0 if empty.
         digest: SHA-256 of the graph, hex, or ``""``.
         waiver: why it may run without a passed gate, as signed; ``""`` if there is no such waiver.
+        package_digest: SHA-256 of the whole package, hex, as the custody log names it; ``""`` where that is not known.
     """
 
     name: SlotName
@@ -97,6 +98,7 @@ class SlotInfo:
     security_version: Count = 0
     digest: Digest = ""
     waiver: str = field(default="", metadata={SINCE: 3})
+    package_digest: str = field(default="", metadata={SINCE: 3})
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +209,7 @@ class Activate(Message):
 
 @dataclass(frozen=True, slots=True)
 class Confirm(Message):
-    """Confirm the active slot and raise the rollback floor. Answer: `Confirmed`."""
+    """Keep the active slot and raise the rollback floor. Answer: `Confirmed`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +265,7 @@ class Welcome(Message):
 
 @dataclass(frozen=True, slots=True)
 class BoardInfo(Message):
-    """Identity and state of a board.
+    """What a board is and holds.
 
     Attributes:
         board: kind, the profile's name, e.g. ``ks100``.
@@ -273,7 +275,7 @@ class BoardInfo(Message):
         program: the program that its trust store names, or ``""`` before provisioning.
         trust_version: version of its trust store, 0 before provisioning.
         floor: rollback floor of the program.
-        capacity_bytes: largest payload that fits.
+        capacity_bytes: largest payload it has room for.
         runtime: its inference runtime.
         rails: labels of its power rails.
         slots: its model slots.
@@ -402,7 +404,7 @@ class Fault(Message):
 
 @dataclass(frozen=True, slots=True)
 class Busy(Message):
-    """Another host uses the board: for how many seconds, and its own name for itself."""
+    """Another host holds the board: for how many seconds, and who, as that host named itself."""
 
     since_s: Seconds
     holder: str

@@ -8,21 +8,28 @@ from collections import deque
 
 from firmware_bridge.errors import ProtocolError
 from firmware_bridge.protocol import codec
-from firmware_bridge.protocol.messages import Hello, Message, Welcome
+from firmware_bridge.protocol.chunk_codec import decode_chunk, encode_chunk
+from firmware_bridge.protocol.deflate import MAX_CHUNK_BYTES
+from firmware_bridge.protocol.messages import Chunk, Hello, Message, Welcome
 
 __all__ = ["MemoryBudget", "MessageReader", "with_length"]
 
 _LENGTH = struct.Struct("<I")
+_SHORT_BYTES = 256  # up to here two copies cost nothing
 
 
-def with_length(message: Message, version: int) -> bytes:
-    """Return ``message`` as it goes into the stream to a peer that speaks ``version``.
+def with_length(message: Message, version: int) -> tuple[bytes, ...]:
+    """Return ``message`` as it goes into the stream to a peer that speaks ``version``, in parts.
 
     Raises:
         ProtocolError: it is too large.
     """
-    data = codec.encode(message, version)
-    return _LENGTH.pack(len(data)) + data
+    parts: tuple[bytes, ...]
+    if isinstance(message, Chunk) and message.index >= 0 and len(message.data) <= MAX_CHUNK_BYTES:
+        parts = encode_chunk(message)
+    else:
+        parts = (codec.encode(message, version),)
+    return (_LENGTH.pack(sum(map(len, parts))), *parts)
 
 
 class MemoryBudget:
@@ -34,7 +41,7 @@ class MemoryBudget:
         self._total_bytes = self._free_bytes = total_bytes
 
     def take(self, size_bytes: int) -> None:
-        """Reserve memory for one message.
+        """Reserve room for one message.
 
         Raises:
             ProtocolError: there is not so much.
@@ -54,10 +61,10 @@ class MemoryBudget:
 
 
 class MessageReader:
-    """Cuts the stream into messages, and buffers them until they are fetched.
+    """Cuts the stream into messages, and holds them until they are fetched.
 
     Attributes:
-        buffered_bytes: their size in the stream, which the sender's credit excludes.
+        buffered_bytes: the part of the stream that they take up: room that the sender does not have.
         greeted: whether a `Hello` or `Welcome` has come.
     """
 
@@ -67,34 +74,50 @@ class MessageReader:
         self.greeted = False
         self._budget = budget
         self._reserved_bytes = 0
-        self._partial = bytearray()
+        self._partial = bytearray()  # of a length or a message, from what has arrived before
+        self._length: int | None = None  # of the message that comes next, once it is known
         self._messages: deque[tuple[Message, int]] = deque()
 
     def feed(self, data: bytes | memoryview) -> None:
         """Take the next bytes of the stream.
 
         Raises:
-            ProtocolError: the bytes are not messages.
+            ProtocolError: they are no messages.
         """
-        buffer = self._partial
-        buffer += data
-        at = 0
-        while len(buffer) - at >= _LENGTH.size:
-            length = _LENGTH.unpack_from(buffer, at)[0]
-            limit = codec.MAX_MESSAGE_BYTES if self.greeted else codec.MAX_GREETING_BYTES
-            if length > limit:
-                raise ProtocolError(f"a message of {length} bytes is announced, the limit is {limit} here")
-            end = at + _LENGTH.size + length
-            if len(buffer) < end:
-                self._reserve(length)
-                break
-            message = codec.decode(bytes(memoryview(buffer)[at + _LENGTH.size : end]), greeted=self.greeted)
-            self.greeted |= isinstance(message, Hello | Welcome)
-            self._messages.append((message, end - at))
-            self.buffered_bytes += end - at
-            at = end
-            self._release()
-        del buffer[:at]
+        left = memoryview(data)
+        while len(left) >= (missing := self._due_bytes - len(self._partial)):
+            whole, left = left[:missing], left[missing:]
+            if self._partial:
+                whole = memoryview(self._partial + whole)
+                self._partial = bytearray()
+            if self._length is None:
+                self._length = self._checked_length(whole)
+            else:
+                self._append(whole)
+                self._length = None
+        self._partial += left
+        if self._length is not None:
+            self._reserve(self._length)
+
+    @property
+    def _due_bytes(self) -> int:
+        return _LENGTH.size if self._length is None else self._length
+
+    def _checked_length(self, data: memoryview) -> int:
+        length = int(_LENGTH.unpack(data)[0])
+        limit = codec.MAX_MESSAGE_BYTES if self.greeted else codec.MAX_GREETING_BYTES
+        if length > limit:
+            raise ProtocolError(f"a message of {length} bytes is announced, the limit is {limit} here")
+        return length
+
+    def _append(self, data: memoryview) -> None:
+        message: Message | None = decode_chunk(data) if self.greeted and len(data) > _SHORT_BYTES else None
+        message = message or codec.decode(bytes(data), greeted=self.greeted)
+        self.greeted |= isinstance(message, Hello | Welcome)
+        size_bytes = _LENGTH.size + len(data)
+        self._messages.append((message, size_bytes))
+        self.buffered_bytes += size_bytes
+        self._release()
 
     def next(self) -> Message | None:
         """Return the next message, or None when none is complete."""
@@ -108,10 +131,11 @@ class MessageReader:
         """Forget what was not fetched, and what has come of a message."""
         self._messages.clear()
         self._partial.clear()
+        self._length = None
         self._release()
 
     def _reserve(self, length: int) -> None:
-        """Reserve the memory of a message in pieces, once."""
+        """Take the room of a message that comes in pieces, once."""
         if self._budget is None or self._reserved_bytes or length <= codec.MAX_GREETING_BYTES:
             return
         self._budget.take(length)

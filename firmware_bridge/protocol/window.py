@@ -68,11 +68,11 @@ class Outgoing:
         self._learn_anew()
         self._limit = limit
         self.retransmissions = 0
-        self._unsent: deque[bytes] = deque()
-        self._head_at = 0  # how much of the first of them is already cut into segments
+        self._unsent: deque[bytes | memoryview] = deque()
         self._unsent_bytes = 0
         self._more = False
-        self._held: dict[int, bytes] = {}  # sent, not acknowledged
+        self._sizes: dict[int, int] = {}  # of segments that are sent, not acknowledged
+        self._held: dict[int, memoryview] = {}  # those segments, where they may have to be repeated
         self._held_bytes = 0
         self._lost: deque[int] = deque()  # of those, the ones to repeat, ascending
         self._flight: deque[_Transmission] = deque()
@@ -101,15 +101,14 @@ class Outgoing:
 
     # --- the stream ---
 
-    def write(self, data: bytes, *, more: bool = False) -> int:
+    def write(self, *parts: bytes, more: bool = False) -> int:
         """Append to the stream; returns the stream's length so far, to be compared with `acked_bytes`.
 
         With ``more``, which announces another call, a segment that is not full waits for it.
         """
         self._more = more
-        if data:
-            self._unsent.append(data)
-            self._unsent_bytes += len(data)
+        self._unsent.extend(parts)
+        self._unsent_bytes += sum(map(len, parts))
         return self._acked_bytes + self.pending_bytes
 
     @property
@@ -156,12 +155,13 @@ class Outgoing:
         """Return the next frame to send, lost segments first, or None when there is nothing or no credit."""
         if len(self._flight) >= _MAX_IN_FLIGHT:
             return None
-        sequences = self._repeat() if self._lost else self._cut()
+        sequences = self._repeat()
+        if sequences:
+            payload = b"".join([self._held[sequence] for sequence in sequences])
+        else:
+            sequences, payload = self._cut()
         if not sequences:
             return None
-        payload = self._held[sequences.start]
-        if len(sequences) > 1:
-            payload = b"".join([self._held[sequence] for sequence in sequences])
         return Data(self._launch(sequences, len(payload) + DATA_OVERHEAD_BYTES, now_s), sequences.start, payload)
 
     def next_ping(self, now_s: float) -> int | None:
@@ -177,11 +177,12 @@ class Outgoing:
         return self._number
 
     def _repeat(self) -> range:
+        """Choose the lost segments that the next frame repeats; none when nothing is lost."""
         lost = self._lost
         while lost and lost[0] not in self._held:
             lost.popleft()
         if not lost:
-            return self._cut()
+            return range(0)
         first = stop = lost[0]
         room = self.sizer.payload_bytes // self._segment_bytes
         while lost and lost[0] == stop and stop - first < room and stop in self._held:
@@ -192,34 +193,39 @@ class Outgoing:
         self.retransmissions += 1
         return range(first, stop)
 
-    def _cut(self) -> range:
-        """Cut the next segments off the stream, as many as one frame and the credits take."""
-        first = self._next
-        room = min(self.sizer.payload_bytes // self._segment_bytes, self._limit - first)
-        while self._unsent_bytes >= self._shortest_bytes and self._next - first < room:
-            if self._next >= _MAX_SEQUENCE:
+    def _cut(self) -> tuple[range, bytes]:
+        """Cut the next segments off the stream, as many as one frame and the credits take, and return them joined."""
+        first, size = self._next, self._segment_bytes
+        room = min(self.sizer.payload_bytes // size, self._limit - first, _MAX_SEQUENCE - first)
+        cut_bytes = min(room * size, self._unsent_bytes)
+        if self._more:
+            cut_bytes -= cut_bytes % size
+        if cut_bytes <= 0:
+            if first >= _MAX_SEQUENCE and self._unsent_bytes:
                 raise ProtocolError("the session has used up its sequence numbers; open a new one")
-            segment = self._take(self._segment_bytes)
-            self._held[self._next] = segment
-            self._held_bytes += len(segment)
+            return range(0), b""
+        payload = self._take(cut_bytes)
+        view = memoryview(payload)
+        for at in range(0, cut_bytes, size):
+            self._sizes[self._next] = min(size, cut_bytes - at)
+            if self._adaptive:
+                self._held[self._next] = view[at : at + size]
             self._next += 1
-            if len(segment) < self._segment_bytes:
-                break
-        return range(first, self._next)
+        self._held_bytes += cut_bytes
+        return range(first, self._next), payload
 
     def _take(self, size_bytes: int) -> bytes:
-        parts: list[bytes] = []
+        parts: list[bytes | memoryview] = []
         left = size_bytes
-        while left and self._unsent:
-            head = self._unsent[0]
-            part = head[self._head_at : self._head_at + left]
+        while left:
+            part = self._unsent.popleft()
+            if len(part) > left:
+                view = memoryview(part)
+                part, rest = view[:left], view[left:]
+                self._unsent.appendleft(rest)
             parts.append(part)
             left -= len(part)
-            self._head_at += len(part)
-            if self._head_at == len(head):
-                self._unsent.popleft()
-                self._head_at = 0
-        self._unsent_bytes -= size_bytes - left
+        self._unsent_bytes -= size_bytes
         return b"".join(parts)
 
     # --- news from the peer ---
@@ -244,10 +250,10 @@ class Outgoing:
         self._settle(ack.echo, now_s)
 
     def _free(self, sequence: int) -> None:
-        segment = self._held.pop(sequence, None)
-        if segment is not None:
-            self._acked_bytes += len(segment)
-            self._held_bytes -= len(segment)
+        size_bytes = self._sizes.pop(sequence, 0)
+        self._held.pop(sequence, None)
+        self._acked_bytes += size_bytes
+        self._held_bytes -= size_bytes
 
     def _settle(self, echo: int, now_s: float) -> None:
         """Decide the fate of every transmission up to the echoed one."""
@@ -258,7 +264,7 @@ class Outgoing:
         lost: list[int] = []
         while flight and not _is_before(echo, flight[0].number):
             sent = flight.popleft()
-            missing = [sequence for sequence in sent.sequences if sequence in self._held]
+            missing = [sequence for sequence in sent.sequences if sequence in self._sizes]
             if sent.number == echo:
                 self.round_trip.sample(now_s - sent.sent_s)
             if sent.size_bytes:
@@ -267,12 +273,14 @@ class Outgoing:
         self._requeue(lost)
 
     def _requeue(self, lost: list[int]) -> None:
+        if lost and not self._adaptive:
+            raise ProtocolError(f"segment {lost[0]} was lost on a pipe that must not lose any")
         if lost:
             self._lost = deque(sorted({*self._lost, *lost}))
 
     def on_new_rate(self) -> None:
         """The line has another rate: what was on its way counts as lost, and is no evidence about the new rate."""
-        lost = [sequence for sent in self._flight for sequence in sent.sequences if sequence in self._held]
+        lost = [sequence for sent in self._flight for sequence in sent.sequences if sequence in self._sizes]
         self._flight.clear()
         self._requeue(lost)
         self._learn_anew()
@@ -296,7 +304,7 @@ class Outgoing:
         oldest = self._flight.popleft()
         self._report_lost(oldest)
         self.round_trip.back_off()
-        missing = [sequence for sequence in oldest.sequences if sequence in self._held]
+        missing = [sequence for sequence in oldest.sequences if sequence in self._sizes]
         self._requeue(missing)
         if not missing:
             self._ping = True
@@ -321,7 +329,7 @@ class Incoming:
 
         Args:
             segment_bytes: how the stream is cut.
-            window_segments: its capacity in segments, assembled or not.
+            window_segments: how many segments it holds, assembled or not.
         """
         self.ack_due = False
         self.duplicates = 0
@@ -379,11 +387,11 @@ class Incoming:
     def _park(self, sequence: int, segment: bytes | memoryview) -> None:
         if sequence < self._expected or sequence in self._early:
             self.duplicates += 1
-        elif sequence < self._limit:  # segments beyond the credits are dropped
+        elif sequence < self._limit:  # what comes beyond the credits is dropped: there is no room for it
             self._early[sequence] = bytes(segment)  # a view would keep all that came with it
 
     def widen(self, window_segments: int) -> None:
-        """Set the capacity in segments; the sender learns it with the next acknowledgement."""
+        """Hold so many segments from now on; the sender hears of it with the next acknowledgement."""
         self._window = window_segments
 
     def grant(self, backlog_bytes: int) -> None:

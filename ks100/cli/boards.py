@@ -233,7 +233,9 @@ def _info_rows(found: BoardInfo, version: int) -> list[tuple[str, str]]:
         state = {"trial": "on trial, not confirmed", "installed": "pushed, not activated"}.get(slot.state, slot.state)
         rows.append((f"slot {slot.name}", f"{state}{model}" + (" (active)" if active else "")))
         if slot.digest:
-            rows.append(("", f"sha256 {slot.digest}"))
+            rows.append(("", f"graph {slot.digest}"))
+        if slot.package_digest:
+            rows.append(("", f"package {slot.package_digest}"))
         if slot.waiver:
             rows.append(("", f"[red]{escape(waived(slot.waiver))}[/]"))
     return rows
@@ -248,7 +250,8 @@ def _info_record(found: BoardInfo, version: int) -> dict[str, object]:
         "capacity_bytes": found.capacity_bytes, "rails": list(found.rails), "active": found.active or None,
         "slots": [
             {"name": s.name, "state": s.state, "model": s.model or None, "version": s.version or None,
-             "security_version": s.security_version, "sha256": s.digest or None, "waiver": s.waiver or None}
+             "security_version": s.security_version, "sha256": s.digest or None,
+             "package_sha256": s.package_digest or None, "waiver": s.waiver or None}
             for s in found.slots
         ],
     }  # fmt: skip

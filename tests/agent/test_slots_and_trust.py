@@ -123,6 +123,12 @@ def test_a_package_goes_from_offer_to_confirmed(board, package):
     assert results(board, "confirm") == ["ok: floor 1"]
 
 
+def test_a_slot_names_the_package_as_the_custody_log_does(tmp_path, board, package):
+    install(board, package)
+    assert [slot.package_digest for slot in board.info().slots] == [package.digest, ""]
+    assert boot(tmp_path / "board").info().slots == board.info().slots
+
+
 def test_the_second_package_goes_into_the_other_slot(board, office):
     install(board, office.package(graph_bytes(1)))
     assert install(board, office.package(graph_bytes(2), security_version=3)) == "b"
@@ -271,7 +277,7 @@ def test_a_model_that_fails_its_trial_is_left_again(tmp_path, office, package):
 
 def test_an_npu_that_takes_fewer_operations_than_planned_fails_the_trial_by_name(board, office):
     slot = push(board, office.package(npu_ops=5)).slot
-    with pytest.raises(RejectedError, match="the NPU runs 0 operations, the package expects 5") as caught:
+    with pytest.raises(RejectedError, match="the NPU runs 0 operations, the package plans for 5") as caught:
         board.activate(slot)
     assert caught.value.reason is RejectReason.TRIAL
 

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from firmware_bridge.device.runtime_info import RuntimeInfo
 from firmware_bridge.errors import ProtocolError
 from firmware_bridge.protocol import messages as m
+from firmware_bridge.protocol.chunk_codec import decode_chunk, encode_chunk
 from firmware_bridge.protocol.codec import NUMBERS, decode, encode
 from firmware_bridge.protocol.deflate import MAX_CHUNK_BYTES, chunk_data, chunk_message
 from firmware_bridge.protocol.ranges import OneOf, Pattern
@@ -261,3 +262,23 @@ def test_a_deflated_chunk_that_is_not_one_stream_is_refused(change):
     data = chunk_message(0, bytes(1000), compress=True).data
     with pytest.raises(ProtocolError):
         chunk_data(m.Chunk(0, change(data), deflated=True))
+
+
+chunks = st.builds(m.Chunk, st.integers(0, 2**64 - 1), st.binary(max_size=300), st.booleans())
+
+
+@given(chunks)
+def test_the_way_without_copies_writes_and_reads_the_same_chunk(chunk):
+    wire = encode(chunk)
+    assert b"".join(encode_chunk(chunk)) == wire
+    assert decode_chunk(memoryview(wire)) == chunk
+
+
+@settings(max_examples=300)
+@given(chunks, st.data())
+def test_the_way_without_copies_reads_nothing_that_the_codec_refuses(chunk, data):
+    wire = bytearray(encode(chunk))
+    at = data.draw(st.integers(0, min(len(wire), 16) - 1))
+    wire[at : at + data.draw(st.integers(0, 2))] = data.draw(st.binary(min_size=1, max_size=2))
+    read = decode_chunk(memoryview(bytes(wire)))
+    assert read is None or read == decode(bytes(wire))

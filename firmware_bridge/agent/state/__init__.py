@@ -1,1 +1,1 @@
-"""State that survives a power cut: slots, trust file, lifecycle, staged pushes, audit log."""
+"""What the board keeps across a power cut: slots, trust file, lifecycle, staged pushes, audit log."""

@@ -6,7 +6,6 @@ Owns the value and its bytes. Which change is allowed when, is the business of `
 from __future__ import annotations
 
 import json
-import logging
 from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
 from typing import Any
@@ -21,8 +20,6 @@ SLOT_NAMES = ("a", "b")
 
 _NAME = "state"
 _LIMIT_BYTES = 16 * 1024
-_log = logging.getLogger(__name__)
-
 _SCHEMA = 1
 
 
@@ -48,6 +45,7 @@ class SlotRecord:
         digest: SHA-256 of the graph, hex.
         head_digest: SHA-256 of the package's head, hex: a slot boots the package that was installed, no other one.
         waiver: why it may run without a passed gate, ``""`` if there is no such waiver.
+        package_digest: SHA-256 of the whole package, hex; ``""`` in the records of older agents.
     """
 
     state: SlotState = SlotState.EMPTY
@@ -57,6 +55,7 @@ class SlotRecord:
     digest: str = ""
     head_digest: str = ""
     waiver: str = ""
+    package_digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +103,7 @@ class BoardRecord:
         """Restore what `to_bytes` gave.
 
         Raises:
-            DamagedError: it is not a record, or that of a newer agent.
+            DamagedError: it is none, or one of a newer agent.
         """
         try:
             item: dict[str, Any] = json.loads(data)
@@ -136,17 +135,6 @@ class SlotTable:
         data = self._file.load()
         self.record = BoardRecord() if data is None else BoardRecord.from_bytes(data)
         return self.record
-
-    def settle(self, record: BoardRecord) -> None:
-        """Make ``record`` the current one, durably if the disk allows: a board that boots must come up.
-
-        What is not durable is found again at the next boot, from the same state.
-        """
-        try:
-            self.commit(record)
-        except OSError as error:
-            _log.warning("the record of the slots is not on the disk: %s", error)
-            self.record = record
 
     def commit(self, record: BoardRecord) -> None:
         """Make ``record`` the current one, durably."""

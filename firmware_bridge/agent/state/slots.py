@@ -7,7 +7,6 @@ slot is active.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 from collections.abc import Iterator
 
@@ -44,7 +43,7 @@ class Slots:
         self._chunks = chunks
 
     def missing(self, accepted: AcceptedPackage) -> list[bool]:
-        """Return for each chunk of a package whether it must be sent; chunks that a slot already has need not be."""
+        """Return for each chunk of a package whether it must be sent; what a slot holds already need not be."""
         stored = self._index()
         return [self._find(digest, stored) is None for digest in accepted.chunk_digests]
 
@@ -101,9 +100,7 @@ class Slots:
         try:
             head = self._storage.read(_head(slot), _HEAD_LIMIT_BYTES)
             if head_digest is not None and hashlib.sha256(head).hexdigest() != head_digest:
-                raise RejectedError(
-                    RejectReason.SLOT, f"slot {slot} does not contain the package that was installed in it"
-                )
+                raise RejectedError(RejectReason.SLOT, f"slot {slot} holds another package than was installed in it")
             accepted = verify_head(head, store, context)
             # One byte more, so that a longer file is refused as such by the rules.
             payload = self._storage.read(_payload(slot), accepted.manifest.payload_bytes + 1)
@@ -111,20 +108,19 @@ class Slots:
             raise RejectedError(RejectReason.SLOT, f"slot {slot} cannot be read: {error.strerror}") from error
         return verify_payload(accepted, payload)
 
-    def head_digest(self, slot: str) -> str:
-        """Return SHA-256 of the head in a slot, hex.
+    def head(self, slot: str) -> bytes:
+        """Return the head in a slot.
 
         Raises:
             OSError: it cannot be read.
         """
-        return hashlib.sha256(self._storage.read(_head(slot), _HEAD_LIMIT_BYTES)).hexdigest()
+        return self._storage.read(_head(slot), _HEAD_LIMIT_BYTES)
 
     def clean(self) -> None:
         """Remove what an interrupted `assemble` has left."""
         for name in self._storage.names(_FOLDER):
             if name not in {file(slot) for slot in SLOT_NAMES for file in (_head, _payload)}:
-                with contextlib.suppress(OSError):  # a read-only disk keeps it, and the board runs all the same
-                    self._storage.unlink(name)
+                self._storage.unlink(name)
 
     def _find(self, digest: bytes, stored: dict[bytes, tuple[str, int]]) -> bytes | None:
         data = self._chunks.get(digest)
@@ -151,9 +147,11 @@ class Slots:
             yield head[start : start + _DIGEST_BYTES]
 
 
-def slot_record(package: VerifiedPackage, head_digest: str) -> SlotRecord:
-    """Return the slot table's record of a package that was installed with this head."""
-    manifest = package.manifest
+def slot_record(package: VerifiedPackage, head: bytes) -> SlotRecord:
+    """Return what the slot_table keeps of a package that was installed with this head."""
+    manifest, digest = package.manifest, hashlib.sha256(head)
+    head_digest = digest.hexdigest()
+    digest.update(package.payload)
     return SlotRecord(
         state=SlotState.INSTALLED,
         model=manifest.model,
@@ -162,6 +160,7 @@ def slot_record(package: VerifiedPackage, head_digest: str) -> SlotRecord:
         digest=manifest.payload_sha256.hex(),
         head_digest=head_digest,
         waiver=manifest.evidence.waiver,
+        package_digest=digest.hexdigest(),
     )
 
 
