@@ -1,10 +1,11 @@
-"""The bench technician's commands: bad inputs over all of them, one board counted once, how long help takes.
+"""The bench technician's commands: bad inputs, records that are right whatever fails, how long help takes.
 
-python -m benchmarks.bench --json F
+python -m benchmarks.bench --json F [--runs 200] [--resume FILE]
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import resource
 import subprocess
@@ -14,7 +15,9 @@ import time
 from functools import partial
 from pathlib import Path
 
+from benchmarks.flash_campaign import Campaign
 from benchmarks.harness import Benchmark, run
+from benchmarks.replug import replugged
 from firmware_bridge.host.fleet import FlashTarget, flash
 from firmware_bridge.package.container import PackageFile
 from hil.boards import open_board
@@ -22,11 +25,13 @@ from hil.virtual.emulated import EmulatedBoard
 from tests.ks100.bad_inputs import judge, prepare, rows
 
 _HELP_RUNS = 15
+_REPLUGS = 20
 _VECTORS = Path(__file__).parents[1] / "tests" / "vectors"
 
 
 def measure(bench: Benchmark) -> None:
-    """Try every row of the table of bad inputs, and time ``ks100 --help``."""
+    """Try every row of the table of bad inputs, time ``ks100 --help``, and flash boards while things fail."""
+    _records(bench)
     with tempfile.TemporaryDirectory(prefix="ks100-bench-") as name:
         folder = Path(name)
         os.environ["XDG_STATE_HOME"] = str(folder / "state")
@@ -45,6 +50,22 @@ def measure(bench: Benchmark) -> None:
     bench.row(
         "double_counted", _double_counted(), "1", at_most=0, note="one emulated board, over SSH and its serial line"
     )
+
+
+def _records(bench: Benchmark) -> None:
+    """Add the rows of runs in which boards, disks, lines and the host fail."""
+    campaign = Campaign(bench.options.resume)
+    campaign.run(bench.options.runs)
+    note = f"{len(campaign.done)} runs of 12 boards, each with a retry; " + "; ".join(campaign.lost[:5])
+    bench.row("flash12_lost_records", len(campaign.lost), "1", at_most=0, note=note.rstrip("; "))
+    faults = [fault for seed in range(_REPLUGS) if (fault := replugged(seed))]
+    note = "a terminal whose name goes and comes back in the middle of a push; " + "; ".join(faults[:3])
+    bench.row("replug_resumed", _REPLUGS - len(faults), "1", at_least=_REPLUGS, note=note.rstrip("; "))
+
+
+def _options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--runs", type=int, default=200, metavar="N", help="runs of the campaign, default 200")
+    parser.add_argument("--resume", type=Path, metavar="FILE", help="note each run there, and skip those noted already")
 
 
 def _help_s() -> tuple[float, float]:
@@ -73,4 +94,4 @@ def _double_counted() -> int:
 
 
 if __name__ == "__main__":
-    run("bench", measure)
+    run("bench", measure, _options)

@@ -1,7 +1,7 @@
 """One run of ``ks100 flash``, with its records written before anything is displayed.
 
-The retry record is on disk before the first board is touched. After each board its entry and its custody statements
-are written, and only then is its outcome shown.
+The retry record is on disk before the first board is touched. After each board its custody statements and then its
+entry are written, and only then is its outcome shown.
 """
 
 from __future__ import annotations
@@ -117,14 +117,15 @@ class FlashRun:
 
         code = int(ExitCode.PASS if result.error is None else code_of(result.error))
         self._codes[result.board] = code
+        # The log first: a board that the record calls done is not tried again, and would never be stated.
+        if self._custody is not None:
+            self._custody.end(result, self._boards[result.board])
         self._keeper.end(
             FlashEntry(
                 result.board, self._boards[result.board].url, result.serial, result.outcome.name, result.passed, code,
                 "" if result.error is None else " ".join(str(result.error).split()),
             )
         )  # fmt: skip
-        if self._custody is not None:
-            self._custody.end(result, self._boards[result.board])
 
     def _code(self, results: Sequence[FlashResult]) -> int:
         codes = [self._codes[result.board] for result in results if not result.passed]

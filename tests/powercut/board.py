@@ -75,11 +75,11 @@ class _DigestEngine:
         return _DigestModel(Graph.parse(package.payload), digest.digest(), digest.hexdigest() in self.failing)
 
 
-def boot(storage: Storage, failing: frozenset[str] = frozenset()) -> BoardService:
+def boot(storage: Storage, failing: frozenset[str] = frozenset(), serial: str = "CUT-1") -> BoardService:
     """Boot a board from a disk; models with a digest of ``failing`` (hex) fail when they run."""
     service = BoardService(
         BoardParts(
-            identity=BoardIdentity(BOARD, "CUT-1", emulated=True),
+            identity=BoardIdentity(BOARD, serial, emulated=True),
             capacity_bytes=_CAPACITY_BYTES,
             storage=storage,
             engine=_DigestEngine(failing),
