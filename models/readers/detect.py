@@ -14,7 +14,7 @@ from models.readers.description import is_description
 from models.readers.files import find_folder, images_below
 from models.readers.flir import read_flir
 from models.readers.kaist import read_kaist
-from models.readers.paired import read_drone_vehicle, read_llvip, read_m3fd
+from models.readers.paired import SPLITS, drone_vehicle_root, read_drone_vehicle, read_llvip, read_m3fd
 from models.readers.report import FrameCounts, ReadReport
 from models.readers.voc import read_voc, voc_files
 from models.readers.yolo import read_yolo, yolo_files
@@ -109,7 +109,7 @@ def _is_m3fd(path: Path) -> bool:
 
 
 def _is_drone_vehicle(path: Path) -> bool:
-    return any(next(path.glob(f"{place}{s}imgr"), None) for s in ("train", "val", "test") for place in ("", "*/"))
+    return any(drone_vehicle_root(path, split) is not None for split in SPLITS)
 
 
 def _is_voc(path: Path) -> bool:

@@ -20,10 +20,11 @@ from models.readers.voc import report_orphans, voc_files, voc_labels
 from models.readers.yolo import yolo_labels
 from models.readers.yolo_names import YoloNames, find_names
 
-__all__ = ["read_drone_vehicle", "read_llvip", "read_m3fd"]
+__all__ = ["SPLITS", "drone_vehicle_root", "read_drone_vehicle", "read_llvip", "read_m3fd"]
 
 _DRONE_BORDER_PX = 100
-_SPLITS = ("train", "val", "test")
+SPLITS = ("train", "val", "test")
+"""Names of splits that datasets have folders for."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def read_llvip(folder: Path, options: Options | None = None) -> tuple[CaptureSet
         raise DataError(f"{folder}: LLVIP has the folders 'visible' and 'infrared'")
     annotations = _Annotations(find_folder(folder, "annotations", "annotation", "xml"))
     folders = {p.name for band in (visible, infrared) for p in band.iterdir() if p.is_dir()}
-    splits = [name for name in _SPLITS if name in folders] + sorted(folders - set(_SPLITS)) or [""]
+    splits = [name for name in SPLITS if name in folders] + sorted(folders - set(SPLITS)) or [""]
 
     def frames() -> Iterator[RawFrame]:
         stems: set[str] = set()
@@ -128,6 +129,12 @@ def _m3fd_annotations(folder: Path, names: tuple[str, ...] | None) -> _Annotatio
         ) from error
 
 
+def drone_vehicle_root(folder: Path, split: str) -> Path | None:
+    """Return the folder that a split's images lie in: the dataset, ``train``, or ``train/train`` as unpacked twice."""
+    places = (folder, folder / split, folder / split / split)
+    return next((place for place in places if (place / f"{split}imgr").is_dir()), None)
+
+
 def read_drone_vehicle(folder: Path, options: Options | None = None) -> tuple[CaptureSet, ReadReport]:
     """Read DroneVehicle: ``{split}/{split}img``, ``img`` + ``r`` for thermal, ``label``, ``labelr``; border cropped.
 
@@ -142,8 +149,10 @@ def read_drone_vehicle(folder: Path, options: Options | None = None) -> tuple[Ca
     options = replace(options, scaling=replace(options.scaling, crop_px=_DRONE_BORDER_PX))
 
     def frames() -> Iterator[RawFrame]:
-        for split in _SPLITS:
-            root = folder / split if (folder / split).is_dir() else folder
+        for split in SPLITS:
+            root = drone_vehicle_root(folder, split)
+            if root is None:
+                continue
             eo, lwir = images_in(root / f"{split}img", report), images_in(root / f"{split}imgr", report)
             annotations = _Annotations(find_folder(root, f"{split}labelr"))
             for stem, (visible, thermal) in pair_by_stem(eo, lwir, report).items():

@@ -6,6 +6,7 @@ Documents with a document type declaration are refused: no dataset needs one, an
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -14,7 +15,7 @@ from models.captures import CaptureSet
 from models.errors import DataError
 from models.readers.assemble import Options, RawBox, RawFrame, RawLabels, assemble
 from models.readers.bands import Band
-from models.readers.files import images_below, pair_labels, relative
+from models.readers.files import find_folder, images_below, pair_labels, relative
 from models.readers.names import frame_ids
 from models.readers.report import ProblemKind, ReadReport, ReportBuilder
 from models.readers.segmentation import around_points, around_rotated
@@ -23,6 +24,7 @@ from models.readers.text import alike, decode_text, flag, number, posix
 
 __all__ = ["VocDocument", "parse_voc", "read_voc", "report_orphans", "voc_files", "voc_labels"]
 
+_SPLITS = ("train", "val", "test")
 _OCCLUSION = {"0": 0.0, "1": 0.3, "2": 0.7}
 _MAX_BYTES = 16_000_000
 _PLACES = ("bndbox", "polygon", "robndbox", "segmentation")
@@ -110,7 +112,7 @@ def report_orphans(files: tuple[Path, ...], report: ReportBuilder) -> None:
 def read_voc(folder: Path, options: Options | None = None) -> tuple[CaptureSet, ReadReport]:
     """Read images with one XML file each: in ``JPEGImages/`` and ``Annotations/``, or in one folder (labelImg).
 
-    Every image is its own scene.
+    Every image is its own scene. Where ``ImageSets/Main`` lists it for a split, that is its condition ``split``.
 
     Raises:
         DataError: no frame is usable.
@@ -124,14 +126,46 @@ def read_voc(folder: Path, options: Options | None = None) -> tuple[CaptureSet, 
     used = set(by_image.values())
     report_orphans(tuple(path for path in pairs.orphans if path not in used), report)
     names = frame_ids([relative(image, folder) for image in images])
+    splits = _image_sets(folder, {image.stem for image in images}, report)
     frames = []
     for name, image, band in zip(names, images, bands_of(images, folder, options, report), strict=True):
         if image not in by_image:
             report.add(ProblemKind.NO_ANNOTATION, image.name)
         labels = voc_labels(by_image[image], report) if image in by_image else None
         eo, lwir = (image, None) if band is Band.EO else (None, image)
-        frames.append(RawFrame(name, name, eo, lwir, labels))
+        conditions = (("split", splits[image.stem]),) if image.stem in splits else ()
+        frames.append(RawFrame(name, name, eo, lwir, labels, conditions))
     return assemble(folder.name, frames, report, options)
+
+
+def _image_sets(folder: Path, stems: Collection[str], report: ReportBuilder) -> dict[str, str]:
+    """Return the split of each image that ``ImageSets/Main`` lists for one; a name that several list has none.
+
+    ``trainval`` is train and val together, and says nothing more; ``person_train.txt`` and its like are of one class.
+    """
+    lists = find_folder(folder, "ImageSets")
+    if lists is None:
+        return {}
+    place = find_folder(lists, "Main") or lists
+    found: dict[str, str] = {}
+    several: set[str] = set()
+    for split in _SPLITS:
+        try:
+            lines = decode_text((place / f"{split}.txt").read_bytes()).splitlines()
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError):
+            report.add(ProblemKind.BROKEN_ANNOTATION, f"ImageSets/{split}.txt")
+            continue
+        for stem in filter(None, map(str.strip, lines)):
+            if stem not in stems:
+                report.add(ProblemKind.MISSING_IMAGE, stem)
+            elif found.setdefault(stem, split) != split:
+                several.add(stem)
+    for stem in sorted(several):
+        report.add(ProblemKind.AMBIGUOUS, f"{stem}: in several splits of ImageSets")
+        del found[stem]
+    return found
 
 
 def _by_file_name(images: list[Path], known: object, orphans: tuple[Path, ...]) -> dict[Path, Path]:

@@ -139,6 +139,33 @@ def test_drone_vehicle_loses_its_border_and_its_spelling_mistakes(tmp_path: Path
     assert eo.shape[:2] == thermal.shape == (512, 640)
 
 
+def test_drone_vehicle_may_be_unpacked_into_folders_of_folders(tmp_path: Path) -> None:
+    for place in ("train/train/train", "val/val", "test"):
+        colour(tmp_path / f"{place}img/00001.jpg", (840, 712))
+        grey(tmp_path / f"{place}imgr/00001.jpg", (840, 712))
+        voc(tmp_path / f"{place}labelr/00001.xml", [("car", 150.0, 150.0, 200.0, 180.0)], "polygon")
+    captures, report = read_dataset(tmp_path)
+    assert [c.id for c in captures.captures] == ["train-00001", "val-00001", "test-00001"]
+    assert [len(c.objects) for c in captures.captures] == [1, 1, 1]
+    assert not report.problems
+
+
+def test_voc_image_sets_are_the_splits(tmp_path: Path) -> None:
+    for stem in "abcd":
+        grey(tmp_path / f"JPEGImages/{stem}.png")
+        voc(tmp_path / f"Annotations/{stem}.xml", [("bus", 2, 2, 30, 20)])
+    sets = tmp_path / "ImageSets/Main"
+    sets.mkdir(parents=True)
+    lists = {"train": "a\nd\n", "val": "b\r\nd\r\ngone\r\n", "trainval": "a\nb\nd\n", "bus_train": "a  1\nb -1\n"}
+    for name, text in lists.items():
+        (sets / f"{name}.txt").write_text(text)
+    captures, report = read_dataset(tmp_path)
+    found = {c.id: dict(c.conditions.items).get("split") for c in captures.captures}
+    assert found == {"a": "train", "b": "val", "c": None, "d": None}
+    assert report.count(ProblemKind.MISSING_IMAGE) == 1
+    assert report.count(ProblemKind.AMBIGUOUS) == 1
+
+
 def test_voc_folder(tmp_path: Path) -> None:
     grey(tmp_path / "JPEGImages/a.png")
     grey(tmp_path / "JPEGImages/b.png")
