@@ -1,27 +1,18 @@
-"""Keras networks written for integer kernels. Imports TensorFlow."""
+"""Keras networks written for integer kernels. TensorFlow is imported when one is built."""
 
 from __future__ import annotations
 
 import dataclasses
 import re
 from collections.abc import Mapping
-from typing import Any
-
-import keras
+from typing import TYPE_CHECKING, Any
 
 from models.errors import RecipeError
-from models.networks.attention import AttentionSpec, Keys, Norm
-from models.networks.fold import fold_into
-from models.networks.fusion import (
-    FUSION_SMALL,
-    FUSION_TRANSFORMER,
-    FUSION_TRANSFORMER_SMALL,
-    PARTS,
-    THERMAL_SMALL,
-    FusionSpec,
-    build_fusion,
-)
 from models.networks.inputs import feed, frame_size
+from models.networks.spec import NETWORKS, PARTS, AttentionSpec, FusionSpec, Keys, Norm
+
+if TYPE_CHECKING:
+    import keras
 
 __all__ = [
     "NETWORKS",
@@ -36,14 +27,6 @@ __all__ = [
     "fused_features",
     "groups",
 ]
-
-NETWORKS: dict[str, FusionSpec] = {
-    "fusion-small": FUSION_SMALL,
-    "thermal-small": THERMAL_SMALL,
-    "fusion-transformer": FUSION_TRANSFORMER,
-    "fusion-transformer-small": FUSION_TRANSFORMER_SMALL,
-}
-"""Every network that `build` knows, by name."""
 
 _FUSED = re.compile(r"fusion_\d+")
 
@@ -60,6 +43,8 @@ def build(name: str, *, folded: bool = False, **options: Any) -> keras.Model:
     Raises:
         RecipeError: an unknown network or option (the text lists the known ones), or sizes that do not fit together.
     """
+    from models.networks.fusion import build_fusion
+
     return build_fusion(_spec(name, options), name.replace("-", "_"), folded=folded)
 
 
@@ -102,6 +87,8 @@ def fold(trained: keras.Model, name: str, **options: Any) -> keras.Model:
     Raises:
         TrainingError: ``trained`` is another network.
     """
+    from models.networks.fold import fold_into
+
     return fold_into(trained, build(name, folded=True, **options))
 
 
@@ -117,6 +104,8 @@ def groups(model: keras.Model) -> dict[str, tuple[str, ...]]:
     Each cross-modal attention layer is a part of its own (``fusion_4``, ``fusion_8`` ...), since attention is
     what quantization hurts most; the others are ``eo``, ``lwir``, ``neck`` and ``head``.
     """
+    import keras
+
     found: dict[str, list[str]] = {}
     for layer in model.layers:
         if isinstance(layer, keras.layers.InputLayer):

@@ -8,74 +8,18 @@ every tensor that the integer graph stores is the output of a named layer.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 from keras import layers
 
 from models.networks.blocks import Blocks
 from models.networks.layers import Centred, ChannelMean, Fixed, Heads, Merge, Product, ReciprocalRoot, ScalarScale
+from models.networks.spec import AttentionSpec, Keys, Norm
 
-__all__ = ["MAX_POOLED_KEYS", "AttentionSpec", "Keys", "Norm", "cross_attention", "fused_sum"]
-
-MAX_POOLED_KEYS = 64
-"""With 64 flat keys an INT8 softmax still keeps 24 dB; with 1,024 it loses 80 % of the attention's mass."""
+__all__ = ["cross_attention", "fused_sum"]
 
 _VARIANCE_FLOOR = 1e-3
 _GELU_SLOPE = 1.702  # Hendrycks and Gimpel 2016: x sigmoid(1.702 x)
-
-
-class Keys(StrEnum):
-    """What a query looks at."""
-
-    ALL = "all"
-    POOLED = "pooled"
-
-
-class Norm(StrEnum):
-    """What stands before each branch."""
-
-    LAYER = "layer"
-    TANH = "tanh"
-
-
-@dataclass(frozen=True, slots=True)
-class AttentionSpec:
-    """Sizes of one cross-modal attention layer.
-
-    Attributes:
-        depth: channels of queries, keys and values, over all heads.
-        heads: attention heads; they share ``depth``.
-        pool: with pooled keys, the cells (rows and columns, or both alike) that one key stands for.
-        expand: channels of the token-wise GELU block after attention, in multiples of the layer's; 0 leaves it out.
-    """
-
-    depth: int
-    heads: int
-    pool: int | tuple[int, int] = 1
-    expand: int = 0
-
-    @property
-    def window(self) -> tuple[int, int]:
-        """Rows and columns that one pooled key stands for."""
-        return (self.pool, self.pool) if isinstance(self.pool, int) else self.pool
-
-    def check(self, height: int, width: int, keys: Keys) -> None:
-        """Check that the layer fits a grid of ``height`` x ``width`` cells.
-
-        Raises:
-            ValueError: a division leaves a rest, or too many pooled keys are left.
-        """
-        rows, columns = self.window
-        if keys is Keys.POOLED:
-            if height % rows or width % columns:
-                raise ValueError(f"a grid of {width}x{height} cells cannot be pooled by {self.pool}")
-            count = (height // rows) * (width // columns)
-            if count > MAX_POOLED_KEYS:
-                raise ValueError(f"{count} keys are more than {MAX_POOLED_KEYS}; pool by more than {self.pool}")
-        if self.depth % self.heads:
-            raise ValueError(f"an attention depth of {self.depth} cannot be shared by {self.heads} heads")
 
 
 def cross_attention(

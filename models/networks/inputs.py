@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import keras
+from typing import TYPE_CHECKING, Any
 
 from models.heads import INPUT_EO, INPUT_LWIR
+
+if TYPE_CHECKING:
+    import keras
 
 __all__ = ["feed", "frame_size"]
 
