@@ -1,4 +1,4 @@
-"""Notifies systemd that the agent is ready and alive: sd_notify(3) without a library."""
+"""Tells systemd that the agent is up and alive: sd_notify(3) without a library."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class BoardOperations(Protocol):
     """
 
     def info(self) -> m.BoardInfo:
-        """Return the board's identity and state."""
+        """Return what the board is and holds."""
         ...
 
     def trust(self) -> m.TrustState:

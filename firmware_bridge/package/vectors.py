@@ -26,9 +26,9 @@ class VectorResult:
 
     Attributes:
         number: its ``tcId``.
-        comment: its subject.
+        comment: what it is about.
         expected: ``valid``, ``invalid``, or ``acceptable``, which leaves it to the verifier.
-        valid: our verdict.
+        valid: what we say.
     """
 
     number: int

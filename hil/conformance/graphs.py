@@ -34,7 +34,7 @@ def _broken(shop: SigningKit) -> Iterator[Case]:
 
 
 def _is_broken(payload: bytes) -> bool:
-    """Return whether the reference parser refuses a corrupted graph: some offsets are not used."""
+    """Tell whether a bent graph is one that the reference parser refuses: some offsets matter to nobody."""
     try:
         Graph.parse(payload)
     except InputError:
@@ -83,7 +83,7 @@ RULES = (
         "graph-operations",
         Group.GRAPH,
         "the graph has the operations that the manifest declares, and no others",
-        "an operation that was never reviewed",
+        "an operation that nobody has reviewed",
         reasons(R.GRAPH),
         _other_operations,
     ),

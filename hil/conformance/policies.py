@@ -149,7 +149,7 @@ RULES = (
     Rule(
         "rollback",
         Group.POLICY,
-        "nothing below the floor, whatever its other fields",
+        "nothing below the floor, whatever else it says",
         "a model whose fault is known comes back",
         reasons(R.ROLLBACK),
         _rollback,
@@ -174,7 +174,7 @@ RULES = (
         "evidence",
         Group.POLICY,
         "a passed gate, or a signed waiver",
-        "a model runs that has not passed the gate",
+        "a model runs that nobody has judged",
         reasons(R.EVIDENCE),
         _evidence,
     ),

@@ -108,5 +108,8 @@ def _fine_tune(
     load_plan(plan).save(work / "plan.json")
     with progress_bar("QAT") as progress:
         result = finetune(network, captures, work / "plan.json", work, progress, hard=hard_cases)
-    made = trained(work, work / "plan.json", captures / "calibration", out, runtime=runtime)
-    return replace(made, notes=(result, *made.notes))
+    made = trained(
+        work, work / "plan.json", captures / "calibration", out, runtime=runtime, held_out=captures / "validation"
+    )
+    remark = "held-out figures: on the pool validation, which set no range and chose the epoch"
+    return replace(made, notes=(result, remark, *made.notes))

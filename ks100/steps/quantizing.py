@@ -129,8 +129,18 @@ def _samples(calibration: Path) -> CaptureSet | Sequence[Sample]:
     return read_samples(calibration) if holds_samples(calibration) else load_captures(calibration)[0]
 
 
-def trained(network: Path, plan: str | Path, calibration: Path, out: Path, *, runtime: str = "litert") -> GraphSummary:
+def trained(
+    network: Path,
+    plan: str | Path,
+    calibration: Path,
+    out: Path,
+    *,
+    runtime: str = "litert",
+    held_out: Path | None = None,
+) -> GraphSummary:
     """Write the graph ``out`` of the fine-tuned network in ``network``, with its trained ranges.
+
+    Captures in ``held_out``, which set no range, show what other data will show.
 
     Raises:
         QuantizationError: as for `post_training`.
@@ -145,7 +155,8 @@ def trained(network: Path, plan: str | Path, calibration: Path, out: Path, *, ru
     model = produce(source, chosen, load_ranges(network, source), runtime)
     outputs = fidelity(source, model, captures)
     refuse_collapse(outputs)
-    return _finish(source, model, chosen, out, GraphSummary({}, (), outputs, "as fine-tuned"))
+    unseen = () if held_out is None else fidelity(source, model, load_captures(held_out)[0])
+    return _finish(source, model, chosen, out, GraphSummary({}, (), outputs, "as fine-tuned", unseen))
 
 
 def _finish(

@@ -17,7 +17,10 @@ SSHD = shutil.which("sshd") or "/usr/sbin/sshd"
 class OwnSshd:
     """Keys, configuration and process of one server; `stop` ends it."""
 
-    def __init__(self, folder: Path, subsystem: str, more: str = "", *, subsystem_name: str = "ks100") -> None:
+    def __init__(
+        self, folder: Path, subsystem: str, more: str = "", *, subsystem_name: str = "ks100", keys: str = ""
+    ) -> None:
+        """Start it; ``keys`` is a second file of authorized keys."""
         self.folder = folder
         self.identity, self.known_hosts = folder / "id", folder / "known_hosts"
         for name in ("host", "id", "other"):
@@ -30,7 +33,8 @@ class OwnSshd:
         self.write_known_hosts("host")
         config = folder / "sshd_config"
         config.write_text(
-            f"ListenAddress 127.0.0.1:{self.port}\nHostKey {folder}/host\nAuthorizedKeysFile {folder}/authorized\n"
+            f"ListenAddress 127.0.0.1:{self.port}\nHostKey {folder}/host\n"
+            f"AuthorizedKeysFile {folder}/authorized {keys}\n"
             "PasswordAuthentication no\nKbdInteractiveAuthentication no\nUsePAM no\nStrictModes no\n"
             f"PidFile none\nSubsystem {subsystem_name} {subsystem}\n{more}"
         )

@@ -151,11 +151,28 @@ def test_indices_are_fed_and_calibrated_as_integers(plan: Any) -> None:
         quantize_ptq(model, plan, [Sample({"i": np.full((1, 5), 0.5)})])
 
 
-def test_an_input_of_a_type_that_samples_cannot_feed_is_named() -> None:
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int64", "bool"])
+@pytest.mark.parametrize("plan", [INT8, INT16], ids=lambda plan: plan.name)
+def test_an_integer_input_stays_what_it_is(plan: Any, dtype: str) -> None:
     import tensorflow as tf
 
-    model = _converted(lambda x: {"y": tf.cast(x, tf.float32) + 1.0}, _spec(1, 4, dtype="float16", name="half"))
-    with pytest.raises(DataError, match="input 'half' is float16"):
+    rng = np.random.default_rng(8)
+    weights = tf.constant(rng.normal(size=(6, 4)).astype(np.float32))
+    model = _converted(
+        lambda i: {"y": tf.matmul(tf.cast(i, tf.float32) * 0.01, weights)}, _spec(1, 6, dtype=dtype, name="i")
+    )
+    given = [Sample({"i": rng.integers(0, 2 if dtype == "bool" else 128, (1, 6)).astype(dtype)}) for _ in range(8)]
+    made = quantize_ptq(model, plan, given)
+    assert Graph.parse(made.model).inputs[0].dtype == dtype
+    assert made.outputs[0].sqnr_db > 30
+
+
+@pytest.mark.parametrize("dtype", ["float16", "int16"])
+def test_an_input_of_a_type_that_samples_cannot_feed_is_named(dtype: str) -> None:
+    import tensorflow as tf
+
+    model = _converted(lambda x: {"y": tf.cast(x, tf.float32) + 1.0}, _spec(1, 4, dtype=dtype, name="half"))
+    with pytest.raises(DataError, match=f"input 'half' is {dtype}, which samples cannot feed"):
         samples_of([Sample({"half": np.zeros((1, 4))})], Graph.parse(model))
 
 

@@ -159,6 +159,7 @@ def test_udev_itself_takes_the_rules_and_names_the_board(tmp_path):
     links = re.search(r"DEVLINKS=(.*)", said)
     assert links is not None, said
     assert "/dev/ks100/KS100-0042" in links[1].split()
+    assert any(link.startswith("/dev/ks100/at-") for link in links[1].split()), "no name by the socket"
     assert "ID_MM_PORT_IGNORE=1" in said
     assert not os.path.lexists("/dev/ks100/KS100-0042"), "the test touched this machine"
 
@@ -167,3 +168,11 @@ def test_udev_itself_leaves_other_ports_alone(tmp_path):
     said = _udevadm(tmp_path, f"{_USB}/1-2:1.0/ttyUSB0/tty/ttyUSB0", product="FT232R USB UART", serial="A1")
     assert "ks100/" not in said
     assert "ID_MM_PORT_IGNORE" not in said
+
+
+@pytest.mark.skipif(shutil.which("udevadm") is None, reason="no udevadm: apt-get install udev")
+def test_udev_verifies_the_rules():
+    done = subprocess.run(["udevadm", "verify", str(RULES)], capture_output=True, text=True, check=False)
+    if "Unknown command verb" in done.stderr:
+        pytest.skip("no `udevadm verify` here; it comes with systemd 254")
+    assert done.returncode == 0, done.stdout + done.stderr
