@@ -2,12 +2,13 @@
 
 The host's commands against a board that lies (`ks100 conformance host`); a real agent process, without a model, against
 hosts without keys: its memory while sixteen sessions do what they can before the greeting, and how long they keep a
-seventeenth out; and what a flood of refused offers leaves of its audit log.
+seventeenth out; what a flood of refused offers leaves of its audit log; and boots from full and read-only disks.
 """
 
 from __future__ import annotations
 
 import argparse
+import random
 import subprocess
 import sys
 import tempfile
@@ -29,6 +30,7 @@ from ks100.cli.conformance_host import try_this_host
 
 _SESSIONS = 16
 _OFFERS = 4800
+_BOOTS = 100
 _EVICTED_S = 60.0
 _START_S = 60.0
 
@@ -36,6 +38,7 @@ _START_S = 60.0
 def measure(bench: Benchmark) -> None:
     """Measure everything."""
     _host(bench)
+    _full_disks(bench)
     with _agent() as (process, path):
         _before_greeting(bench, process, path)
         _sitting(bench, path)
@@ -52,6 +55,26 @@ def _host(bench: Benchmark) -> None:
                        ("lost_records", "records"), ("host_memory_exceeded", "memory")):  # fmt: skip
         bench.row(name, sum(line.startswith(word) for line in broken), "1", at_most=0)
     bench.row("host_failures", sum(case.status.is_failure for case in results.cases), "1", at_most=0)
+
+
+def _full_disks(bench: Benchmark) -> None:
+    """Boots from disks of 6 MiB that are full or read-only, with an unconfirmed trial, a damaged record, leftovers."""
+    from tests.agent.small_disk import Prepared, make_trouble, small_disk
+
+    good, wrong = 0, ""
+    with tempfile.TemporaryDirectory() as name:
+        prepared = Prepared(Path(name))
+        for seed in range(_BOOTS):
+            try:
+                with small_disk(Path(name) / f"disk-{seed}") as disk:
+                    board = prepared.copied_to(disk)
+                    make_trouble(board, random.Random(seed))  # noqa: S311 - which trouble, no secret
+                    found = board.boots_as_it_must()
+            except OSError as error:
+                bench.row("fulldisk_boots", None, "1", note=f"{error}; run as root where mount is allowed")
+                return
+            good, wrong = good + (not found), found or wrong
+    bench.row("fulldisk_boots", good, "1", at_least=_BOOTS, note=wrong)
 
 
 @contextmanager

@@ -61,7 +61,7 @@ class FaultKind(Enum):
     """Why a board cannot carry out a request, as it crosses the link."""
 
     STATE = "state"
-    """The request does not fit what the board holds or does now."""
+    """The request does not fit the board's present state."""
     USAGE = "usage"
     """The request itself is wrong."""
     STORAGE = "storage"
@@ -71,7 +71,7 @@ class FaultKind(Enum):
     INTERNAL = "internal"
     """A defect of the agent; its log has the details."""
     BUSY = "busy"
-    """Another host holds the board: only in version 1 of the messages, later ones have `Busy`."""
+    """Another host uses the board: only in version 1 of the messages, later ones have `Busy`."""
     OTHER = "other"
     """A kind that only a newer peer knows."""
 
@@ -95,10 +95,10 @@ class BoardError(BridgeError):
 
 
 class BoardBusyError(BoardError):
-    """Another host holds the board.
+    """Another host uses the board.
 
     Attributes:
-        holder: who holds it, as that host named itself.
+        holder: the name that this host gave itself.
         since_s: for how long, in seconds.
     """
 

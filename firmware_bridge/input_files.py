@@ -92,7 +92,7 @@ def kind_of(data: bytes) -> FileKind:
 
 
 def wrong_kind(path: Path, data: bytes, wanted: FileKind) -> InputError | None:
-    """Return the error that says what the file is instead, or None when that is not known to be wrong."""
+    """Return an error with the actual kind of the file, or None if it is not known to be wrong."""
     found = kind_of(data)
     if found is wanted or found is FileKind.OTHER:
         return None
@@ -105,13 +105,13 @@ def opened(path: Path, wanted: FileKind) -> Iterator[int]:
 
     Args:
         path: the file.
-        wanted: what it should be, for errors and its limit.
+        wanted: the expected kind, for errors and its size limit.
 
     Raises:
-        InputError: there is none, it cannot be read, is a folder or a device, or is too large.
+        InputError: the file is missing, not readable, a folder, a device, or too large.
     """
     try:
-        # Without O_NONBLOCK a pipe that nobody writes to would be waited for for ever.
+        # Without O_NONBLOCK, opening a pipe without a writer would block for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (OSError, ValueError) as error:
         raise InputError(_open_error(path, error, wanted)) from error

@@ -21,6 +21,7 @@ from hil.checks.install import middle_frame, package_card
 from hil.checks.suite_request import SuiteRequest
 from hil.comparison.accuracy import accuracy_of_runs
 from hil.comparison.changes import Comparison
+from hil.comparison.comparable import Difference
 from hil.comparison.interleaved import COMPARISON_FILE, BlockComparison, LegLoop, Side, both_installed, compare_on_board
 from hil.comparison.policy import ComparisonPolicy
 from hil.comparison.runs import RunComparison
@@ -119,7 +120,13 @@ def joined(blocks: BlockComparison, suite: HilResults, plan: BlockPlan, folder: 
         captures = with_classes(plan.captures, package_card(plan.candidate))
         rows += accuracy_of_runs(folder / BASELINE_FOLDER, folder, captures, plan.policy.accuracy)
     over = tuple(filter(None, map(plan.policy.over_limit, suite.measurements)))
-    return RunComparison(rows, (), (), over, suite.verdict)
+    differences = () if blocks.same_graph else (Difference("package", _named(plan.baseline), _named(plan.candidate)),)
+    return RunComparison(rows, differences, (), over, suite.verdict)
+
+
+def _named(package: PackageFile) -> str:
+    manifest = package.manifest_unverified
+    return f"{manifest.model} {manifest.version} ({manifest.payload_sha256.hex()[:12]})"
 
 
 @contextmanager

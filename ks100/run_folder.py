@@ -81,7 +81,7 @@ class _Basis:
         return cls(parameters, dict(inputs), code.files, code.libraries)
 
     def change_since(self, old: _Basis) -> str:
-        """Describe the change from an older basis; ``""`` if there is none."""
+        """Describe the change from an older basis; ``""`` for none."""
         for name in ("parameters", "inputs", "libraries", "code"):
             now, then = getattr(self, name), getattr(old, name)
             changed = sorted(key for key in now.keys() | then.keys() if now.get(key) != then.get(key))

@@ -8,7 +8,7 @@ __all__ = ["DamagedError", "EngineError", "StateError", "UsageError"]
 
 
 class StateError(BoardError):
-    """The request does not fit what the board holds or does now."""
+    """The request does not fit the board's present state."""
 
     kind = FaultKind.STATE
 

@@ -69,7 +69,7 @@ class Installation:
         for name, path in (("serial", self.serial), ("delegate", self.delegate), ("wheel", self.wheel)):
             plain = path.startswith("/") and not set(path) & set(" \t\n\"'\\$%;")
             if path and not plain:
-                raise InputError(f"--{name} must be a plain absolute path on the board; given was {path!r}")
+                raise InputError(f"--{name} must be a plain absolute path on the board, not {path!r}")
 
 
 def install_script(installation: Installation) -> str:

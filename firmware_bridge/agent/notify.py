@@ -1,4 +1,4 @@
-"""Tells systemd that the agent is up and alive: sd_notify(3) without a library."""
+"""Notifies systemd that the agent is ready and alive: sd_notify(3) without a library."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ def serve_until_stopped(
     stop: threading.Event | None = None,
     ready: Callable[[], None] = lambda: None,
 ) -> None:
-    """Boot the board, and serve it until SIGTERM, SIGINT, ``stop`` or a reboot that a host asks for.
+    """Boot the board, and serve it until SIGTERM, SIGINT, ``stop`` or a reboot requested by a host.
 
     ``ready`` is called once hosts can connect, after the service manager was notified.
 

@@ -44,7 +44,7 @@ class BoardOperations(Protocol):
     """
 
     def info(self) -> m.BoardInfo:
-        """Return what the board is and holds."""
+        """Return the board's identity and state."""
         ...
 
     def trust(self) -> m.TrustState:

@@ -65,7 +65,7 @@ class BoardParts:
 
 
 class BoardService:
-    """One board. `start` boots it; until then it holds nothing."""
+    """One board. `start` boots it; before that it has no state."""
 
     def __init__(self, parts: BoardParts) -> None:
         """Put the parts together; reads the audit log and nothing else."""
@@ -84,7 +84,9 @@ class BoardService:
     def start(self) -> None:
         """Boot: read what is stored, take back an unconfirmed trial, and run the active slot if it verifies.
 
-        A board whose models or records are damaged comes up without a model, and can be helped over its links.
+        A board whose models or records are damaged comes up without a model, and can be helped over its links. One
+        whose disk is full or read-only comes up as well, on the model that it has confirmed; what has to be written is
+        refused by the disk's own words until there is room.
         """
         self._audit.add("boot", self._parts.identity.serial, f"agent {agent_version()}")
         self._slots.clean()
@@ -98,7 +100,7 @@ class BoardService:
             record, note = self._salvaged(), str(error)
         if note:
             self._audit.add("fallback", record.active or "none", note)
-        self._slot_table.commit(record)
+        self._slot_table.settle(record)
         self._run_active()
 
     def _run_active(self) -> None:
@@ -107,7 +109,7 @@ class BoardService:
             try:
                 self._running.start(slot, self._load(slot))
             except (RejectedError, EngineError) as error:
-                self._slot_table.commit(lifecycle.failed(self._slot_table.record, slot))
+                self._slot_table.settle(lifecycle.failed(self._slot_table.record, slot))
                 self._audit.add("fallback", self._slot_table.record.active or "none", f"slot {slot}: {error}")
                 continue
             return
@@ -127,10 +129,10 @@ class BoardService:
             record = lifecycle.received(record, slot, slot_record(package, self._slots.head(slot)))
         return replace(record, floor=max(slot.security_version for slot in record.slots))
 
-    # --- what it is ---------------------------------------------------------------------------------------
+    # --- state --------------------------------------------------------------------------------------------
 
     def info(self) -> m.BoardInfo:
-        """Return what the board is and holds."""
+        """Return the board's identity and state."""
         identity, record, store = self._parts.identity, self._slot_table.record, self._room.store
         program = store.program if store else ""
         return m.BoardInfo(
@@ -221,7 +223,7 @@ class BoardService:
         """Verify a slot, make it active, and run its trial; if that fails, the board runs the same model as before.
 
         Raises:
-            StateError: there is no such slot, or it is empty.
+            StateError: the slot does not exist, or is empty.
             RejectedError: a rule refuses what is in it, or TRIAL.
         """
         if slot not in SLOT_NAMES:
@@ -272,7 +274,7 @@ class BoardService:
         self._audit.add("reboot", self._parts.identity.serial)
         return m.Done()
 
-    # --- what it does -------------------------------------------------------------------------------------
+    # --- operations ---------------------------------------------------------------------------------------
 
     def infer(self, request: m.Infer) -> m.Inferred:
         """Run the active model once.

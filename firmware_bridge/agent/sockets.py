@@ -42,7 +42,7 @@ def connect_unix(path: str) -> socket.socket:
     """Return a socket that is connected to ``path``.
 
     Raises:
-        OSError: nobody listens there.
+        OSError: no listener.
     """
     connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:

@@ -10,7 +10,7 @@ type, on an engine that keeps a fraction u of its units busy, and B bytes to and
 Weights come from DRAM once a frame, in the type in which the kernel reads them; an activation does only when it is
 larger than half of the SRAM (the operation needs room for what it reads beside what it writes). What the NPU does
 not run falls to the CPU, with a handover.
-The roofline is that of Williams et al., CACM 2009. These figures are modelled: a report must say so.
+The roofline is that of Williams et al., CACM 2009. These figures are modelled: a report must state it.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class OpCost:
 
     @property
     def moved_bytes(self) -> int:
-        """Bytes that it reads and writes, wherever they lie."""
+        """Bytes read and written, in any memory."""
         return self.op.weight_bytes + self.op.input_bytes + self.op.output_bytes
 
 

@@ -101,7 +101,7 @@ class FlatTable:
         vtable = position - buffer.integer("i", position)
         vtable_bytes, table_bytes = buffer.integer("H", vtable), buffer.integer("H", vtable + 2)
         if vtable_bytes < 4 or vtable_bytes % 2 or table_bytes < 4:
-            raise InputError(f"broken FlatBuffer: the table at offset {position} has an impossible vtable at {vtable}")
+            raise InputError(f"broken FlatBuffer: the table at offset {position} has an invalid vtable at {vtable}")
         buffer.require(vtable, vtable_bytes, "a vtable")
         buffer.require(position, table_bytes, "a table")
         self._slots = struct.unpack_from(f"<{vtable_bytes // 2 - 2}H", buffer.data, vtable + 4)

@@ -85,7 +85,7 @@ class GraphTensor:
         return -(-self.elements * _ITEM_BITS.get(self.dtype, 8) // 8)
 
     def quantize(self, values: NDArray[np.float32]) -> NDArray[Any]:
-        """Return real values as this tensor holds them: rounded to even, saturated; unchanged if it is float."""
+        """Quantize real values for this tensor: rounded to even, saturated; unchanged if it is float."""
         if not self.scale:
             return values.astype(self.dtype)
         import numpy as np  # 20 MiB, which a board that only receives does without
@@ -198,11 +198,13 @@ class Graph:
 
         Raises:
             InputError: the bytes are not a well-formed graph, or use what this view does not know: several
-                subgraphs, or an impossible shape.
+                subgraphs, or an invalid shape.
         """
         model = FlatBuffer(data).root(_IDENTIFIER)
         if (version := model.integer(0, "I")) != FORMAT_VERSION:
-            raise InputError(f"the graph has version {version} of the TFLite schema; version {FORMAT_VERSION} is read")
+            raise InputError(
+                f"the graph has version {version} of the TFLite schema; only version {FORMAT_VERSION} is supported"
+            )
         subgraphs = list(model.tables(2))
         if len(subgraphs) != 1:
             raise InputError(f"the graph has {len(subgraphs)} subgraphs; export one function without control flow")
@@ -221,7 +223,7 @@ def _constant_sizes(model: FlatTable, length_bytes: int) -> list[int]:
         offset, size = buffer.integer(1, "Q"), buffer.integer(2, "Q")
         if offset > 1:  # large files keep constants behind the FlatBuffer; 0 and 1 mean that this one does not
             if offset + size > length_bytes:
-                raise InputError(f"a constant of {size} bytes at offset {offset} leaves the file")
+                raise InputError(f"a constant of {size} bytes at offset {offset} extends beyond the file")
             sizes.append(size)
         else:
             sizes.append(buffer.span(0)[1])
@@ -239,7 +241,7 @@ def _tensor(table: FlatTable, index: int, sizes: list[int], types: dict[int, str
     if kind not in types:
         raise InputError(f"tensor {index} ({name!r}) has the unknown element type {kind}")
     if len(shape) > _RANK_LIMIT or any(size < 0 for size in shape) or prod(shape) > _ELEMENTS_LIMIT:
-        raise InputError(f"tensor {index} ({name!r}) has the impossible shape {list(shape)[:_RANK_LIMIT]}")
+        raise InputError(f"tensor {index} ({name!r}) has the invalid shape {list(shape)[:_RANK_LIMIT]}")
     if buffer >= max(len(sizes), 1):
         raise InputError(f"tensor {index} ({name!r}) names buffer {buffer} of {len(sizes)}")
     dtype = types[kind].lower()
@@ -259,7 +261,7 @@ def _quantized(tensor: GraphTensor, parameters: FlatTable | None) -> GraphTensor
     if not scales:
         return tensor
     if not all(0 < scale < float("inf") for scale in scales) or len(zero_points) not in (0, 1, len(scales)):
-        raise InputError(f"tensor {tensor.index} ({tensor.name!r}) has an impossible quantization")
+        raise InputError(f"tensor {tensor.index} ({tensor.name!r}) has an invalid quantization")
     if len(scales) > 1:
         return replace(tensor, channels=len(scales))
     return replace(tensor, scale=scales[0], zero_point=zero_points[0] if zero_points else 0, channels=1)
@@ -355,7 +357,7 @@ def _named(
     named_inputs = _mapped(signature, 0, tensors)
     named_outputs = _mapped(signature, 1, tensors)
     if {t.index for t in named_inputs} != {t.index for t in inputs}:
-        raise InputError("the graph's signature does not name every input once; export it again")
+        raise InputError("the graph's signature does not name every input exactly once; export it again")
     if not {t.index for t in named_outputs} <= {t.index for t in outputs}:
         raise InputError("the graph's signature names an output that the graph does not return; export it again")
     order = {tensor.index: position for position, tensor in enumerate(inputs)}

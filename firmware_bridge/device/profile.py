@@ -70,8 +70,8 @@ class Rail:
         label: as the board's hwmon gives it.
         chip: name or device of its sensor (``ina226``, ``0-0040``), ``""`` where the label is enough.
         nominal_v: volts.
-        share: its share of the energy that inference takes; the shares of all rails add up to 1.
-        idle_share: its share of the idle power; these add up to 1 too.
+        share: its fraction of the inference energy; the fractions of all rails add up to 1.
+        idle_share: its fraction of the idle power; these add up to 1 too.
         part_of: label of the rail that contains this one, so that it does not count in sums; ``""`` for none.
         tolerance: of its sensor, shunt and gain together, a fraction.
     """
@@ -105,7 +105,7 @@ class PublishedFigure:
     """One figure that the board's maker published.
 
     Attributes:
-        what: what it is, in words.
+        what: a description in words.
         text: as it was published, with its unit.
         measurement: name of the measurement that belongs beside it, or ``""``.
         value: the figure in that measurement's unit, or None where it is no single number.
@@ -124,7 +124,7 @@ class PublishedAccuracy:
     Attributes:
         models: parts of a model's name that it belongs to, e.g. ``PTQ``.
         text: as it was published.
-        hard: whether it holds on the hard cases, or on the others.
+        hard: whether it applies to the hard cases, or to the others.
     """
 
     models: tuple[str, ...]
@@ -158,7 +158,7 @@ class BoardProfile:
         budget_mw: total power that it may draw.
         window_ms: time from frame to answer.
         frame_rate_hz: frames a second.
-        capacity_bytes: largest payload that a model slot holds.
+        capacity_bytes: largest payload that fits in a model slot.
         idle_mw: power without inference.
         sram_bytes: memory next to the NPU.
         dram_bytes_per_s: bandwidth.
@@ -172,10 +172,10 @@ class BoardProfile:
         rails: its power rails.
         reference: the workload of the published watts by part, ``backbone`` and ``attention``; may be empty.
         published_w: the published watts by plan; may be empty.
-        published: the figures that its maker published; None if there are none.
+        published: the figures published by its manufacturer, or None.
         constants: every number with its source.
-        validity: how many samples a figure needs; defaults where the profile does not say.
-        noise: how an emulated board of this kind varies; defaults where the profile does not say.
+        validity: the samples that a figure needs; defaults if not in the profile.
+        noise: the variation of an emulated board of this kind; defaults if not in the profile.
     """
 
     name: str
@@ -208,7 +208,7 @@ class BoardProfile:
         """Return the profile that ships under ``name``, or the one in the file ``name`` if it ends in ``.toml``.
 
         Raises:
-            InputError: there is none, or it is wrong.
+            InputError: not found or invalid.
         """
         return cls.parse(profile_text(name), name)
 
@@ -241,20 +241,20 @@ def profile_text(name: str) -> str:
     """Return the TOML of the profile that `BoardProfile.load` reads under ``name``.
 
     Raises:
-        InputError: there is none, or it cannot be read.
+        InputError: not found or not readable.
     """
     path = Path(name) if name.endswith(".toml") else _shipped(name)
     try:
         return read_text(path, FileKind.TOML)
     except InputError as error:
-        raise InputError(f"no board profile: {error}") from error
+        raise InputError(f"cannot read the board profile: {error}") from error
 
 
 def _shipped(name: str) -> Path:
     folder = Path(str(resources.files("firmware_bridge.device.profiles")))
     known = sorted(path.stem for path in folder.glob("*.toml"))
     if name not in known:
-        raise InputError(f"unknown board {name!r}; known are {', '.join(known)}, or give the path of a .toml profile")
+        raise InputError(f"unknown board {name!r}; use one of {', '.join(known)}, or the path of a .toml profile")
     return folder / f"{name}.toml"
 
 
@@ -323,7 +323,7 @@ class _Reader:
             kind = "number from 0" if zero else "positive number"
             raise InputError(f"board profile {self._where}: {key} must be {{ value = {kind}, source = text }}")
         if not isinstance(source, str) or not source:
-            raise InputError(f"board profile {self._where}: {key} has no source; say where the number comes from")
+            raise InputError(f"board profile {self._where}: {key} has no source; state where the number comes from")
         self._constants.append(Constant(key, float(value), source))
         return float(value)
 
@@ -334,7 +334,7 @@ class _Reader:
         unknown = [name for name in given if name not in known] if isinstance(given, Mapping) else [""]
         if unknown:
             where = f"board profile {self._where}: {key}"
-            raise InputError(f"{where}.{unknown[0]} is not known; [{key}] may have {', '.join(known)}")
+            raise InputError(f"{where}.{unknown[0]} is unknown; [{key}] may have {', '.join(known)}")
         values = {name: type(getattr(usual, name))(self._number(f"{key}.{name}", zero=True)) for name in given}
         return replace(usual, **values)
 

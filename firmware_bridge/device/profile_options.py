@@ -1,4 +1,4 @@
-"""What a profile need not say: from when samples count as evidence, and how an emulated board of the kind varies."""
+"""Optional parts of a profile: the samples needed as evidence, and the variation of an emulated board of the kind."""
 
 from __future__ import annotations
 

@@ -173,7 +173,7 @@ def default_runtime(name: str | None = None, delegate: Path | None = None) -> Ru
     """
     if name is not None:
         if name not in _RUNTIMES:
-            raise InputError(f"unknown runtime {name!r}; known are {', '.join(_RUNTIMES)}")
+            raise InputError(f"unknown runtime {name!r}; use one of {', '.join(_RUNTIMES)}")
         return _RUNTIMES[name](delegate)
     for runtime in available(delegate):
         return runtime
@@ -263,8 +263,7 @@ class _TfliteSession:
 def _check_input(tensor: GraphTensor, value: NDArray[Any]) -> None:
     if value.dtype != tensor.dtype or value.shape != tensor.shape:
         raise InputError(
-            f"input {tensor.name!r} must be {tensor.dtype} {list(tensor.shape)};"
-            f" given was {value.dtype} {list(value.shape)}"
+            f"input {tensor.name!r} must be {tensor.dtype} {list(tensor.shape)}, not {value.dtype} {list(value.shape)}"
         )
 
 

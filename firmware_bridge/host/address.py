@@ -76,10 +76,12 @@ class BoardAddress(ABC):
         """Return the address that ``url`` means.
 
         Raises:
-            InputError: it is none, or has a part that its kind does not know.
+            InputError: not an address, or with a part unknown to its kind.
         """
         if not url.isprintable() or "%00" in url:
-            raise InputError(f"{url!r} is not a board's address: it has a character that no address has")
+            raise InputError(
+                f"{url!r} is not a board's address: it contains a character that is not allowed in addresses"
+            )
         try:
             parts = urlsplit(url)
             port = parts.port
@@ -111,7 +113,7 @@ class VirtualAddress(BoardAddress):
 
     Attributes:
         path: the folder with its state; None for a fresh board that lives as long as it is used.
-        link: what it is reached over.
+        link: its kind of link.
         board: its kind, a profile's name or TOML file; what the folder holds, else the default kind, when None.
     """
 
@@ -227,7 +229,7 @@ def _parse_virtual(url: str, parts: SplitResult, options: dict[str, str]) -> Boa
     try:
         link = LinkKind(name)
     except ValueError:
-        raise InputError(f"{url!r}: link is 'ssh' or 'serial', not {name!r}") from None
+        raise InputError(f"{url!r}: link must be 'ssh' or 'serial', not {name!r}") from None
     board = options.pop("board", None)
     if board == "":
         raise InputError(f"{url!r}: board is a profile's name or a TOML file")
@@ -238,19 +240,19 @@ def _parse_ssh(url: str, parts: SplitResult, port: int | None, options: dict[str
     if not parts.hostname or parts.path not in ("", "/"):
         raise InputError(f"{url!r} is not a board's address; give ssh://user@host or ssh://user@host:port")
     if parts.password is not None:
-        raise InputError("a password does not belong into an address; use a key: ssh://user@host?identity=FILE")
+        raise InputError("an address must not contain a password; use a key: ssh://user@host?identity=FILE")
     files = [options.pop(name, None) for name in ("identity", "known_hosts", "config")]
     identity, known_hosts, config = (Path(file).expanduser() if file else None for file in files)
     user = unquote(parts.username) if parts.username else None
     host, client = _host_as_written(parts), options.pop("client", None)
     if "%" in host or " " in host:
-        raise InputError(f"{url!r} is not a board's address: {host!r} is no host's name")
+        raise InputError(f"{url!r} is not a board's address: {host!r} is not a host name")
     if host.startswith("-") or (user or "").startswith("-"):
         raise InputError(f"{url!r} is not a board's address: neither user nor host begins with '-'")
     try:
         return SshAddress(host, user, port, identity, known_hosts, config, SshClient(client) if client else None)
     except ValueError:
-        raise InputError(f"{url!r}: client is 'openssh' or 'paramiko', not {client!r}") from None
+        raise InputError(f"{url!r}: client must be 'openssh' or 'paramiko', not {client!r}") from None
 
 
 def _host_as_written(parts: SplitResult) -> str:
@@ -271,5 +273,5 @@ def _parse_serial(url: str, parts: SplitResult, options: dict[str, str]) -> Seri
 
 def _baud(url: str, name: str, text: str) -> int:
     if not text.isdecimal() or not 300 <= int(text) <= 12_000_000:
-        raise InputError(f"{url!r}: {name} is a number from 300 to 12000000, not {text!r}")
+        raise InputError(f"{url!r}: {name} must be a number from 300 to 12000000, not {text!r}")
     return int(text)

@@ -112,7 +112,7 @@ class Board:
         self._session.close()
 
     def info(self) -> m.BoardInfo:
-        """Return what the board is and holds."""
+        """Return the board's identity and state."""
         return self._ask(m.GetInfo(), m.BoardInfo, _GREETING_S)
 
     def trust(self) -> bytes:
@@ -179,7 +179,7 @@ class Board:
         """
         activated = self._ask(m.Activate(slot), m.Activated)
         if activated.slot != slot:
-            raise ProtocolError(f"the board was to activate slot {slot}, and says that it activated {activated.slot}")
+            raise ProtocolError(f"the board reports slot {activated.slot} as activated instead of slot {slot}")
         return activated
 
     def confirm(self) -> m.Confirmed:

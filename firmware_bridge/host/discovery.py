@@ -150,7 +150,7 @@ def identity_of(address: BoardAddress) -> str:
 
 
 def usb_ports(ports: Callable[[], Iterable[_Port]] | None = None) -> tuple[tuple[str, str], ...]:
-    """Return the USB serial ports of this machine with the product names of their bridges, whoever's they are."""
+    """Return the USB serial ports of this machine with the product names of their bridges, of any vendor."""
     found = (ports or _pyserial_ports)()
     return tuple((port.device, port.product or "a bridge without a name") for port in found if port.location)
 

@@ -54,7 +54,7 @@ class FlashOutcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ModelIdentity:
-    """What a slot says of the package in it: name, version, rollback index, and the graph's SHA-256 in hex."""
+    """Identity of the package in a slot: name, version, rollback index, and the graph's SHA-256 in hex."""
 
     model: str
     version: str
@@ -63,7 +63,7 @@ class ModelIdentity:
 
     @classmethod
     def of(cls, manifest: Manifest) -> ModelIdentity:
-        """Return what a slot says of a package with this manifest."""
+        """Return the identity of a package with this manifest."""
         return cls(manifest.model, manifest.version, manifest.security_version, manifest.payload_sha256.hex())
 
     def is_in(self, slot: m.SlotInfo) -> bool:
@@ -162,7 +162,7 @@ class FlashResult:
 
     @property
     def counts(self) -> bool:
-        """Whether this is a board of its own."""
+        """Whether this is a distinct board."""
         return self.outcome is not FlashOutcome.SAME_BOARD
 
 
@@ -356,10 +356,10 @@ class _Flashing:
         try:
             missing = board.missing(self._package)
         except BridgeError:
-            return "cancelled; the board runs the same model as before, and keeps the chunks that it has acknowledged"
+            return "cancelled; the board runs the same model as before, and still has the acknowledged chunks"
         count = self._package.chunk_count
         stored = f"{count - missing} of {count} chunks"
-        return f"cancelled; the board runs the same model as before, and keeps {stored} for the next push"
+        return f"cancelled; the board runs the same model as before, and still has {stored} for the next push"
 
     def _pause(self) -> None:
         time.sleep(_POLL_S)

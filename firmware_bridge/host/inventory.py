@@ -51,7 +51,7 @@ def resolve_board(board: str, named: Mapping[str, BoardAddress], inventory: Path
         inventory: its file, to be named in errors; None without one.
 
     Raises:
-        InputError: it is no address, and the inventory has no board of this name.
+        InputError: neither an address nor a board of the inventory.
     """
     if board in named:
         return named[board]
@@ -71,7 +71,7 @@ def read_inventory(path: Path) -> dict[str, BoardAddress]:
     """Return the boards of an inventory by name, in the file's order.
 
     Raises:
-        InputError: there is no such file, it is not an inventory, or a target has no way to reach a board.
+        InputError: the file does not exist or is not an inventory, or a target has no way to reach a board.
     """
     data = read_bytes(path, FileKind.INVENTORY)
     try:
@@ -100,11 +100,11 @@ def _check_name(place: str, name: str) -> None:
     """Refuse a name that could not be given on a command line."""
     if not name or name != name.strip() or not name.isprintable():
         raise InputError(
-            f"{place}: {name!r} is no name for a board; use letters, digits and signs, no spaces around them"
+            f"{place}: {name!r} is not valid as a board's name; use letters, digits and signs, no spaces around them"
         )
     if name.startswith("-") or ":" in name:
         what = "an option" if name.startswith("-") else "an address"
-        raise InputError(f"{place}: {name!r} reads as {what}; give the target another name")
+        raise InputError(f"{place}: {name!r} looks like {what}; give the target another name")
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +145,7 @@ class _Item:
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """What a target's drivers say of its resource."""
+    """The settings of a target's drivers for its resource."""
 
     base: Path
     ssh_driver: _Item = field(default_factory=lambda: _Item("SSHDriver", "", {}))

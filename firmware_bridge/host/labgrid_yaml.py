@@ -22,7 +22,7 @@ _MERGE, _NULL = "tag:yaml.org,2002:merge", "tag:yaml.org,2002:null"
 
 
 class UnresolvedTemplate(str):
-    """The text of a ``!template`` that names a variable which is not known; an error only for whoever needs it."""
+    """The text of a ``!template`` that names an unknown variable; an error only where its value is needed."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""From an address to a link. Virtual boards are started by the floor above (`hil.boards`), not here."""
+"""From an address to a link. Virtual boards are started by the layer above (`hil.boards`), not here."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def open_link(address: BoardAddress | str) -> Link:
 
     Raises:
         BenchError: no such board, port or host, or it is in use.
-        InputError: the address is wrong, names a virtual board, or a registered link that is none.
+        InputError: the address is wrong, names a virtual board, or a registered link that does not work as one.
     """
     if isinstance(address, str):
         address = BoardAddress.parse(address)

@@ -31,7 +31,7 @@ class PortFinding:
 
     Attributes:
         blocks: whether the port cannot be used before it is put right.
-        text: what it is, and what helps.
+        text: the finding and its remedy.
     """
 
     blocks: bool

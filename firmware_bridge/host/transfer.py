@@ -24,7 +24,7 @@ _STALL_S = (
 
 
 class CancelledError(TransferError):
-    """The user cancelled; the board runs the same model as before, and keeps its chunks for the next push."""
+    """The user cancelled; the board runs the same model as before, and its chunks remain for the next push."""
 
 
 class ChunkSource(Protocol):
@@ -179,7 +179,7 @@ class _Stall:
         elif self._clock() - self._since_s > _STALL_S:
             at = meter.progress()
             raise TransferError(
-                f"{self._session.name} answers and has taken no data for {_STALL_S:.0f} s: waited for room for the "
+                f"{self._session.name} answers, but has accepted no data for {_STALL_S:.0f} s; waiting to send the "
                 f"next chunk at {at.bytes_done} of {at.bytes_total} bytes; reboot the board, then run the same command "
                 "again: it sends only what is missing"
             )

@@ -172,7 +172,7 @@ class PackageFile:
         """Return one chunk of the payload.
 
         Raises:
-            IndexError: there is no such chunk.
+            IndexError: no such chunk.
         """
         if not 0 <= index < self.chunk_count:
             raise IndexError(f"chunk {index} of {self.chunk_count}")

@@ -11,14 +11,14 @@ __all__ = ["BoardContext"]
 
 @dataclass(frozen=True, slots=True)
 class BoardContext:
-    """The facts of a board that the rules ask for; None where there is no board to ask.
+    """The facts about a board that the rules need; None without a board.
 
     Attributes:
         board: kind of board, e.g. ``ks100``.
         program: the program that the board belongs to.
         runtime: its runtime and what that runs.
         floor: lowest security version that it accepts.
-        capacity_bytes: largest payload that it has room for.
+        capacity_bytes: largest payload that fits.
         time_s: the time, seconds since 1970, only where it is trusted; None on a board without a trusted clock.
     """
 

@@ -1,4 +1,4 @@
-"""The layout of a .ksm package: a fixed header, whose lengths say where everything else is.
+"""The layout of a .ksm package: a fixed header, whose lengths locate everything else.
 
 Owns: the header's 24 bytes, the caps, and the chunks of a payload. Reads no file and judges nothing beyond lengths.
 

@@ -90,7 +90,7 @@ class TensorSpec:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Where the payload comes from, and how it was judged. A digest of 32 zero bytes means: there is none.
+    """Origin and verdict of the payload. A digest of 32 zero bytes stands for none.
 
     Attributes:
         plan: SHA-256 of the precision plan.

@@ -26,7 +26,7 @@ _CURVES = {Algorithm.ES256: "secp256r1", Algorithm.ES384: "secp384r1"}
 
 
 class Pkcs11Signer:
-    """One key pair in a token; a context manager that holds the session."""
+    """One key pair in a token; a context manager with an open session."""
 
     def __init__(self, session: Any, private_key: Any, public: PublicKey) -> None:
         """Use `open`."""
@@ -149,7 +149,7 @@ def _open_session(library: Path, token: str | Mapping[str, str], pin: str, *, wr
     pkcs11 = _module()
     if "tensorflow" in sys.modules:
         # Both bring a libcrypto of their own; the token's library then calls into the wrong one and crashes.
-        raise InputError("a token cannot be used in a process that has loaded TensorFlow; sign in a process of its own")
+        raise InputError("a token cannot be used in a process that has loaded TensorFlow; sign in a separate process")
     wanted = {"token": token} if isinstance(token, str) else dict(token)
     try:
         return find_token(pkcs11.lib(str(library)), wanted).open(rw=writable, user_pin=pin)
@@ -198,7 +198,7 @@ def _public_key(public: Any, named: str) -> PublicKey:
 
 
 def public_key_of(algorithm: Algorithm, value: bytes, named: str) -> PublicKey:
-    """Return the public key that a CKA_EC_POINT holds.
+    """Return the public key of a CKA_EC_POINT.
 
     By PKCS#11 2.40, section 2.3.3, it is a DER OCTET STRING of the point; older versions and some tokens give the bare
     point. Either may be compressed (SEC 1, section 2.3.3).
@@ -209,7 +209,7 @@ def public_key_of(algorithm: Algorithm, value: bytes, named: str) -> PublicKey:
         named: the key, for people.
 
     Raises:
-        InputError: it is no point of the curve.
+        InputError: not a point on the curve.
     """
     size = _DIGEST_BYTES[algorithm]  # of a coordinate
     bare = {1 + size: b"\x02\x03", 1 + 2 * size: b"\x04"}
@@ -219,7 +219,7 @@ def public_key_of(algorithm: Algorithm, value: bytes, named: str) -> PublicKey:
             try:
                 key = ec.EllipticCurvePublicKey.from_encoded_point(algorithm.curve, point)
             except ValueError as error:
-                raise InputError(f"the public key with {named} is no point of its curve: {error}") from error
+                raise InputError(f"the public key with {named} is not a point on its curve: {error}") from error
             encoding, form = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
             return PublicKey(key.public_bytes(encoding, form))
     raise InputError(

@@ -21,7 +21,7 @@ TOKEN_ATTRIBUTES = frozenset({
     "token", "serial", "model", "manufacturer", "slot-id", "slot-description", "slot-manufacturer",
     "library-manufacturer", "library-description", "library-version",
 })  # fmt: skip
-"""Those that choose a token; the others choose a key in it, or say how to get at it."""
+"""The attributes that select a token; the others select a key in it, or how to access it."""
 _PATH = TOKEN_ATTRIBUTES | {"object", "id", "type"}
 _NUMBER = re.compile(r"\d+(\.\d+)?")
 
@@ -56,7 +56,7 @@ class KeyUri:
         """Return what ``text`` names.
 
         Raises:
-            InputError: it is no such URI, has an attribute twice or one that is not known, or leaves the key open.
+            InputError: not a key URI, with an attribute twice or unknown, or without a definite key.
         """
         path_text, _, query_text = text[len(_SCHEME) :].partition("?")
         path = _attributes(path_text, ";")
@@ -66,10 +66,10 @@ class KeyUri:
         if path.get("type", "private") != "private":
             raise InputError(f"the key URI names an object of type {path['type']!r}; a signer needs type=private")
         if "pin-value" in query:
-            raise InputError("a PIN does not belong into the key URI, where others can read it; use --passphrase-file")
+            raise InputError("a key URI must not contain a PIN, since others can read it; use --passphrase-file")
         for name in ("slot-id", "library-version"):
             if name in path and not _NUMBER.fullmatch(path[name]):
-                raise InputError(f"the key URI's {name} is a number, not {path[name]!r}")
+                raise InputError(f"the key URI's {name} must be a number, not {path[name]!r}")
         token = {name: _text(name, value) for name, value in path.items() if name in TOKEN_ATTRIBUTES}
         missing = [what for what, names in _NEEDED.items() if not names & (path.keys() | query.keys())]
         if missing:

@@ -32,7 +32,7 @@ class RejectReason(Enum):
     ROLLBACK = ("rollback", "the security version is below the board's floor")
     VALIDITY = ("validity", "the package is outside its validity period")
     EVIDENCE = ("evidence", "the gate's evidence is missing, failed, or of other bytes")
-    CAPACITY = ("capacity", "the board has no room for it")
+    CAPACITY = ("capacity", "it does not fit on the board")
     CHUNK_TABLE = ("chunk-table", "the chunk table does not match the manifest")
     CHUNK = ("chunk", "a chunk does not match its digest")
     DIGEST = ("payload-digest", "the whole payload does not match its digest")

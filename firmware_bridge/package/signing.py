@@ -87,7 +87,7 @@ class PemSigner:
         except (ValueError, TypeError, UnsupportedAlgorithm) as error:
             raise InputError(f"{path} does not open: wrong passphrase, or not a PKCS#8 PEM key") from error
         if not isinstance(key, ec.EllipticCurvePrivateKey):
-            raise InputError(f"{path} holds a key that is not on P-256 or P-384; create one with ks100 keys")
+            raise InputError(f"{path} contains a key that is not on P-256 or P-384; create one with ks100 keys")
         return cls(key)
 
     @property

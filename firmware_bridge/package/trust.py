@@ -102,7 +102,7 @@ def accept_store(current: TrustStore | None, data: bytes) -> TrustStore:
     """Decide whether a trust store may be installed.
 
     Args:
-        current: the store that the board holds, None in the factory.
+        current: the store on the board, None in the factory.
         data: the new store.
 
     Returns:

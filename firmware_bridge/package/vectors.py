@@ -26,9 +26,9 @@ class VectorResult:
 
     Attributes:
         number: its ``tcId``.
-        comment: what it is about.
+        comment: its subject.
         expected: ``valid``, ``invalid``, or ``acceptable``, which leaves it to the verifier.
-        valid: what we say.
+        valid: our verdict.
     """
 
     number: int

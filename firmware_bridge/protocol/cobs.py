@@ -30,7 +30,7 @@ def encode(body: bytes) -> bytes:
 
 
 def _stuff_cut(body: bytes) -> bytes:
-    """Stuff by cutting at the zeros: the quicker way where they are few, as in deflated chunks, weights and answers.
+    """Encode by cutting at the zeros: faster where they are few, as in deflated chunks, weights and answers.
 
     A board that only receives thus does without NumPy, and its 20 MiB.
     """
@@ -51,7 +51,7 @@ def _stuff_cut(body: bytes) -> bytes:
 
 
 def _stuff_array(body: bytes) -> bytes:
-    """Stuff all runs at once: the quicker way where zeros are many, as in tensors."""
+    """Encode all runs at once: faster where zeros are many, as in tensors."""
     import numpy as np
 
     content = np.frombuffer(body + b"\0", dtype=np.uint8)  # the phantom zero ends the last block

@@ -33,7 +33,7 @@ from firmware_bridge.text import MAX_TEXT, clean_text
 __all__ = ["MAX_GREETING_BYTES", "MAX_MESSAGE_BYTES", "NUMBERS", "decode", "encode"]
 
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
-"""Longest encoded message: ten minutes of rail samples, or a pair of 16-bit frames of 2 megapixels, fit with room."""
+"""Longest encoded message: ten minutes of rail samples, or a pair of 16-bit frames of 2 megapixels, fit."""
 
 MAX_GREETING_BYTES = 32 * 1024
 """Longest message before `Hello` or `Welcome` has been: a fault with the longest text fits."""
@@ -72,7 +72,7 @@ def encode(message: Message, version: int = MESSAGES_VERSION) -> bytes:
     """Return the wire form of ``message`` for a peer that speaks ``version``.
 
     Raises:
-        ProtocolError: it is larger than `MAX_MESSAGE_BYTES` once encoded, or holds what has no wire form.
+        ProtocolError: it is larger than `MAX_MESSAGE_BYTES` once encoded, or contains a value without a wire form.
     """
     message = form_for(message, version)
     kind = type(message)

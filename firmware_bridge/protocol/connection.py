@@ -133,7 +133,7 @@ class Connection:
         self._messages = MessageReader(self._budget)
         self.messages_version = OLDEST_VERSION
 
-    # --- what the owner asks ---
+    # --- for the owner ---
 
     @property
     def state(self) -> State:
@@ -245,13 +245,15 @@ class Connection:
             except ProtocolError as error:
                 self._fail(error)
             except Exception as error:  # noqa: BLE001  # a defect here must not end the thread that reads the peer's bytes
-                self._fail(ProtocolError(f"a defect of this end ({type(error).__name__}) met what the other end sent"))
+                self._fail(
+                    ProtocolError(f"an internal error of this end ({type(error).__name__}) on data from the other end")
+                )
 
     def _receive_frame(self, body: bytes | memoryview, now_s: float) -> None:
         frame = unpack(body, self.session, from_board=self.role is Role.HOST)
         if frame is None:
             if self._reader.is_prefixed and not is_intact(body, self.session):
-                raise ProtocolError(f"a frame of {len(body)} bytes was damaged on a pipe that must not damage any")
+                raise ProtocolError(f"a frame of {len(body)} bytes was damaged on a link that is declared reliable")
             self._echoes += unpack(body, self.session, from_board=self.role is Role.BOARD) is not None
             self._reader.discard(body)
             return
@@ -361,7 +363,7 @@ class Connection:
         if self._messages.greeted:
             self._in.widen(self._sizes.window_bytes // self._in.segment_bytes)
         self._in.grant(self._messages.buffered_bytes)
-        # News of credit is worth a frame of its own when a quarter of the window has been freed.
+        # New credit justifies a separate frame when a quarter of the window has been freed.
         freed = self._in.limit - self._in.advertised_limit
         if freed >= max(1, self._sizes.window_bytes // self._in.segment_bytes // 4):
             self._in.ack_due = True
@@ -395,7 +397,7 @@ class Connection:
         return out
 
     def _session_frames(self, now_s: float) -> list[bytes]:
-        """Return what an open session has to say now: an acknowledgement, and one of data, ping and rate."""
+        """Return the next frames of an open session: an acknowledgement, and one of data, ping and rate."""
         frames: list[bytes] = []
         if self._in.ack_due:
             frames.append(self._pack(self._in.ack()))

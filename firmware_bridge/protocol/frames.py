@@ -41,7 +41,7 @@ __all__ = [
 ]
 
 FROM_BOARD = 0x80
-"""Bit of the kind byte that tells the directions apart, so that an echoing line is recognised and not believed."""
+"""Bit of the kind byte that distinguishes the directions, so that the echo of a line is recognised and ignored."""
 
 DATA_OVERHEAD_BYTES = 1 + 2 + 4 + 4 + 1
 """What a `Data` frame adds to its payload before stuffing: kind, number, sequence, CRC, and the final zero byte."""
@@ -74,7 +74,7 @@ class Kind(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """The host asks for a new session, or the board grants it (as `Opened`).
+    """The host requests a new session, or the board grants it (as `Opened`).
 
     Attributes:
         version: of the framing and the window, not of the messages.
@@ -130,7 +130,7 @@ class Ack:
 
 @dataclass(frozen=True, slots=True)
 class Ping:
-    """Asks for an `Ack` at once; numbered like `Data`."""
+    """Requests an immediate `Ack`; numbered like `Data`."""
 
     number: int
 
@@ -144,7 +144,7 @@ class Close:
 
 @dataclass(frozen=True, slots=True)
 class RateRequest:
-    """The host asks for another rate of the line: one of ``bauds``, the one it likes best first."""
+    """The host requests another line rate: one of ``bauds``, in order of preference."""
 
     bauds: tuple[int, ...]
 

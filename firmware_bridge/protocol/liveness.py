@@ -16,7 +16,7 @@ _BOARD_SILENCE_S = 30.0  # a host pings every two seconds; one that is gone must
 
 
 class Liveness:
-    """What one end has heard and asked.
+    """When one end last received, and last requested an answer.
 
     Attributes:
         silence_s: how long the other end may be silent.

@@ -209,7 +209,7 @@ class Activate(Message):
 
 @dataclass(frozen=True, slots=True)
 class Confirm(Message):
-    """Keep the active slot and raise the rollback floor. Answer: `Confirmed`."""
+    """Confirm the active slot and raise the rollback floor. Answer: `Confirmed`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,7 +265,7 @@ class Welcome(Message):
 
 @dataclass(frozen=True, slots=True)
 class BoardInfo(Message):
-    """What a board is and holds.
+    """Identity and state of a board.
 
     Attributes:
         board: kind, the profile's name, e.g. ``ks100``.
@@ -275,7 +275,7 @@ class BoardInfo(Message):
         program: the program that its trust store names, or ``""`` before provisioning.
         trust_version: version of its trust store, 0 before provisioning.
         floor: rollback floor of the program.
-        capacity_bytes: largest payload it has room for.
+        capacity_bytes: largest payload that fits.
         runtime: its inference runtime.
         rails: labels of its power rails.
         slots: its model slots.
@@ -404,7 +404,7 @@ class Fault(Message):
 
 @dataclass(frozen=True, slots=True)
 class Busy(Message):
-    """Another host holds the board: for how many seconds, and who, as that host named itself."""
+    """Another host uses the board: for how many seconds, and its own name for itself."""
 
     since_s: Seconds
     holder: str

@@ -62,7 +62,7 @@ UnixTime: TypeAlias = Annotated[float, Range(0, 253_402_300_799)]
 """Until the end of the year 9999, the last that `time.gmtime` and its like all take."""
 Milliseconds: TypeAlias = Annotated[float, Range(0, 1e10)]
 Milliwatts: TypeAlias = Annotated[float, Range(-1e9, 1e9)]
-"""A rail may be fed from behind; a megawatt is no rail."""
+"""A rail may be back-fed; a megawatt is not plausible."""
 SlotName: TypeAlias = Annotated[str, OneOf(("a", "b"))]
 SlotOrNone: TypeAlias = Annotated[str, OneOf(("", "a", "b"))]
 SlotState: TypeAlias = Annotated[str, OneOf(("empty", "installed", "trial", "confirmed", "failed"))]

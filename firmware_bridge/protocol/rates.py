@@ -113,7 +113,7 @@ class _Phase(Enum):
 
 
 class HostRate(LineRate):
-    """The host's end: it asks, tries, and decides."""
+    """The host's end: it requests, tries and decides."""
 
     def __init__(self, bauds: Sequence[int] = ()) -> None:
         """Begin at ``bauds[0]``; of the others, faster ones may be requested."""
@@ -220,7 +220,7 @@ class _Stage(Enum):
 
 
 class BoardRate(LineRate):
-    """The board's end: it answers, changes, and returns when the host is no longer heard."""
+    """The board's end: it answers, changes, and reverts when the host is no longer received."""
 
     def __init__(self, bauds: Sequence[int] = ()) -> None:
         """Begin at ``bauds[0]``; the others are what the line can be set to as well."""

@@ -21,7 +21,7 @@ PREFIX = struct.Struct("<I")
 """The length of a prefixed frame's body, before it."""
 
 SHORTEST_BODY_BYTES = 1 + 4
-"""A kind and a CRC-32; less is no frame."""
+"""A kind and a CRC-32: the shortest frame."""
 
 _SAMPLE_BYTES = 120  # garbage kept for an error text: about one line of a boot log
 
@@ -39,8 +39,8 @@ class FrameReader:
         """Create a reader.
 
         Args:
-            cap_bytes: longest body; of a stuffed frame that grows beyond it nothing is kept, and a prefixed one is an
-                error before any of it is kept.
+            cap_bytes: longest body; a COBS frame that grows beyond it is discarded, and a prefixed one is an
+                error before any of it is buffered.
         """
         self.is_prefixed = False
         self.garbage_bytes = 0
@@ -58,7 +58,7 @@ class FrameReader:
         self._data, self._at = data, 0
 
     def next_body(self) -> bytes | memoryview | None:
-        """Return the body of the next frame that is complete, or None when there is none.
+        """Return the body of the next complete frame, or None.
 
         Raises:
             ProtocolError: a prefixed frame has a length that no frame has.
@@ -75,7 +75,7 @@ class FrameReader:
         self.is_prefixed = True
 
     def use_cobs(self) -> None:
-        """From the next byte on, frames are stuffed; of a prefixed one that is not complete nothing is kept."""
+        """From the next byte on, frames are COBS-encoded; an incomplete prefixed frame is discarded."""
         if self.is_prefixed:
             self._partial.clear()
         self.is_prefixed = False

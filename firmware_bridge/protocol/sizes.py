@@ -7,7 +7,7 @@ from dataclasses import dataclass
 __all__ = ["GREETING_WINDOW_BYTES", "RELIABLE", "SEGMENT_RANGE", "UNRELIABLE", "Sizes"]
 
 GREETING_WINDOW_BYTES = 64 * 1024
-"""What an end holds of a peer that has not greeted: whoever can open a session costs no more."""
+"""Memory that a peer may use before its greeting."""
 
 SEGMENT_RANGE = range(16, 65537)
 """Sizes of a segment; below, headers dominate; above, one segment would be a memory of its own."""

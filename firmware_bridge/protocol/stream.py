@@ -41,7 +41,7 @@ class MemoryBudget:
         self._total_bytes = self._free_bytes = total_bytes
 
     def take(self, size_bytes: int) -> None:
-        """Reserve room for one message.
+        """Reserve memory for one message.
 
         Raises:
             ProtocolError: there is not so much.
@@ -61,10 +61,10 @@ class MemoryBudget:
 
 
 class MessageReader:
-    """Cuts the stream into messages, and holds them until they are fetched.
+    """Cuts the stream into messages, and buffers them until they are fetched.
 
     Attributes:
-        buffered_bytes: the part of the stream that they take up: room that the sender does not have.
+        buffered_bytes: their size in the stream, which the sender's credit excludes.
         greeted: whether a `Hello` or `Welcome` has come.
     """
 
@@ -82,7 +82,7 @@ class MessageReader:
         """Take the next bytes of the stream.
 
         Raises:
-            ProtocolError: they are no messages.
+            ProtocolError: the bytes are not messages.
         """
         left = memoryview(data)
         while len(left) >= (missing := self._due_bytes - len(self._partial)):
@@ -135,7 +135,7 @@ class MessageReader:
         self._release()
 
     def _reserve(self, length: int) -> None:
-        """Take the room of a message that comes in pieces, once."""
+        """Reserve the memory of a message in pieces, once."""
         if self._budget is None or self._reserved_bytes or length <= codec.MAX_GREETING_BYTES:
             return
         self._budget.take(length)

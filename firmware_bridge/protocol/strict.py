@@ -52,7 +52,7 @@ def check_cbor(data: bytes, *, max_items: int, max_depth: int) -> None:
                     raise ProtocolError(f"a message is nested deeper than {max_depth}")
                 open_arrays.append(argument)
             elif initial >> 5 > _ARRAY:
-                raise ProtocolError("a message holds a map or a tag")
+                raise ProtocolError("a message contains a map or a tag")
     if at != len(data):
         raise ProtocolError("a message is not CBOR: its length is not that of its value")
 
@@ -67,7 +67,7 @@ def _argument(data: bytes, at: int) -> tuple[int, int]:
     size = 1 << info - 24
     argument = int.from_bytes(data[at + 1 : at + 1 + size], "big")
     if at + 1 + size > len(data) or argument < (24 if size == 1 else 1 << 4 * size):
-        raise ProtocolError("a message is not in its one encoding")
+        raise ProtocolError("a message is not in its canonical encoding")
     return argument, at + 1 + size
 
 
@@ -76,7 +76,7 @@ def _after_float(data: bytes, at: int) -> int:
     number = bytes(data[at + 1 : at + 1 + size])
     special = number in _SPECIALS if size == 2 else size == 8 == len(number) and math.isfinite(_double(number))
     if not special:
-        raise ProtocolError("a message holds a simple value that no field has, or a float in another encoding")
+        raise ProtocolError("a message contains a simple value that no field has, or a non-canonical float")
     return at + 1 + size
 
 

@@ -99,7 +99,7 @@ class FrameSizer:
 
     @property
     def payload_fraction(self) -> float:
-        """Share of the line that carries payload, with frames of this size at this error rate."""
+        """Fraction of the line that carries payload, with frames of this size at this error rate."""
         payload = self.payload_bytes
         whole = payload + self._overhead_bytes
         return payload / whole * (1.0 - min(1.0, self.error_rate)) ** whole

@@ -329,7 +329,7 @@ class Incoming:
 
         Args:
             segment_bytes: how the stream is cut.
-            window_segments: how many segments it holds, assembled or not.
+            window_segments: its capacity in segments, assembled or not.
         """
         self.ack_due = False
         self.duplicates = 0
@@ -387,11 +387,11 @@ class Incoming:
     def _park(self, sequence: int, segment: bytes | memoryview) -> None:
         if sequence < self._expected or sequence in self._early:
             self.duplicates += 1
-        elif sequence < self._limit:  # what comes beyond the credits is dropped: there is no room for it
+        elif sequence < self._limit:  # segments beyond the credits are dropped
             self._early[sequence] = bytes(segment)  # a view would keep all that came with it
 
     def widen(self, window_segments: int) -> None:
-        """Hold so many segments from now on; the sender hears of it with the next acknowledgement."""
+        """Set the capacity in segments; the sender learns it with the next acknowledgement."""
         self._window = window_segments
 
     def grant(self, backlog_bytes: int) -> None:

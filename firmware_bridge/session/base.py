@@ -1,4 +1,4 @@
-"""One end of a session on its way: send and receive messages, and wait for them, for room and for acknowledgements.
+"""One end of a session: send and receive messages, and wait for them, for buffer space and for acknowledgements.
 
 How time passes meanwhile is all that the kinds leave open: `firmware_bridge.session.threaded` has threads on a real
 link, `firmware_bridge.session.simulated` has a cable in virtual time. So what is proven in virtual time holds for the
@@ -108,7 +108,7 @@ class Session(ABC):
         """Wait until fewer than ``ahead_bytes`` are unsent, so that a long transfer does not pile up.
 
         Returns:
-            Whether they are; a broken session makes no room, and `receive` raises why.
+            Whether they are; on a broken session `receive` raises the reason.
         """
         deadline_s = self._clock() + timeout_s
         with self._guard:
@@ -134,7 +134,7 @@ class Session(ABC):
                 if left_s <= 0:
                     return None
                 self._wait(left_s)
-            has_news = self._connection.has_news  # room was made: the peer may want to know
+            has_news = self._connection.has_news  # e.g. new credit for the peer
         if has_news:
             self._flush()
         return message

@@ -37,7 +37,7 @@ class ThreadedSession(Session):
         super().__init__(link.name, connection, clock, reliable=link.reliable)
         self._link = link
         self._baud = connection.baud
-        self._changed = threading.Condition(self._guard)  # for those who wait for messages or room
+        self._changed = threading.Condition(self._guard)  # for waiting for messages or buffer space
         self._to_write = threading.Condition(self._guard)  # for the writing thread
         self._wanted = False  # there may be something to write
         self._sending = threading.Lock()  # keeps the order of what data_to_send returned

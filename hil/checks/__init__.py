@@ -1,1 +1,1 @@
-"""What the checks of the suite share: the request, the board session, installing, frames, power, forgeries."""
+"""Common parts of the suite's checks: the request, the board session, installing, frames, power, forgeries."""

@@ -67,7 +67,7 @@ def frames_for_link(request: SuiteRequest, graph: Graph, available: int) -> tupl
     """Return how many of the ``available`` captures to run, and why not all, or ``""``."""
     if request.frames is not None:
         count = min(available, request.frames)
-        return count, "" if count == available else f"{count} of {available} captures, as --ks-frames asks"
+        return count, "" if count == available else f"{count} of {available} captures, limited by --ks-frames"
     baud = _baud(request.board)
     if baud is None:
         return available, ""

@@ -71,7 +71,7 @@ class Forgery:
 def attempt(board: Board, forgery: Forgery, source: ChunkSource) -> Rejection:
     """Push what must be refused; return what the board said, and whether its active slot is the same as before.
 
-    If the board accepts it, the detail is the digest of the graph that it then holds.
+    If the board accepts it, the detail is the digest of the graph that it then has.
 
     Raises:
         BoardError, TransferError: the board or the link broke instead of refusing.

@@ -1,4 +1,4 @@
-"""A board that nobody else writes to: opened and claimed, or waited for while another job has it."""
+"""Exclusive use of a board: opens and claims it, or waits while another job uses it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def open_free_board(
         url: its address.
         trust: a signed trust store for a virtual board that has none.
         wait_s: how long to wait while another session has it.
-        say: told who has it, once for each holder.
+        say: called with the current user of the board, once for each.
 
     Raises:
         BoardBusyError, InUseError: it is still in use after ``wait_s``; the text names the holder and its job.

@@ -42,11 +42,11 @@ class Installation:
     """What came of pushing the package.
 
     Attributes:
-        slot: the slot that holds it, or ``""``.
+        slot: its slot, or ``""``.
         digest: SHA-256 of the graph as the board names it, hex, or ``""``.
         floor: the rollback floor after the confirmation.
         refusal: why the board refused it, or None.
-        before: what the board held before.
+        before: the board's state before.
         flipped: what the board said to the same package with one bit of its payload flipped, tried before; None if
             the board had every chunk already, so that nothing flipped could cross the link.
     """
@@ -119,7 +119,7 @@ def _try_flipped(board: Board, package: PackageFile) -> Rejection | None:
 
 
 def pool_facts(captures: CaptureSet) -> PoolFacts:
-    """Return what tells one pool of captures from another."""
+    """Return the identity of a pool of captures."""
     return PoolFacts(captures.name, len(captures), captures.digest)
 
 
@@ -134,9 +134,9 @@ def measure(
 
     Args:
         board: with the model active.
-        request: says how many frames, and for how long the board idles before.
+        request: the number of frames, and the idle time before.
         rate_hz: begins a second.
-        record: keeps the run and how it was run.
+        record: stores the run and its settings.
         frame: id and inputs of the capture that each inference sees; zeros if None.
     """
     record.say(f"measuring {request.loop_frames} frames at {rate_hz:g} Hz")
@@ -153,7 +153,7 @@ def middle_frame(captures: CaptureSet, graph: Graph, card: ModelCard) -> tuple[s
     """Return id and inputs of one capture, the same in every run: what a frame costs may depend on what it shows.
 
     Raises:
-        DataError: the graph takes other inputs than its card says.
+        DataError: the graph's inputs are not those of its card.
     """
     card.check(graph)
     index = len(captures) // 2

@@ -1,4 +1,4 @@
-"""From a rail's samples to power and energy a frame, gross and net of idle, with an interval; or why there is none.
+"""Power and energy per frame from a rail's samples, gross and net of idle, with an interval; or the reason for none.
 
 A power monitor averages over its own update period, which is longer than an inference: single inferences cannot be
 resolved, so energy is integrated over the whole paced loop and divided by its frames.
@@ -37,7 +37,7 @@ class RailFigures:
         part_of: label of the rail that contains this one, or ``""``.
         samples: received in idle window and loop.
         expected: due in both at the sensor's usual step.
-        defects: why its samples are no power, one clause each.
+        defects: why its samples are not valid, one clause each.
     """
 
     rail: str
@@ -130,7 +130,7 @@ def power_figures(measured: Measured, rails: Sequence[Rail] | None = None, valid
     """
     frames = len(measured.start_s)
     if frames == 0:
-        raise EvidenceError("the run counted no frame, so there is no energy a frame; measure with at least one")
+        raise EvidenceError("the run has no frames, so energy per frame is undefined; measure at least one frame")
     known = {rail.label: rail for rail in rails or (Rail(t.rail, 1.0, 0.0, 0.0) for t in measured.rails)}
     traces = [trace for trace in measured.rails if trace.rail in known]
     windows = (Window("idle window", measured.idle_from_s, measured.idle_to_s), _loop(measured))

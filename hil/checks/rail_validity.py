@@ -61,7 +61,7 @@ def coverage(trace: RailTrace, window: Window) -> Coverage:
 
 
 def defects(trace: RailTrace, windows: Iterable[tuple[Window, Coverage]], validity: Validity) -> list[str]:
-    """Return why a rail's samples are no power, one clause each; empty where they can be."""
+    """Return why a rail's samples are not valid as power, one clause each; empty if they are."""
     time_s: NDArray[np.float64] = np.asarray(trace.time_s, np.float64)
     power_mw: NDArray[np.float64] = np.asarray(trace.power_mw, np.float64)
     if len(time_s) != len(power_mw) or not (np.isfinite(time_s).all() and np.isfinite(power_mw).all()):

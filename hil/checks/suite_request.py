@@ -1,4 +1,4 @@
-"""What the HIL suite is asked to do: the board, the package, and what else was given, checked before anything runs."""
+"""The request to the HIL suite: the board, the package and all options, checked before anything runs."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class SuiteRequest:
         """Return the request with the trust store found beside the package when none was given.
 
         Raises:
-            SuiteError: the address is none, a file or folder that was given is missing, or a number is out of range.
+            SuiteError: the address is invalid, a given file or folder is missing, or a number is out of range.
         """
         try:
             BoardAddress.parse(self.board)
@@ -107,4 +107,4 @@ def parse_refuse(text: str) -> tuple[RejectReason, Path]:
         return RejectReason.from_code(code), Path(path)
     except ValueError as error:
         known = ", ".join(reason.code for reason in RejectReason)
-        raise SuiteError(f"--ks-refuse: {code!r} is not a reason; known are {known}") from error
+        raise SuiteError(f"--ks-refuse: {code!r} is not a reason; use one of {known}") from error

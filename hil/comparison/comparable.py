@@ -16,7 +16,7 @@ import numpy as np
 from hil.errors import EvidenceError
 from hil.measurements.measurement import Measurement
 from hil.measurements.quantiles import quantile
-from hil.measurements.results import HilResults, Outcome, SuiteVerdict
+from hil.measurements.results import HilResults, Outcome
 from hil.measurements.setup import LoopFacts, PoolFacts
 
 __all__ = ["DIFFERENCES", "Difference", "check_comparable", "check_consistent", "lost_evidence", "setup_of"]
@@ -25,7 +25,6 @@ DIFFERENCES = ("pool", "loop", "rails", "runtime", "profile", "limits", "board",
 """What may differ between two runs if it is allowed; hardware and emulation, or two programs, are never compared."""
 
 _SHOWN = ("package", "serial", "agent", "host")
-_NO_EVIDENCE = (SuiteVerdict.FAULT, SuiteVerdict.INCOMPLETE, SuiteVerdict.REJECTED)
 _DIGEST_SHOWN = 12
 _TOLERANCE = 1e-9
 
@@ -51,7 +50,7 @@ def check_comparable(before: HilResults, after: HilResults, allow: Collection[st
     """
     if before == after:
         raise EvidenceError("the baseline and the run are the same run; give the results of another one")
-    if before.verdict in _NO_EVIDENCE:
+    if not before.came_through:
         why = f": {before.stopped}" if before.stopped else ""
         raise EvidenceError(f"the baseline ended as {before.verdict.value}{why}; a baseline is a run that came through")
     if before.board is None or after.board is None or before.source is None or after.source is None:

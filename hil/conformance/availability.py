@@ -222,7 +222,7 @@ def _second_writer(shop: SigningKit) -> Iterator[Case]:
     for label, request in requests.items():
 
         def act(target: Target, request: m.Message = request) -> str:
-            target.board.confirm()  # this session now holds the board
+            target.board.confirm()  # this session now has the board's lock
             with RawSession(target.open_link()) as session:
                 session.ask(request)
             return ACCEPTED
@@ -265,7 +265,7 @@ RULES = (
         "noise",
         Group.AVAILABILITY,
         "noise on the line is not the end of the board",
-        "a board off the line until somebody drives there",
+        "a board offline until somebody visits it",
         (SURVIVED,),
         _noise,
         silent=True,
@@ -273,7 +273,7 @@ RULES = (
     Rule(
         "vanished-host",
         Group.AVAILABILITY,
-        "a host that vanishes holds nothing",
+        "a host that vanishes locks nothing",
         "a board that is busy for ever",
         (ACCEPTED,),
         _vanished,
@@ -290,7 +290,7 @@ RULES = (
         "line-rate",
         Group.AVAILABILITY,
         "a rate that the host does not keep is dropped by itself",
-        "a board off the line until somebody drives there",
+        "a board offline until somebody visits it",
         (SURVIVED,),
         _rates,
         needs=OVER_A_LINE,
@@ -307,7 +307,7 @@ RULES = (
     Rule(
         "second-writer",
         Group.AVAILABILITY,
-        "one writer at a time; the second is told who holds the board",
+        "one writer at a time; the second gets the name of the first",
         "two transfers mixed into one slot",
         (BUSY,),
         _second_writer,

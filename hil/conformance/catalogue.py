@@ -43,7 +43,7 @@ def chosen(names: Sequence[str]) -> tuple[Rule, ...]:
     """Return the rules of these names or groups, or with ``rule/label`` one case of a rule; all without names.
 
     Raises:
-        EvidenceError: there is no such rule or group.
+        EvidenceError: unknown rule or group.
     """
     if not names:
         return RULES

@@ -91,7 +91,7 @@ def _lengths(shop: SigningKit) -> Iterator[Case]:
 def _payload_length(shop: SigningKit) -> Iterator[Case]:
     good = shop.package()
     for less in (1, 2, 100, 4096):
-        # Still as many chunks: only the signed length tells.
+        # The number of chunks is the same: only the signed length differs.
         yield Case(f"{less}-less", offers(replace(good, head=_with(good.head, 20, len(good.payload) - less))))
 
 
@@ -111,7 +111,7 @@ RULES = (
     Rule(
         "foreign-file",
         Group.CONTAINER,
-        "is no package",
+        "is not a package",
         "a board that guesses at formats runs what it guesses",
         reasons(R.FRAME),
         _foreign,
@@ -135,7 +135,7 @@ RULES = (
     Rule(
         "header-cut",
         Group.CONTAINER,
-        "a header that ends early is none",
+        "a truncated header is invalid",
         "reading past the end",
         reasons(R.FRAME, R.LENGTH),
         _short,
@@ -169,7 +169,7 @@ RULES = (
         "trailing-bytes",
         Group.CONTAINER,
         "nothing follows the head",
-        "bytes that nobody has signed ride along and are read by another parser",
+        "unsigned bytes are appended and read by another parser",
         reasons(R.TRAILING, R.LENGTH),
         _trailing,
         "CVE-2013-4787 (Android master key: two readings of one archive)",

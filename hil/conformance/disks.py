@@ -176,7 +176,7 @@ def _cases(
 
 
 def _unverified_pointer(shop: SigningKit) -> Iterator[Case]:
-    """Files of a package that was never received, under a record that says it was confirmed."""
+    """Files of a package that was never received, with a record of its confirmation."""
     bad = {
         "by-a-stranger": shop.package(shop.stranger, payload=shop.fresh_payload()),
         "below-the-floor": shop.package(payload=shop.fresh_payload(), security_version=0),
@@ -205,7 +205,7 @@ def _partial(shop: SigningKit) -> Iterator[Case]:
             data = bytearray(path.read_bytes())
             data[len(data) // 2] ^= 1
             path.write_bytes(data)
-        target.board.push(package)  # what does not match is asked for again
+        target.board.push(package)  # what does not match is requested again
         return ACCEPTED
 
     yield Case("received-chunk-flipped", act)
@@ -217,7 +217,7 @@ RULES = (
         "slot-changed",
         _S,
         "every load verifies what it runs, as it stands on the disk",
-        "flash that rots, or somebody with a soldering iron, changes a model after it was judged",
+        "flash decay, or somebody with a soldering iron, changes a model after its gate",
         _LOADING,
         _cases(_CHANGES, _activated),
         needs=ON_DISK,
@@ -236,7 +236,7 @@ RULES = (
     Rule(
         "slot-linked",
         _S,
-        "a slot holds files, not links",
+        "a slot contains files, not links",
         "a load is led to other bytes, or into a device that never ends",
         reasons(R.SLOT),
         _cases(_LINKS, _activated),
@@ -268,7 +268,7 @@ RULES = (
     Rule(
         "pointer-to-unverified",
         _S,
-        "a record that names a slot is no proof of what is in it",
+        "a record that names a slot does not prove its content",
         "files and record are forged together",
         (FELL_BACK,),
         _unverified_pointer,

@@ -34,7 +34,7 @@ def _broken(shop: SigningKit) -> Iterator[Case]:
 
 
 def _is_broken(payload: bytes) -> bool:
-    """Tell whether a bent graph is one that the reference parser refuses: some offsets matter to nobody."""
+    """Return whether the reference parser refuses a corrupted graph: some offsets are not used."""
     try:
         Graph.parse(payload)
     except InputError:
@@ -83,7 +83,7 @@ RULES = (
         "graph-operations",
         Group.GRAPH,
         "the graph has the operations that the manifest declares, and no others",
-        "an operation that nobody has reviewed",
+        "an operation that was never reviewed",
         reasons(R.GRAPH),
         _other_operations,
     ),

@@ -51,7 +51,7 @@ _AFTER_HELLO = {
 
 
 def _sends(message: Bytes, *, greets: bool) -> Act:
-    """Return the act of sending what is no message; the board must end the session by name, and serve the next."""
+    """Return the act of sending an invalid message; the board must end the session by name, and serve the next."""
 
     def act(target: Target) -> str:
         target.board.close()
@@ -137,7 +137,7 @@ def _holding(_: SigningKit) -> Iterator[Case]:
 
 
 def _held_out(waiting: RawSession) -> str:
-    """Return how the lock was held against ``waiting``, ``""`` when it got it."""
+    """Return how the lock was kept from ``waiting``, ``""`` when it got it."""
     begun_s = time.monotonic()
     while True:
         try:
@@ -164,7 +164,7 @@ RULES = (
     Rule(
         "before-hello",
         Group.AVAILABILITY,
-        "bytes that are no greeting end their session by name, and nothing else",
+        "bytes that are not a greeting end their session by name, and nothing else",
         "2 KiB from anybody take the board off the line until a reboot, or all its memory",
         (SURVIVED,),
         _before,
@@ -173,7 +173,7 @@ RULES = (
     Rule(
         "after-hello",
         Group.AVAILABILITY,
-        "bytes that are no message end their session by name, and nothing else",
+        "bytes that are not a message end their session by name, and nothing else",
         "a host without keys takes the board's memory",
         (SURVIVED,),
         _after,

@@ -149,7 +149,7 @@ RULES = (
     Rule(
         "rollback",
         Group.POLICY,
-        "nothing below the floor, whatever else it says",
+        "nothing below the floor, whatever its other fields",
         "a model whose fault is known comes back",
         reasons(R.ROLLBACK),
         _rollback,
@@ -174,7 +174,7 @@ RULES = (
         "evidence",
         Group.POLICY,
         "a passed gate, or a signed waiver",
-        "a model runs that nobody has judged",
+        "a model runs that has not passed the gate",
         reasons(R.EVIDENCE),
         _evidence,
     ),

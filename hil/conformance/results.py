@@ -36,7 +36,7 @@ class Status(Enum):
 
 @dataclass(frozen=True, slots=True)
 class RuleFacts:
-    """What reports say of a rule."""
+    """A rule in reports."""
 
     name: str
     group: str
@@ -81,7 +81,7 @@ class CaseResult:
 
     @property
     def counts_against(self) -> bool:
-        """Whether it makes the run fail: a failure that nobody expected, or a pass that was listed as a failure."""
+        """Whether it makes the run fail: an unexpected failure, or a pass that was listed as a failure."""
         if self.status is Status.NOT_APPLICABLE:
             return False
         return self.status.is_failure != self.expected_failure
@@ -99,8 +99,8 @@ class ConformanceResults:
         emulated: whether it is an emulated board.
         rules: what was tried.
         cases: each case, in order.
-        planned: how many there would have been, had nobody interrupted the run.
-        agent_deaths: how often the agent started anew without having been asked.
+        planned: the number of cases of a complete run.
+        agent_deaths: the number of unrequested restarts of the agent.
         started_s: when it began, seconds since 1970.
         seconds: wall time.
     """
@@ -150,7 +150,7 @@ class ConformanceResults:
         """Read what `save` wrote.
 
         Raises:
-            EvidenceError: it is no such result.
+            EvidenceError: not such a result.
         """
         return FILE.load(path)
 

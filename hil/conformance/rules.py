@@ -22,9 +22,9 @@ __all__ = [
 ACCEPTED = "accepted"
 BUSY = "busy"
 FAULT = "fault"
-"""The board says that the request makes no sense in its state."""
+"""The board reports that the request does not fit its state."""
 SURVIVED = "survived"
-"""Nothing was refused since nothing was asked; afterwards the board serves as before."""
+"""Nothing was refused since nothing was requested; afterwards the board works as before."""
 
 
 class Group(Enum):
@@ -61,7 +61,7 @@ class Target:
 
     Attributes:
         board: the open session.
-        kit: what attacks are made with.
+        kit: keys and packages for attacks.
         open_link: opens another link to the board.
         disk: the folder that is the board's disk, None where it is out of reach.
         baseline: the slot of the model that runs.
@@ -87,7 +87,7 @@ class Case:
     Attributes:
         label: names it within its rule.
         act: does it.
-        expected: what the board must say, instead of what the rule says.
+        expected: the board's required answer, if not the rule's.
     """
 
     label: str

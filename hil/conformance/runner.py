@@ -1,6 +1,6 @@
 """Trying rules on a board: prepare it, attack it, and after every attack look whether it still is what it was.
 
-The board must be factory-new: it gets the suite's own trust store and model, and what it holds afterwards is worth
+The board must be factory-new: it gets the suite's own trust store and model, and its state afterwards is worth
 nothing. An emulated board is made for the run.
 """
 
@@ -60,13 +60,13 @@ def run_conformance(
         address: any board; one that is not emulated must be factory-new.
         rules: what to try.
         expected_failures: names of rules, or of cases as ``rule/label``, that this board is known to fail.
-        progress: told of each case.
+        progress: called for each case.
 
     Returns:
         What was found; after an interruption, until then.
 
     Raises:
-        BenchError: there is no such board, or it holds a trust store already.
+        BenchError: there is no such board, or it has a trust store already.
         TransferError: the board does not answer any more, also after a while.
     """
     with _board_at(address) as (real, disk):
@@ -105,7 +105,7 @@ def attack(
     try:
         run.prepare()
         planned = [(rule, case) for rule in rules for case in rule.cases(run.target.kit)]
-        with suppress(KeyboardInterrupt):  # what was found until then is told
+        with suppress(KeyboardInterrupt):  # the results so far are reported
             for index, (rule, case) in enumerate(planned):
                 progress(index / len(planned), f"{index}/{len(planned)} {rule.name}/{case.label}")
                 run.cases.append(run.try_case(rule, case))
@@ -146,12 +146,12 @@ class _Run:
         """Give the board the suite's trust and a model, and remember what that model answers.
 
         Raises:
-            BenchError: the board is somebody's already.
+            BenchError: the board is provisioned already.
         """
         board, info = self._board, self._info
         if info.program:
             raise BenchError(
-                f"board {info.serial} holds the trust store of program {info.program!r}; the suite provisions its own: "
+                f"board {info.serial} has the trust store of program {info.program!r}; the suite provisions its own: "
                 "give a factory-new board, or emu: for an emulated one"
             )
         kit = SigningKit(info, int(time.time()))
@@ -217,7 +217,7 @@ class _Run:
         return next((slot for slot in info.slots if slot.name == info.active), None)
 
     def _audit(self) -> tuple[AuditEntry, ...]:
-        """Return what the board has written since the last look, and count the starts that nobody asked for."""
+        """Return what the board has written since the last look, and count the unrequested starts."""
         entries = self._board.audit(self._audited)
         if entries:
             self._audited = entries[-1].index + 1

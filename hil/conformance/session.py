@@ -74,12 +74,12 @@ class RawSession:
 
         Args:
             link: to the board.
-            host: who it says it is.
+            host: its name for itself.
             greets: whether it begins with its greeting.
             raises_rate: whether it agrees on faster rates with the board, as a usual host does.
 
         Raises:
-            TransferError: nobody answers.
+            TransferError: no answer.
         """
         self._link = _Severable(link)
         self._number = secrets.randbelow(2**32 - 2**24) + 2**24

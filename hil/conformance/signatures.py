@@ -153,7 +153,7 @@ RULES = (
     Rule(
         "algorithm",
         _K,
-        "the trust store says the algorithm, not the package",
+        "the trust store determines the algorithm, not the package",
         "none, HMAC with a public key, a curve's label on another",
         reasons(R.ALGORITHM),
         _algorithm,

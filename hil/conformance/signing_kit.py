@@ -1,4 +1,4 @@
-"""What attacks are made with: keys that live as long as the run, a good package, and ways to make bad ones of it.
+"""The means of attacks: keys that live as long as the run, a good package, and ways to make bad ones of it.
 
 Everything here is signed by keys that are made afresh and that a board under test is provisioned with; no key of a real
 program is ever needed. Owns no expectation: what a board must say is in the rules. Vectors, simulations and benchmarks
@@ -78,7 +78,7 @@ def tiny_graph() -> bytes:
 
 
 def manifest_of(payload: bytes, program: str, board: str, **fields: Any) -> Manifest:
-    """Return a manifest that says of a graph what is true, with a passed gate; ``fields`` replace what it says."""
+    """Return a true manifest of a graph, with a passed gate; ``fields`` replace its fields."""
     graph = Graph.parse(payload)
     plan, calibration, parent, gate = (hashlib.sha256(part).digest() for part in (b"p", b"c", b"f", b"g"))
     said: dict[str, Any] = {
@@ -152,7 +152,7 @@ class SigningKit:
     # --- packages ---------------------------------------------------------------------------------------------
 
     def package(self, signer: PemSigner | None = None, payload: bytes | None = None, **changes: Any) -> RawPackage:
-        """Return a package that is signed well, whatever it says."""
+        """Return a validly signed package with any content."""
         data = container.build(replace(self.manifest, **changes), payload or self.payload, signer or self.good)
         return RawPackage.of(data)
 
@@ -172,7 +172,7 @@ class SigningKit:
         tag: bytes = b"\xd2",
         signer: PemSigner | None = None,
     ) -> RawPackage:
-        """Return a package whose envelope is made by hand, and signed over what it then says.
+        """Return a package with a hand-made envelope, signed over its content.
 
         Args:
             document: the manifest as a value; the good one by default.
@@ -215,7 +215,7 @@ class SigningKit:
 
     @cached_property
     def installed(self) -> TrustStore:
-        """The trust store of all keys that the board under test holds."""
+        """The trust store of all keys on the board under test."""
         return self.store()
 
     def store(self, version: int = STORE_VERSION, **changes: Any) -> TrustStore:

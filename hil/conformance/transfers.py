@@ -153,7 +153,7 @@ RULES = (
         "chunk-bits",
         Group.TRANSFER,
         "each chunk is the signed one",
-        "a cable that fails, or somebody on it, alters the model",
+        "a faulty cable, or an attacker on it, alters the model",
         _CHUNK,
         _chunk_bits,
     ),

@@ -1,4 +1,4 @@
-"""Packages and stores that must be accepted: at every edge of what is allowed. A board that cries wolf is no use."""
+"""Packages and stores that must be accepted, at every edge of the allowed: a board with false alarms is useless."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ RULES = (
         "valid-fields",
         _V,
         "every field at the edge of what is allowed",
-        "a rule that is stricter than it says",
+        "a rule that is stricter than specified",
         (ACCEPTED,),
         _fields,
         loads=True,
@@ -133,7 +133,7 @@ RULES = (
         "valid-stores",
         _V,
         "a newer store of the same roots",
-        "a board that cannot be told about a stolen key",
+        "a board that cannot learn of a stolen key",
         (ACCEPTED,),
         _stores,
         loads=True,

@@ -262,6 +262,11 @@ class HilResults:
         return SuiteVerdict.PASS if self.exit_status == 0 else SuiteVerdict.FAULT
 
     @property
+    def came_through(self) -> bool:
+        """Whether it ran to its end on a board that took the package, so that it is evidence."""
+        return self.verdict not in (SuiteVerdict.FAULT, SuiteVerdict.INCOMPLETE, SuiteVerdict.REJECTED)
+
+    @property
     def not_run(self) -> tuple[str, ...]:
         """Names of the checks that were planned and have not ended."""
         ended = {check.name for check in self.checks}

@@ -41,7 +41,7 @@ SERIAL = "serial"
 """The file with a board's serial number, in its state's folder: where it is, there is a board."""
 
 LOCK = "lock"
-"""The file whose lock a running board holds, in its state's folder."""
+"""The file that a running board locks, in its state's folder."""
 
 PROFILE = "profile.toml"
 """The profile of the kind of board that it is, in its state's folder."""
@@ -55,7 +55,7 @@ class VirtualBoard:
     """A running board; as a context manager it stops with the block.
 
     Attributes:
-        state: the folder that holds everything it keeps.
+        state: the folder of all its state.
         serial_number: its serial number.
         process: process id.
     """
@@ -154,7 +154,7 @@ class VirtualBoard:
 
 
 def lock_state(path: Path) -> int:
-    """Lock a board's state and return the descriptor that holds it: two boards with one disk would tear it apart.
+    """Lock a board's state and return the locked descriptor: two boards on one disk would corrupt it.
 
     Raises:
         BenchError: a board runs there.
@@ -185,7 +185,7 @@ def factory_profile(state: Path, wanted: str | None) -> Path:
         wanted: a profile's name or TOML file; by default the kind that the board is, else `DEFAULT_BOARD`.
 
     Raises:
-        InputError: there is no such profile, or it is wrong.
+        InputError: the profile does not exist, or is invalid.
         BenchError: the board is of another kind.
     """
     path = state / PROFILE
@@ -201,7 +201,7 @@ def checked_profile(name: str) -> str:
     """Return ``name``, which is a profile's name or TOML file.
 
     Raises:
-        InputError: there is no such profile, or it is wrong.
+        InputError: the profile does not exist, or is invalid.
     """
     BoardProfile.load(name)
     return name
@@ -227,7 +227,7 @@ def say(item: dict[str, object]) -> None:
 
 
 def _endpoints(child: subprocess.Popen[bytes], log: Path, start_s: float) -> dict[str, Any]:
-    """Wait for the line in which the board says how it is reached."""
+    """Wait for the line with the board's endpoints."""
     assert child.stdout is not None
     ready, _, _ = select.select([child.stdout], [], [], start_s)
     line = child.stdout.readline() if ready else b""

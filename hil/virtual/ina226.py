@@ -28,7 +28,7 @@ _POWER_STEP_W = 25 * _CURRENT_STEP_A
 _REGISTER_LARGEST = 0x7FFF
 
 # linux/i2c-dev.h, linux/i2c.h
-_I2C_SLAVE_FORCE = 0x0706  # a driver holds the address: that is the point
+_I2C_SLAVE_FORCE = 0x0706  # although a driver has the address
 _I2C_SMBUS = 0x0720
 _SMBUS_WRITE = 0
 _SMBUS_WORD_DATA = 3
@@ -57,7 +57,7 @@ class Ina226:
         """Open the bus, and show the rail's voltage.
 
         Raises:
-            OSError: there is no such bus.
+            OSError: no such bus.
         """
         self.label = rail.label
         self.device = f"{bus.name.rpartition('-')[2]}-{address:04x}"
@@ -87,6 +87,6 @@ def ina226_chips(bus: Path, profile: BoardProfile) -> tuple[Ina226, ...]:
     """Return a chip for each rail of the profile.
 
     Raises:
-        OSError: there is no such bus.
+        OSError: no such bus.
     """
     return tuple(Ina226(bus, address, rail) for address, rail in zip(ADDRESSES, profile.rails, strict=False))

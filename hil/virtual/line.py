@@ -30,7 +30,7 @@ _BITS_PER_BYTE = 10  # start, eight data, stop
 _PIECE_S = 0.002  # bytes travel in pieces of this length, as out of the FIFO of a UART
 _PIECE_MIN_BYTES = 8
 _PIECES = 8  # taken ahead: the wire must not rest because this host was busy for some milliseconds
-_RECEIVER_BYTES = 64 * 1024  # the kernel's own limit for a terminal that nobody reads
+_RECEIVER_BYTES = 64 * 1024  # the kernel's own limit for a terminal without a reader
 _IDLE_POLL_S = 0.1
 _QUIET_S = 10.0
 
@@ -60,7 +60,7 @@ class PacedLine:
         """Create both terminals.
 
         Args:
-            baud: what both are set to at first.
+            baud: the initial rate of both.
             turnaround_s: delay of a byte there and one back, together.
             byte_error_rate: how many of the bytes lose a bit on the way.
             carries_baud: the attribute.

@@ -1,4 +1,4 @@
-"""A virtual board's power: what the model says goes to sensors, which the reader of a real board reads.
+"""A virtual board's power: modelled values are written to sensors, which the agent's code for real boards reads.
 
 Each value is the modelled mean over the time since the last one, as an averaging sensor (INA226) gives it. So the sum
 of value times window is the modelled energy, exactly. The emulated board's sensors are files of the Linux hwmon layout.

@@ -1,4 +1,4 @@
-"""Which virtual boards run on this machine, whoever started them: by their processes. Starts and opens nothing."""
+"""The virtual boards that run on this machine, found by their processes. Starts and opens nothing."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ class SshServer:
         self._write_config(keys, work, attach)
 
     def accept(self) -> None:
-        """Take one connection, and hand it to a server process of its own."""
+        """Accept one connection, and pass it to its own server process."""
         connection, _ = self.listener.accept()
         with connection:
             command = [str(self._sshd), "-i", "-e", "-f", str(self._config)]
@@ -172,7 +172,7 @@ def _user() -> str:
 
 
 def _locked_for_sshd() -> bool:
-    """Whether sshd, asked without PAM, would take this account for locked: it can only know when it runs as root."""
+    """Whether sshd without PAM would consider this account locked, which it can check only as root."""
     try:
         lines = Path("/etc/shadow").read_text(encoding="utf-8").splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""The process of an emulated board: its agent, its SSH server and its serial line, held together until its parent ends.
+"""The process of an emulated board: supervises its agent, SSH server and serial line until its parent ends.
 
 Plays the part of the board's service manager: an agent that ends, for a reboot or by a crash, is started anew. Ends
 when its standard input does, so that a board never outlives the program that started it.
@@ -34,7 +34,7 @@ _POLL_S = 1.0
 
 
 def main(arguments: list[str]) -> int:
-    """Run one board; its endpoints, or why there are none, are one JSON line on standard output."""
+    """Run one board; prints its endpoints, or the reason for none, as one JSON line on standard output."""
     options = _parser().parse_args(arguments)
     try:
         board = _Board(options)
@@ -169,7 +169,7 @@ class _Board:
         self._agent = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def _await_agent(self) -> None:
-        """Wait for the line with which the agent says that it is up."""
+        """Wait for the agent's ready line."""
         assert self._agent is not None
         assert self._agent.stdout is not None
         ready, _, _ = select.select([self._agent.stdout], [], [], _AGENT_START_S)

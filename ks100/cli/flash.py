@@ -101,7 +101,7 @@ def _failed(record: FlashRecord, wanted: BoardSelection) -> dict[str, BoardAddre
     if wanted.boards or wanted.everything:
         raise UsageError("--retry-failed uses the boards of the last run; omit --board and --all")
     if not record.boards:
-        raise UsageError("this package has not been flashed from this host: there is no run to retry")
+        raise UsageError("this package was never flashed from this host: no run to retry")
     # The inventory may have been corrected since.
     named = read_names(wanted.inventory)
     return {e.name: named.get(e.name) or BoardAddress.parse(e.url) for e in record.boards if not e.passed}

@@ -24,7 +24,7 @@ def ask_package(folder: Path = Path()) -> Path:
         raise UsageError("which package? give PACKAGE (see ks100 flash --help)")
     found = sorted(folder.glob("*.ksm"), key=lambda path: -path.stat().st_mtime)
     if not found:
-        raise UsageError("there is no package (*.ksm) in this folder; give one: ks100 flash PACKAGE")
+        raise UsageError("no package (*.ksm) in this folder; give one: ks100 flash PACKAGE")
     return found[0] if len(found) == 1 else found[_ask("package", [path.name for path in found])]
 
 

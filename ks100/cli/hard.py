@@ -32,7 +32,7 @@ def command() -> None:
 )
 @click.option("--count", type=click.IntRange(1), default=200, show_default=True, help="Total number of frames.")
 @click.option("--random-fraction", type=click.FloatRange(0, 1, max_open=True), default=0.25, show_default=True,
-              help="Share of frames drawn at random, whatever the models did.")  # fmt: skip
+              help="Fraction of frames drawn at random, independent of the models.")  # fmt: skip
 @click.option(
     "--per-scene", type=click.IntRange(1), default=2, show_default=True, help="Maximum of mined frames per scene."
 )

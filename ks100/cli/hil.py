@@ -85,19 +85,23 @@ def run(
     if plan is None:
         with contextlib.suppress(OSError):  # a folder that cannot be written is the suite's to name
             (results / COMPARISON_FILE).unlink()
-    with progress_bar("hil") as progress, one_board(url) as same_url:
-        compared = None if plan is None else run_blocks(same_url, plan, results, progress)
+    with progress_bar("hil") as progress, contextlib.nullcontext(board) if plan is None else one_board(url) as where:
+        compared = None if plan is None else run_blocks(where, plan, results, progress)
         found = run_suite(
-            same_url if plan else board, package, store, captures, results, inventory=inventory, tier=tier, wait=wait,
+            where, package, store, captures, results, inventory=inventory, tier=tier, wait=wait,
             frames=frames, profile=profile,
             progress=lambda event: progress(event.share, event.text),
         )  # fmt: skip
     change: RunComparison | None = None
-    if plan is not None and compared is not None:
-        change = joined(compared, found, plan, results)
-    elif baseline is not None and against is not None:
-        change = hil_compare.compare_runs(baseline, found, (against, results), captures, rules, runs)
-    hil_history.keep(runs, found, results, needed=history is not None)
+    try:
+        if not found.came_through:
+            pass  # a run that broke off is its own verdict
+        elif plan is not None and compared is not None:
+            change = joined(compared, found, plan, results)
+        elif baseline is not None and against is not None:
+            change = hil_compare.compare_runs(baseline, found, (against, results), captures, rules, runs)
+    finally:
+        hil_history.keep(runs, found, results, needed=history is not None)
     if change is not None:
         write_run_report(found, results, package=package, captures=captures, comparison=change)
         return _show_change(change, found, results, as_json=as_json)

@@ -83,7 +83,7 @@ def command(
 
 
 def check_allowed(allow: tuple[str, ...]) -> None:
-    """Refuse a name of ``--allow`` that is none."""
+    """Refuse an unknown name of ``--allow``."""
     from hil.comparison.comparable import DIFFERENCES
 
     unknown = [name for name in allow if name not in DIFFERENCES]
@@ -116,7 +116,7 @@ def print_comparison(found: RunComparison) -> None:
 
     for difference in found.differences:
         click.echo(str(difference))
-    for subject, title in ((Subject.MODEL, ""), (Subject.LINK, "the link, which is no verdict on a model")):
+    for subject, title in ((Subject.MODEL, ""), (Subject.LINK, "the link (not part of the verdict on the model)")):
         rows = [_row(row) for row in found.rows if row.subject is subject]
         if rows:
             print_table(

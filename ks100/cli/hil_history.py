@@ -47,11 +47,11 @@ def open_history(path: Path | None) -> History:
     try:
         return History(Path(state).expanduser() / "ks100" / "hil.sqlite")
     except RuntimeError as error:
-        raise UsageError("there is no home folder for the history of runs; give --history FILE") from error
+        raise UsageError("no home folder for the history of runs; give --history FILE") from error
 
 
 def keep(history: History, results: HilResults, folder: Path, *, needed: bool) -> None:
-    """Append a run; where nobody asked for this very file, one that cannot be written is a remark."""
+    """Append a run; an unwritable default file is only a remark."""
     from hil.errors import HilError
 
     try:

@@ -67,7 +67,7 @@ class _AsciiText(io.TextIOWrapper):
     """An ASCII stream. click regards an encoding of ASCII as a misconfiguration and writes UTF-8."""
 
     @property
-    def encoding(self) -> str:  # type: ignore[override]  # nobody sets it
+    def encoding(self) -> str:  # type: ignore[override]  # never set
         """The encoding reported to click and rich."""
         return "latin-1"
 

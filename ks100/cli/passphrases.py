@@ -20,7 +20,7 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 def passphrase_options(function: _F) -> _F:
     """Add ``--passphrase-file`` and ``--passphrase-agent``."""
     file = click.option("--passphrase-file", type=click.Path(path_type=Path, dir_okay=False),
-                        help="The passphrase (or PIN) is its first line; asked for otherwise.")  # fmt: skip
+                        help="File whose first line is the passphrase (or PIN); default: prompt.")  # fmt: skip
     agent = click.option("--passphrase-agent", is_flag=True, help="Ask gpg-agent, which caches it as ks100:FILENAME.")
     return file(agent(function))
 

@@ -54,7 +54,7 @@ def _blocks_of(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -
 @click.option("--no-ap", is_flag=True, help="Measure only the loss, not AP.")
 @click.option("--top", type=click.IntRange(1), default=15, show_default=True, help="Groups to list.")
 @click.option("--work", type=click.Path(path_type=Path, file_okay=False), default=Path("runs/sensitivity"),
-              show_default=True, help="What is measured is kept here, and found again.")  # fmt: skip
+              show_default=True, help="Cache of measurements, reused by later runs.")  # fmt: skip
 @click.option("--dask", metavar="tcp://HOST:PORT", help="Run on a Dask cluster.")
 @click.option("--on-board", metavar="BOARD", help="Also measure the most sensitive groups on this board (needs --key).")
 @inventory_option

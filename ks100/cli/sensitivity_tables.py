@@ -30,7 +30,7 @@ def print_board(url: str, measured: tuple[OnBoard, ...]) -> None:
 
 
 def print_map(found: SensitivityMap, top: int) -> None:
-    """Print the ``top`` groups, the blocks' shares and the attention's entropy."""
+    """Print the ``top`` groups, the blocks' Shapley values and the entropy of attention."""
     pools = list(found.pools)
     listed = sorted(found.groups, key=lambda g: -found.worst(g))[:top]
     print_table(
@@ -71,13 +71,13 @@ def _print_shares(found: SensitivityMap) -> None:
     if found.shares is None:
         return
     print_table(
-        ("block", ">share of the loss", ">90 % interval", ">of parameters", ">of MACs"),
+        ("block", ">fraction of the loss", ">90 % interval", ">of parameters", ">of MACs"),
         [
             (b.block, f"{b.share.value:.1%}", f"{b.share.lower:.1%} … {b.share.upper:.1%}", f"{b.parameters:.1%}",
              f"{b.macs:.1%}")
             for b in found.shares.blocks
         ],
-        title=f"shares of the total loss (Shapley, {found.shares.permutations} orders, {found.shares.frames} frames)",
+        title=f"fractions of total loss (Shapley, {found.shares.permutations} orders, {found.shares.frames} frames)",
     )  # fmt: skip
     a = found.shares.attention
     total = sum(b.share.value for b in found.shares.blocks)

@@ -26,7 +26,7 @@ def trust_beside(package: Path, given: Path | None) -> Path:
     _check_file(package)
     path = given or package.resolve().parent / "trust.ksr"
     if not path.is_file():
-        raise InputError(f"there is no trust store {path}; give --trust FILE, or create one with: ks100 trust init")
+        raise InputError(f"trust store {path} not found; give --trust FILE, or create one with: ks100 trust init")
     return path
 
 

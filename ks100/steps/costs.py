@@ -20,7 +20,7 @@ def graph_of(model: Path) -> bytes:
     """Return the graph of ``model``: a .tflite, a package, a trained network's folder, or a network's name.
 
     Raises:
-        UsageError: it is none of these.
+        UsageError: unknown name.
     """
     from ks100.steps.training import FLOAT_GRAPH
 
@@ -35,12 +35,12 @@ def untrained(name: str) -> bytes:
     """Return a network with untrained weights as a float graph, sufficient for its cost.
 
     Raises:
-        UsageError: there is no such network.
+        UsageError: unknown network.
     """
     from models.networks import NETWORKS, build
 
     if name not in NETWORKS:
-        raise UsageError(f"there is no file {name!r}, and no network of this name; networks are {', '.join(NETWORKS)}")
+        raise UsageError(f"{name!r} is neither a file nor a network; networks are {', '.join(NETWORKS)}")
     import keras
 
     from models.training.export import export_float

@@ -98,14 +98,14 @@ def card_for(graph: Path) -> ModelCard:
     """Return the card of a graph: signed into it if it is a package, beside it, or that of the project's own networks.
 
     Raises:
-        DataError: there is none.
+        DataError: no card.
         RecipeError: the one beside it is wrong.
     """
     return package_card(graph) or ModelCard.beside(graph) or card_of(Graph.parse(read_graph(graph)))
 
 
 def package_card(path: Path) -> ModelCard | None:
-    """Return the card that is signed into a package; None where there is none, or the file is a bare graph."""
+    """Return the card signed into a package; None for a package without one, or a bare graph."""
     data = read_bytes(path, FileKind.GRAPH)
     if kind_of(data) is not FileKind.PACKAGE:
         return None

@@ -139,7 +139,7 @@ def _signed_card(card: ModelCard, graph: Graph) -> SignedCard:
 
 def _minimum(runtime: str) -> str:
     if runtime not in _RUNTIMES:
-        raise UsageError(f"unknown runtime {runtime!r}; known are {', '.join(_RUNTIMES)}")
+        raise UsageError(f"unknown runtime {runtime!r}; use one of {', '.join(_RUNTIMES)}")
     return _RUNTIMES[runtime]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from firmware_bridge.agent.identity import BoardIdentity
 from firmware_bridge.agent.inference.engine import Engine, RuntimeEngine
@@ -39,7 +40,7 @@ def graph_bytes(seed: int = 1, padding_bytes: int = 0) -> bytes:
         return len(model.buffers) - 1
 
     def tensor(
-        name: str, kind: str, shape: tuple[int, ...], scales: tuple[float, ...], zero: int = 0, data=None
+        name: str, kind: str, shape: tuple[int, ...], scales: tuple[float, ...], zero: int = 0, data: Any = None
     ) -> int:
         item, quantization = schema.TensorT(), schema.QuantizationParametersT()
         item.name, item.shape, item.type, item.buffer = name, list(shape), getattr(schema.TensorType, kind), 0
@@ -107,7 +108,7 @@ def _map(schema: Any, name: str, index: int) -> Any:
     return entry
 
 
-def random_inputs(graph: Graph, seed: int = 3) -> dict[str, np.ndarray]:
+def random_inputs(graph: Graph, seed: int = 3) -> dict[str, NDArray[Any]]:
     rng = np.random.default_rng(seed)
     return {t.name: rng.integers(-128, 128, t.shape).astype(t.dtype) for t in graph.inputs}
 
@@ -201,5 +202,5 @@ def results(service: BoardService, action: str) -> list[str]:
     return [entry.result for entry in service.audit(0).entries if entry.action == action]
 
 
-def message_inputs(arrays: dict[str, np.ndarray]) -> dict[str, m.Tensor]:
+def message_inputs(arrays: dict[str, NDArray[Any]]) -> dict[str, m.Tensor]:
     return {name: m.Tensor(a.dtype.name, a.shape, a.tobytes()) for name, a in arrays.items()}

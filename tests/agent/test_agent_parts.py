@@ -257,7 +257,7 @@ def test_rails_are_those_of_the_profile_by_label_and_chip_and_the_rest_is_said(t
     said = "\n".join(rails.left_out)
     for line in (
         "the rail VDD_DDR of the profile is not there",
-        "hwmon0/1 (VDD_IN) is no rail",
+        "hwmon0/1 (VDD_IN) is not a rail",
         "hwmon2/1 (VDD_NPU) is no",
     ):
         assert line in said

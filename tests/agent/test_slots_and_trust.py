@@ -277,7 +277,7 @@ def test_a_model_that_fails_its_trial_is_left_again(tmp_path, office, package):
 
 def test_an_npu_that_takes_fewer_operations_than_planned_fails_the_trial_by_name(board, office):
     slot = push(board, office.package(npu_ops=5)).slot
-    with pytest.raises(RejectedError, match="the NPU runs 0 operations, the package plans for 5") as caught:
+    with pytest.raises(RejectedError, match="the NPU runs 0 operations, the package expects 5") as caught:
         board.activate(slot)
     assert caught.value.reason is RejectReason.TRIAL
 

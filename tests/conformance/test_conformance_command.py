@@ -50,7 +50,7 @@ def test_a_board_of_somebody_is_left_alone(tmp_path: Path, capsys: pytest.Captur
     board = f"emu:{tmp_path / 'board'}?link=serial"
     assert _run("conformance", board, "--only", "rollback") == 0
     assert _run("conformance", board, "--only", "rollback") == 3
-    assert "holds the trust store of program 'conformance'" in capsys.readouterr().err
+    assert "has the trust store of program 'conformance'" in capsys.readouterr().err
 
 
 def test_the_classes_can_be_listed_without_a_board(capsys: pytest.CaptureFixture[str]) -> None:

@@ -62,7 +62,7 @@ def test_cancelling_stops_soon_and_the_next_push_sends_only_the_rest():
 def test_a_board_that_answers_pings_and_takes_no_data_ends_the_push(monkeypatch):
     monkeypatch.setattr(transfer, "_STALL_S", 0.4)
     monkeypatch.setattr(Incoming, "grant", lambda *_: None)  # no credit beyond the first window
-    with memory_board(reliable=False) as (board, _), pytest.raises(TransferError, match="taken no data for"):
+    with memory_board(reliable=False) as (board, _), pytest.raises(TransferError, match="accepted no data for"):
         board.push(MemoryPackage(random.Random(7).randbytes(20 * CHUNK_BYTES)))
 
 

@@ -37,10 +37,10 @@ def test_a_pin_source_is_a_file(source):
         ("token=T;token=U;object=L", "module-path=/m", "'token' twice"),
         ("token=T;serail=1;object=L", "module-path=/m", "unknown attribute 'serail'"),
         ("token=T;object=L;type=cert", "module-path=/m", "type=private"),
-        ("token=T;object=L;slot-id=first", "module-path=/m", "slot-id is a number"),
+        ("token=T;object=L;slot-id=first", "module-path=/m", "slot-id must be a number"),
         ("token=%ff;object=L", "module-path=/m", "token is not UTF-8"),
         ("token;object=L", "module-path=/m", "NAME=VALUE"),
-        ("token=T;object=L", "module-path=/m&pin-value=1234", "does not belong into the key URI"),
+        ("token=T;object=L", "module-path=/m&pin-value=1234", "must not contain a PIN"),
         ("token=T;object=L", "module-path=/m&pin-source=|cat%20/pin", "not supported"),
     ],
 )

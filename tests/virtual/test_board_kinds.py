@@ -35,7 +35,7 @@ def test_a_wrong_profile_makes_no_board(tmp_path: Path) -> None:
     wrong.write_text('name = "wrong"\n')
     with pytest.raises(InputError, match=r"wrong\.toml"):
         EmulatedBoard.start(tmp_path / "board", profile=str(wrong))
-    with pytest.raises(InputError, match="unknown board 'lynx-3'; known are ks100"):
+    with pytest.raises(InputError, match="unknown board 'lynx-3'; use one of ks100"):
         EmulatedBoard.start(tmp_path / "board", profile="lynx-3")
     assert not (tmp_path / "board").exists()
 

@@ -96,7 +96,7 @@ def test_a_profile_says_how_its_board_varies_and_when_samples_count() -> None:
     profile = BoardProfile.parse(text + more, "own.toml")
     assert (profile.noise.latency_run, profile.noise.power_run) == (0, NOISE.power_run)
     assert (profile.validity.window_samples, profile.validity.missing_fraction) == (50, 0.05)
-    with pytest.raises(InputError, match=r"noise\.wind is not known; \[noise\] may have latency_run"):
+    with pytest.raises(InputError, match=r"noise\.wind is unknown; \[noise\] may have latency_run"):
         BoardProfile.parse(text + '[noise]\nwind = { value = 1, source = "x" }\n', "own.toml")
     with pytest.raises(InputError, match=r"noise\.power_run has no source"):
         BoardProfile.parse(text + "[noise]\npower_run = { value = 0.1 }\n", "own.toml")

@@ -47,14 +47,14 @@ class RunningModel:
 
         Raises:
             StateError: nothing runs.
-            UsageError: there are no such kernels.
+            UsageError: unknown kernels.
             RejectedError: the slot had to be read again, and a rule refuses what is there now.
         """
         try:
             which = Kernels(kernels)
         except ValueError as error:
             known = ", ".join(kind.value for kind in Kernels)
-            raise UsageError(f"kernels are {known}; given was {kernels[:40]!r}") from error
+            raise UsageError(f"kernels must be one of {known}, not {kernels[:40]!r}") from error
         if not self.slot:
             raise StateError("no model is active; push a package and activate its slot first")
         if which not in self._models:
@@ -73,7 +73,7 @@ def try_out(package: VerifiedPackage, model: LoadedModel) -> None:
     planned = package.manifest.npu_ops
     if model.npu_ops < planned:
         raise RejectedError(
-            RejectReason.TRIAL, f"the NPU runs {model.npu_ops} operations, the package plans for {planned}"
+            RejectReason.TRIAL, f"the NPU runs {model.npu_ops} operations, the package expects {planned}"
         )
     try:
         outputs = model.run(zero_inputs(model.graph))
@@ -81,4 +81,4 @@ def try_out(package: VerifiedPackage, model: LoadedModel) -> None:
         raise RejectedError(RejectReason.TRIAL, str(error)) from error
     for name, value in outputs.items():
         if value.dtype.kind == "f" and not np.isfinite(value).all():
-            raise RejectedError(RejectReason.TRIAL, f"output {name} has values that are not numbers")
+            raise RejectedError(RejectReason.TRIAL, f"output {name} has non-finite values")

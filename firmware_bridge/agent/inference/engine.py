@@ -83,7 +83,7 @@ class RuntimeEngine:
         return self._runtime.info()
 
     def load(self, package: VerifiedPackage, kernels: Kernels) -> LoadedModel:
-        """See `Engine.load`; with a delegate that takes fewer operations than the package plans for, it fails."""
+        """See `Engine.load`; with a delegate that takes fewer operations than the package expects, it fails."""
         model = _SessionModel(load_session(self._runtime, package, kernels))
         if self._delegate and kernels is Kernels.OPTIMISED:
             self._check_placement(model, package.manifest.npu_ops)
@@ -95,7 +95,7 @@ class RuntimeEngine:
         text = f"the delegate {self._delegate} took {model.npu_ops} of {model.npu_ops + model.cpu_ops} operations"
         _log.info("%s: %s; left to the CPU: %s", text, taken, left)
         if model.npu_ops < planned:
-            raise EngineError(f"{text}, the package plans for {planned} on the NPU; left to the CPU: {left}")
+            raise EngineError(f"{text}, the package expects {planned} on the NPU; these run on the CPU: {left}")
 
 
 class _SessionModel:

@@ -65,7 +65,7 @@ def find_channels(root: Path) -> tuple[list[PowerChannel], list[str]]:
 
 
 def _channel(chip: Path, name: str, number: int) -> PowerChannel | str:
-    """Return a channel, or why it is none."""
+    """Return a channel, or why it is not usable."""
     if name == "ina3221" and number > _INA3221_CHANNELS:
         return "is the chip's sum, not a rail"
     labels = [_text(chip / f"{kind}{number}_label") for kind in ("power", "in", "curr")]

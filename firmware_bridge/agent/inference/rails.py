@@ -41,7 +41,7 @@ class Rails(Protocol):
 
 
 class NamedRail(Protocol):
-    """What a board's profile says of a rail."""
+    """A rail in a board's profile."""
 
     @property
     def label(self) -> str:
@@ -137,7 +137,7 @@ def _choose(
     for at, channel in enumerate(channels):
         if at not in rail_of:
             named_as = f" ({channel.label})" if channel.label else ""
-            left_out.append(f"{channel.place}{named_as} is no rail of the profile")
+            left_out.append(f"{channel.place}{named_as} is not a rail of the profile")
     return [(rail_of[at], channel) for at, channel in enumerate(channels) if at in rail_of], left_out
 
 

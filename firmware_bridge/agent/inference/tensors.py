@@ -46,8 +46,8 @@ def tensors(values: Mapping[str, NDArray[Any]]) -> dict[str, Tensor]:
 def _array(spec: GraphTensor, given: Tensor) -> NDArray[Any]:
     if (given.dtype, given.shape) != (spec.dtype, spec.shape) or len(given.data) != spec.size_bytes:
         raise UsageError(
-            f"input {spec.name} must be {spec.dtype} {list(spec.shape)}, {spec.size_bytes} bytes;"
-            f" given was {given.dtype[:20]} {list(given.shape)[:8]}, {len(given.data)} bytes"
+            f"input {spec.name} must be {spec.dtype} {list(spec.shape)}, {spec.size_bytes} bytes,"
+            f" not {given.dtype[:20]} {list(given.shape)[:8]}, {len(given.data)} bytes"
         )
     import numpy as np
 

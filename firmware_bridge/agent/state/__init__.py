@@ -1,1 +1,1 @@
-"""What the board keeps across a power cut: slots, trust file, lifecycle, staged pushes, audit log."""
+"""State that survives a power cut: slots, trust file, lifecycle, staged pushes, audit log."""

@@ -56,7 +56,7 @@ class AuditLog:
         self._alike: dict[tuple[str, str], _Alike] = {}
 
     def add(self, action: str, subject: str, result: str = "ok") -> None:
-        """Append what was done; durable on return. On a disk that fails the board goes on, and its journal says so."""
+        """Append an act; durable on return. On a disk that fails the board goes on, and its journal says so."""
         with self._guard:
             self._write(ACTS if action in _ACTIONS else NOTES, action, subject, result)
 

@@ -10,6 +10,7 @@ alone is enough.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import struct
 
@@ -38,7 +39,6 @@ class DurableRecord:
 
         Raises:
             DamagedError: there are copies, and none is whole.
-            OSError: the disk failed.
         """
         copies = [(self._read(name), name) for name in self._names]
         present = [name for copy, name in copies if copy is not None]
@@ -50,7 +50,8 @@ class DurableRecord:
         (self._generation, data), newest = max(whole, key=lambda item: item[0])
         self._order = (self._names[1], self._names[0]) if newest == self._names[0] else self._names
         if len(whole) < 2 or whole[0][0] != whole[1][0]:
-            replace_file(self._storage, self._order[0], _packed(self._generation, data))
+            with contextlib.suppress(OSError):  # the whole copy is enough; the next `load` or `save` renews the other
+                replace_file(self._storage, self._order[0], _packed(self._generation, data))
         return data
 
     def save(self, data: bytes) -> None:
@@ -60,7 +61,7 @@ class DurableRecord:
             OSError: the disk failed; the value is the old or the new one.
         """
         if len(data) > self._limit_bytes:
-            raise ValueError(f"a value of {len(data)} bytes, at most {self._limit_bytes}")
+            raise ValueError(f"a value of {len(data)} bytes exceeds {self._limit_bytes}")
         self._generation += 1
         for name in self._order:
             replace_file(self._storage, name, _packed(self._generation, data))

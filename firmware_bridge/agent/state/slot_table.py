@@ -6,6 +6,7 @@ Owns the value and its bytes. Which change is allowed when, is the business of `
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
 from typing import Any
@@ -20,6 +21,8 @@ SLOT_NAMES = ("a", "b")
 
 _NAME = "state"
 _LIMIT_BYTES = 16 * 1024
+_log = logging.getLogger(__name__)
+
 _SCHEMA = 1
 
 
@@ -103,7 +106,7 @@ class BoardRecord:
         """Restore what `to_bytes` gave.
 
         Raises:
-            DamagedError: it is none, or one of a newer agent.
+            DamagedError: it is not a record, or that of a newer agent.
         """
         try:
             item: dict[str, Any] = json.loads(data)
@@ -135,6 +138,17 @@ class SlotTable:
         data = self._file.load()
         self.record = BoardRecord() if data is None else BoardRecord.from_bytes(data)
         return self.record
+
+    def settle(self, record: BoardRecord) -> None:
+        """Make ``record`` the current one, durably if the disk allows: a board that boots must come up.
+
+        What is not durable is found again at the next boot, from the same state.
+        """
+        try:
+            self.commit(record)
+        except OSError as error:
+            _log.warning("the record of the slots is not on the disk: %s", error)
+            self.record = record
 
     def commit(self, record: BoardRecord) -> None:
         """Make ``record`` the current one, durably."""

@@ -7,6 +7,7 @@ slot is active.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Iterator
 
@@ -43,7 +44,7 @@ class Slots:
         self._chunks = chunks
 
     def missing(self, accepted: AcceptedPackage) -> list[bool]:
-        """Return for each chunk of a package whether it must be sent; what a slot holds already need not be."""
+        """Return for each chunk of a package whether it must be sent; chunks that a slot already has need not be."""
         stored = self._index()
         return [self._find(digest, stored) is None for digest in accepted.chunk_digests]
 
@@ -100,7 +101,9 @@ class Slots:
         try:
             head = self._storage.read(_head(slot), _HEAD_LIMIT_BYTES)
             if head_digest is not None and hashlib.sha256(head).hexdigest() != head_digest:
-                raise RejectedError(RejectReason.SLOT, f"slot {slot} holds another package than was installed in it")
+                raise RejectedError(
+                    RejectReason.SLOT, f"slot {slot} does not contain the package that was installed in it"
+                )
             accepted = verify_head(head, store, context)
             # One byte more, so that a longer file is refused as such by the rules.
             payload = self._storage.read(_payload(slot), accepted.manifest.payload_bytes + 1)
@@ -120,7 +123,8 @@ class Slots:
         """Remove what an interrupted `assemble` has left."""
         for name in self._storage.names(_FOLDER):
             if name not in {file(slot) for slot in SLOT_NAMES for file in (_head, _payload)}:
-                self._storage.unlink(name)
+                with contextlib.suppress(OSError):  # a read-only disk keeps it, and the board runs all the same
+                    self._storage.unlink(name)
 
     def _find(self, digest: bytes, stored: dict[bytes, tuple[str, int]]) -> bytes | None:
         data = self._chunks.get(digest)
@@ -148,7 +152,7 @@ class Slots:
 
 
 def slot_record(package: VerifiedPackage, head: bytes) -> SlotRecord:
-    """Return what the slot_table keeps of a package that was installed with this head."""
+    """Return the slot table's record of a package that was installed with this head."""
     manifest, digest = package.manifest, hashlib.sha256(head)
     head_digest = digest.hexdigest()
     digest.update(package.payload)

@@ -46,7 +46,7 @@ class Staging:
             For each chunk, whether it must be sent.
 
         Raises:
-            RejectedError: CAPACITY, the disk has no room for it.
+            RejectedError: CAPACITY, it does not fit on the disk.
         """
         self._chunks.keep_only(set(accepted.chunk_digests))
         missing = self._slots.missing(accepted)
@@ -82,5 +82,5 @@ class Staging:
 
     def _current(self) -> tuple[bytes, AcceptedPackage]:
         if self._offered is None:
-            raise StateError("no package is offered; offer its head first")
+            raise StateError("no package was offered; offer its head first")
         return self._offered

@@ -15,7 +15,7 @@ _NAME = "trust"
 
 
 class TrustFile:
-    """Holds the current trust store."""
+    """Stores the current trust store."""
 
     def __init__(self, storage: Storage) -> None:
         """Use the store in ``storage``; `load` reads it."""

@@ -1,4 +1,4 @@
-"""A board for one case: it plays its role in the protocol on a pseudo-terminal, and lies where the case says so.
+"""A board for one case: it plays its role in the protocol on a pseudo-terminal, and lies where the case requires it.
 
 Owns the terminal and the thread. Knows no command of the host, and no expectation.
 """

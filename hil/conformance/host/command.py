@@ -1,4 +1,4 @@
-"""One command of the host in a process of its own: its output, its peak of memory, and its end, also when it hangs.
+"""One command of the host in a separate process: its output, its peak memory, and its end, also when it hangs.
 
 Processes are forked from one that has imported everything, so that hundreds of them cost seconds.
 """

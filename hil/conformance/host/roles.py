@@ -1,4 +1,4 @@
-"""Lies in a board's role: answers that do not fit, bytes that are no messages, lines that are no boards, silence."""
+"""Lies in a board's role: unexpected answers, bytes that are not messages, lines without a board, silence."""
 
 from __future__ import annotations
 
@@ -197,13 +197,13 @@ _TRUST_WHY = "a fleet counts a board that has something else"
 _FORM_WHY = "a few bytes end the reader, or take all memory"
 
 RULES = (
-    _rule("no-message", "encoding", "bytes that are no message end the session by name", _FORM_WHY,
+    _rule("no-message", "encoding", "bytes that are not a message end the session by name", _FORM_WHY,
           _INFO, _instead(m.GetInfo, _NO_MESSAGES)),
-    _rule("no-greeting", "encoding", "bytes that are no greeting end the session by name", _FORM_WHY,
+    _rule("no-greeting", "encoding", "bytes that are not a greeting end the session by name", _FORM_WHY,
           _INFO, _instead(m.Hello, dict(list(_NO_MESSAGES.items())[:6]) | {"large": _LARGE["empty-arrays"]})),
     _rule("large-message", "encoding", "a large message takes memory in proportion, and no more", _FORM_WHY,
           _AUDIT, _instead(m.GetAudit, _LARGE)),
-    _rule("line", "line", "a line that is no board is named as such", "the command waits for ever",
+    _rule("line", "line", "a line without a board is named as such", "the command waits for ever",
           _INFO, _LINES, _NO_BOARD),
     _rule("version", "role", "a version that is not spoken here is named", "answers are misread",
           _INFO, _instead(m.Hello, _VERSIONS), _NO_BOARD),

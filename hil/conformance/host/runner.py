@@ -35,7 +35,7 @@ def chosen_host_rules(names: Sequence[str]) -> tuple[HostRule, ...]:
     """Return the rules of these names or groups, or with ``rule/label`` one case of a rule; all without names.
 
     Raises:
-        EvidenceError: there is no such rule, group or case.
+        EvidenceError: unknown rule, group or case.
     """
     if not names:
         return HOST_RULES
@@ -59,7 +59,7 @@ def run_host_conformance(
     Args:
         program: the host.
         rules: what to try.
-        progress: told of each case.
+        progress: called for each case.
         limit_s: after how long a command counts as hung.
 
     Returns:

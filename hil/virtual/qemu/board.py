@@ -1,4 +1,4 @@
-"""The QEMU board: a KS-100 as a real aarch64 Linux, held together by a process of its own until its parent ends.
+"""The QEMU board: a KS-100 as a real aarch64 Linux, supervised by a separate process until its parent ends.
 
 Its kernel, disk, SSH server, serial driver and INA226 driver are real; the NPU's time and power are modelled, and
 the software path takes as long as an emulated processor takes. See docs/adr/0003.
@@ -42,7 +42,7 @@ from hil.virtual.sshd import login_url
 __all__ = ["QemuBoard", "main"]
 
 _BAUD = 921600
-_UART_BAUD = 115200  # what the machine's 16550 can be told; the line's pace is the bridge's
+_UART_BAUD = 115200  # accepted by the machine's 16550; the bridge determines the pace of the line
 _BOOT_S = 240.0
 _STATE_SIZE = "256M"  # sparse
 _POLL_S = 0.5
@@ -67,7 +67,7 @@ class QemuBoard(VirtualBoard):
             serial_number: of a factory-new board; by default a random one.
 
         Raises:
-            InputError: there is no such profile, or it is wrong.
+            InputError: the profile does not exist, or is invalid.
             BenchError: it does not start: a tool is missing or failed, or the folder's board runs already.
         """
         options = [] if profile is None else ["--profile", checked_profile(profile)]
@@ -76,12 +76,12 @@ class QemuBoard(VirtualBoard):
         return cls.spawn(state, "hil.virtual.qemu.board", options)
 
     def cut_power(self) -> None:
-        """Pull the plug, and put it back at once; the board boots from what its disk holds."""
+        """Cut the power and restore it at once; the board boots from its disk."""
         os.kill(self.process, signal.SIGUSR1)
 
 
 def main(arguments: list[str]) -> int:
-    """Run one board; its endpoints, or why there are none, are one JSON line on standard output."""
+    """Run one board; prints its endpoints, or the reason for none, as one JSON line on standard output."""
     options = argparse.ArgumentParser(prog="hil.virtual.qemu.board", description=__doc__)
     options.add_argument("--state", type=Path, required=True)
     options.add_argument("--profile")

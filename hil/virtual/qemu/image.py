@@ -1,4 +1,4 @@
-"""Building the QEMU board's system: kernel, initramfs and a read-only disk, kept by the digest of how they are made.
+"""Building the QEMU board's system: kernel, initramfs and a read-only disk, cached by the digest of their recipe.
 
 python -m hil.virtual.qemu.image     builds it, if it is not there, and prints where it is
 """
@@ -72,7 +72,7 @@ class Image:
 
 
 def cache_folder() -> Path:
-    """Return where built systems are kept: ``$XDG_CACHE_HOME/ks100/qemu``."""
+    """Return the cache of built systems: ``$XDG_CACHE_HOME/ks100/qemu``."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ks100/qemu"
 
 
@@ -80,7 +80,7 @@ def build_image(progress: Callable[[str], None] = lambda _: None) -> Image:
     """Return the system, built now if it is not in the cache. One build at a time; an interrupted one leaves nothing.
 
     Args:
-        progress: told what is being done.
+        progress: called with the current step.
 
     Raises:
         BenchError: a tool is missing or failed; with what to do.

@@ -14,11 +14,11 @@ EARLY_MODULES = ("virtio_pci", "virtio_blk", "crc32c_generic", "ext4", "virtio_n
 
 
 def in_load_order(dependencies: str, wanted: Sequence[str]) -> list[str]:
-    """Return the paths of the wanted modules and of all that they need, each after what it needs.
+    """Return the paths of modules and of all their dependencies, each after its dependencies.
 
     Args:
         dependencies: the text of depmod's ``modules.dep``: a module's path, then what it needs, nearest first.
-        wanted: names of modules, dashes and underscores alike.
+        wanted: names of modules; dashes and underscores are equivalent.
     """
     needs = {}
     for line in dependencies.splitlines():

@@ -40,7 +40,7 @@ class Machine:
     """A running machine; `kill` is pulling its plug."""
 
     def __init__(self, disks: Disks, work: Path, ssh_port: int) -> None:
-        """Start it; `await_agent` tells when it is up.
+        """Start it; `await_agent` waits until it is up.
 
         Args:
             disks: what it starts from.
@@ -105,7 +105,7 @@ class Machine:
         command = ["qemu-system-aarch64", *" ".join(options).split()]
         command += ["-kernel", str(disks.image.kernel), "-initrd", str(disks.image.initramfs)]
         command += ["-append", "console=ttyAMA0 quiet loglevel=4 panic=-1", "-no-reboot"]
-        command += ["-serial", f"file:{self.console}"]  # the console freezes the machine if nobody drains it
+        command += ["-serial", f"file:{self.console}"]  # the console freezes the machine if it is not drained
         command += ["-chardev", f"socket,id=uart,path={self.serial_socket},server=on,wait=off"]
         for number, (path, read_only) in enumerate(drives):
             command += [

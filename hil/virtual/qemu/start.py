@@ -1,4 +1,4 @@
-"""What a start of the QEMU board brings besides its disks: the project's board floor, keys, settings; as one tar."""
+"""The input of a start of the QEMU board besides its disks: the project's code, keys and settings, as one tar."""
 
 from __future__ import annotations
 
