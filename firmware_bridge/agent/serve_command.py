@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from firmware_bridge.agent.daemon import SerialLine, run_daemon
+from firmware_bridge.agent.deadline import process_deadline
 from firmware_bridge.agent.identity import BoardIdentity, device_serial
 from firmware_bridge.agent.inference.clock import RealClock
 from firmware_bridge.agent.inference.engine import RuntimeEngine
@@ -71,6 +72,7 @@ def main(arguments: list[str]) -> int:
                 rails=_rails(options.hwmon, profile),
                 wall_s=time.time,
                 time_is_trusted=options.trust_time,
+                deadline=process_deadline,
             )
         )
         line = SerialLine(options.serial, options.baud, options.fastest_baud) if options.serial else None

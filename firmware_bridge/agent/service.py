@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from firmware_bridge.agent.deadline import no_deadline
 from firmware_bridge.agent.errors import DamagedError, EngineError, StateError
 from firmware_bridge.agent.identity import BoardIdentity, agent_version
 from firmware_bridge.agent.inference.active_model import RunningModel, try_out
@@ -36,6 +38,9 @@ from firmware_bridge.protocol import messages as m
 
 __all__ = ["BoardParts", "BoardService"]
 
+_TRIAL_S = _INFERENCE_S = 100.0  # a host waits for 120 s, so it learns of the end from the board
+_MEASUREMENT_S = 1800.0  # as long as a host waits for it
+
 _T = TypeVar("_T")
 
 
@@ -52,6 +57,7 @@ class BoardParts:
         rails: its power sensors.
         wall_s: seconds since 1970 as far as the board knows, for the audit log.
         time_is_trusted: whether ``wall_s`` may decide about validity.
+        deadline: makes the block that follows end within so many seconds, or the agent with it.
     """
 
     identity: BoardIdentity
@@ -62,6 +68,7 @@ class BoardParts:
     rails: Rails
     wall_s: Callable[[], float]
     time_is_trusted: bool = False
+    deadline: Callable[[float], AbstractContextManager[None]] = no_deadline
 
 
 class BoardService:
@@ -234,8 +241,9 @@ class BoardService:
             package = self._load(slot)
             if not trial.trial_passed:  # before the runtime sees it: should the agent die there, the next boot knows
                 self._slot_table.commit(trial)
-            model = self._running.start(slot, package)
-            try_out(package, model)
+            with self._parts.deadline(_TRIAL_S):
+                model = self._running.start(slot, package)
+                try_out(package, model)
             self._slot_table.commit(lifecycle.trial_passed(trial))
         except RejectedError as error:
             self._give_up(before, slot, error)
@@ -287,7 +295,8 @@ class BoardService:
         model = self._running.model(request.kernels)
         clock = self._parts.clock
         begin_s = clock.now_s()
-        outputs = model.run(arrays(model.graph, request.inputs))
+        with self._parts.deadline(_INFERENCE_S):
+            outputs = model.run(arrays(model.graph, request.inputs))
         latency_ms = 1e3 * (clock.now_s() - begin_s)
         return m.Inferred(tensors(outputs), latency_ms)
 
@@ -300,7 +309,8 @@ class BoardService:
         model = self._running.model("optimised")
         inputs = arrays(model.graph, request.inputs) if request.inputs else zero_inputs(model.graph)
         pace = Pace(request.frames, request.warmup, request.rate_hz, request.idle_s)
-        return run_paced(model, inputs, pace, self._parts.clock, self._parts.rails)
+        with self._parts.deadline(_MEASUREMENT_S):
+            return run_paced(model, inputs, pace, self._parts.clock, self._parts.rails)
 
     # --- within -------------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from firmware_bridge.agent.daemon import SerialLine
+from firmware_bridge.agent.deadline import process_deadline
 from firmware_bridge.agent.identity import BoardIdentity
 from firmware_bridge.agent.inference.rails import HwmonRails
 from firmware_bridge.agent.serve_command import serve_until_stopped
@@ -87,6 +88,7 @@ def _service(options: argparse.Namespace) -> BoardService:
             rails=rails,
             wall_s=time.time,
             time_is_trusted=True,  # the host's clock is its own
+            deadline=process_deadline,
         )
     )
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -26,6 +31,8 @@ from tests.agent.board_kit import (
     slot_states,
     wanted,
 )
+
+ROOT = Path(__file__).parents[2]
 
 
 def _refused(service, call, reason):
@@ -301,6 +308,40 @@ def test_an_agent_that_dies_in_a_trial_falls_back(tmp_path, office, package):
     slot = push(service, office.package(graph_bytes(2), version="2")).slot
     with pytest.raises(Died):
         service.activate(slot)
+    again = boot(tmp_path)
+    assert again.info().active == "a"
+    assert slot_states(again)["b"] == "failed"
+    assert "died in its trial" in results(again, "fallback")[-1]
+
+
+_ENDLESS_TRIAL = """
+import sys, time
+from pathlib import Path
+from firmware_bridge.agent import service
+from firmware_bridge.agent.deadline import process_deadline
+from tests.agent.board_kit import boot, parts
+
+class Endless:
+    def __init__(self, real):
+        self.info, self._real = real.info, real
+    def load(self, package, kernels):
+        while package.manifest.version == "2":
+            time.sleep(1)
+        return self._real.load(package, kernels)
+
+service._TRIAL_S = 0.5
+board = boot(Path(sys.argv[1]), Endless(parts(Path(sys.argv[1])).engine), deadline=process_deadline)
+board.activate("b")
+"""
+
+
+def test_a_trial_without_end_ends_the_agent_and_the_board_falls_back(tmp_path, office, package):
+    service = boot(tmp_path)
+    service.provision(office.trust())
+    install(service, package)
+    push(service, office.package(graph_bytes(2), version="2"))
+    agent = subprocess.run([sys.executable, "-c", _ENDLESS_TRIAL, tmp_path], cwd=ROOT, timeout=60, check=False)
+    assert agent.returncode == -signal.SIGALRM
     again = boot(tmp_path)
     assert again.info().active == "a"
     assert slot_states(again)["b"] == "failed"
