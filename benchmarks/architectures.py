@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from models.quant.feeds import Sample
 from models.training.export import export_float
 
-__all__ = ["ARCHITECTURES", "STANDARD_ATTENTION", "float_graph", "pictures"]
+__all__ = ["ARCHITECTURES", "STANDARD_ATTENTION", "float_graph", "network", "pictures"]
 
-STANDARD_ATTENTION = frozenset({"vit"})
+STANDARD_ATTENTION = frozenset({"detr", "swin", "vit"})
 """Those with a softmax over unbounded logits and LayerNorm."""
 
 
@@ -32,6 +32,8 @@ def _unit(
     x = layers.BatchNormalization(momentum=0.0)(x)
     if act == "silu":
         return layers.Multiply()([x, layers.Activation("sigmoid")(x)])
+    if act == "hard_swish":
+        return layers.Activation(act)(x)
     return layers.ReLU(6.0 if act == "relu6" else None)(x) if act else x
 
 
@@ -154,6 +156,98 @@ def _u_net() -> keras.Model:
     return keras.Model({"image": image}, {"mask": layers.Conv2D(3, 1)(_unit(x, 8, act="relu"))})
 
 
+def _inverted(x: Any, filters: int, stride: int, growth: int, act: str, *, squeeze: bool = False) -> Any:
+    """An inverted bottleneck, with squeeze-and-excite if asked."""
+    y = _unit(x, x.shape[-1] * growth, 1, act=act)
+    y = _unit(y, 0, 3, stride, act, depthwise=True)
+    if squeeze:
+        z = layers.GlobalAveragePooling2D(keepdims=True)(y)
+        z = layers.Conv2D(y.shape[-1], 1)(layers.Conv2D(max(4, y.shape[-1] // 4), 1, activation="relu")(z))
+        y = layers.Multiply()([y, layers.Activation("hard_sigmoid")(z)])
+    y = _unit(y, filters, 1, act="")
+    return layers.Add()([x, y]) if stride == 1 and x.shape[-1] == filters else y
+
+
+def _mobilenet_v3() -> keras.Model:
+    image = keras.Input((48, 48, 3), 1, name="image")
+    x = _inverted(_unit(image, 8, 3, 2, "hard_swish"), 12, 2, 2, "relu", squeeze=True)
+    for filters, stride in ((16, 2), (16, 1), (24, 1)):
+        x = _inverted(x, filters, stride, 4, "hard_swish", squeeze=True)
+    x = layers.GlobalAveragePooling2D(keepdims=True)(_unit(x, 64, 1, act="hard_swish"))
+    x = layers.Conv2D(20, 1)(layers.Activation("hard_swish")(layers.Conv2D(64, 1)(x)))
+    return keras.Model({"image": image}, {"logits": layers.Reshape((20,))(x)})
+
+
+def _efficientnet_lite() -> keras.Model:
+    image = keras.Input((48, 48, 3), 1, name="image")
+    x = _unit(image, 8, 3, 2)
+    for filters, stride, growth in ((8, 1, 1), (12, 2, 6), (12, 1, 6), (20, 2, 6), (20, 1, 6), (24, 1, 6)):
+        x = _inverted(x, filters, stride, growth, "relu6")
+    x = layers.GlobalAveragePooling2D()(_unit(x, 96, 1))
+    return keras.Model({"image": image}, {"probabilities": layers.Softmax()(layers.Dense(20)(x))})
+
+
+def _swin() -> keras.Model:
+    """Attention within windows of 4 x 4 cells, every other time of windows moved by two."""
+    width, heads, side, window = 32, 2, 8, 4
+    image = keras.Input((32, 32, 3), 1, name="image")
+    x = layers.Conv2D(width, 4, 4)(image)
+    count = side // window
+    for moved in (0, 2):
+        y = ops.roll(_LayerNorm()(x), (-moved, -moved), (1, 2)) if moved else _LayerNorm()(x)
+        y = ops.reshape(y, (count, window, count, window, width))
+        y = ops.reshape(ops.transpose(y, (0, 2, 1, 3, 4)), (count * count, window * window, width))
+        y = _attention(y, width, heads)
+        y = ops.transpose(ops.reshape(y, (count, count, window, window, width)), (0, 2, 1, 3, 4))
+        y = ops.reshape(y, (1, side, side, width))
+        x = layers.Add()([x, ops.roll(y, (moved, moved), (1, 2)) if moved else y])
+        x = layers.Add()([x, layers.Conv2D(width, 1)(layers.Conv2D(2 * width, 1, activation="gelu")(_LayerNorm()(x)))])
+    return keras.Model({"image": image}, {"logits": layers.Dense(10)(layers.GlobalAveragePooling2D()(_LayerNorm()(x)))})
+
+
+def _ssd() -> keras.Model:
+    image = keras.Input((64, 64, 3), 1, name="image")
+    x = _unit(_unit(image, 8, 3, 2), 16, 3, 2)
+    levels = [x := _inverted(x, 16, 2, 4, "relu6")]
+    levels += [x := _inverted(x, 24, 2, 4, "relu6")]
+    levels += [_inverted(x, 32, 2, 4, "relu6")]
+    boxes, scores = [], []
+    for level in levels:
+        y = _unit(level, 0, depthwise=True)
+        boxes.append(layers.Reshape((-1, 4))(layers.Conv2D(3 * 4, 1)(y)))
+        scores.append(layers.Reshape((-1, 6))(layers.Conv2D(3 * 6, 1)(y)))
+    both = {"boxes": layers.Concatenate(axis=1)(boxes), "scores": layers.Concatenate(axis=1)(scores)}
+    return keras.Model({"image": image}, {**both, "scores": layers.Activation("sigmoid")(both["scores"])})
+
+
+def _detr() -> keras.Model:
+    """A small backbone, one encoder layer, one decoder layer of learned queries, classes and boxes."""
+    width, heads, queries = 32, 2, 10
+    image = keras.Input((64, 64, 3), 1, name="image")
+    x = _unit(_unit(_unit(image, 8, 3, 2, "relu"), 16, 3, 2, "relu"), width, 3, 2, "relu")
+    x = layers.Reshape((64, width))(x)
+    x = _LayerNorm()(layers.Add()([x, _attention(x, width, heads)]))
+    x = _LayerNorm()(layers.Add()([x, layers.Dense(width)(layers.Dense(2 * width, activation="relu")(x))]))
+    start = np.random.default_rng(4).normal(0, 1, (1, queries, width)).astype(np.float32)
+    keys, values = layers.Dense(width)(x), layers.Dense(width)(x)
+    asked = layers.Dense(width)(ops.convert_to_tensor(start))
+    logits = ops.matmul(_heads(asked, heads), _heads(keys, heads, keys=True)) * (width // heads) ** -0.5
+    found = ops.matmul(layers.Softmax()(logits), _heads(values, heads))
+    found = ops.reshape(ops.transpose(found, (0, 2, 1, 3)), (1, queries, width)) + start
+    found = _LayerNorm()(found)
+    return keras.Model(
+        {"image": image},
+        {"logits": layers.Dense(7)(found), "boxes": layers.Dense(4, activation="sigmoid")(found)},
+    )
+
+
+def _lstm() -> keras.Model:
+    """A recurrent network over 12 frames of features, unrolled: what a runtime's own LSTM operation cannot be given."""
+    image = keras.Input((12, 16, 1), 1, name="image")
+    x = layers.LSTM(24, unroll=True)(layers.Reshape((12, 16))(image))
+    return keras.Model({"image": image}, {"logits": layers.Dense(8)(x)})
+
+
 ARCHITECTURES: Mapping[str, Callable[[], keras.Model]] = {
     "mobilenet_v2": _mobilenet_v2,
     "resnet8": _resnet8,
@@ -161,12 +255,18 @@ ARCHITECTURES: Mapping[str, Callable[[], keras.Model]] = {
     "vit": _vit,
     "yolo": _yolo,
     "u_net": _u_net,
+    "mobilenet_v3": _mobilenet_v3,
+    "efficientnet_lite": _efficientnet_lite,
+    "swin": _swin,
+    "ssd": _ssd,
+    "detr": _detr,
+    "lstm": _lstm,
 }
 """What builds each, by name."""
 
 
-def float_graph(name: str, seed: int = 3) -> bytes:
-    """Return the converted graph of an architecture."""
+def network(name: str, seed: int = 3) -> keras.Model:
+    """Return an architecture with fresh weights and live statistics."""
     keras.utils.set_random_seed(seed)
     model, random = ARCHITECTURES[name](), np.random.default_rng(seed)
     for layer in model.layers:
@@ -174,7 +274,12 @@ def float_graph(name: str, seed: int = 3) -> bytes:
             layer.gamma.assign(random.uniform(0.5, 1.5, layer.gamma.shape))
             layer.beta.assign(random.normal(0, 0.3, layer.beta.shape))
     model({"image": _picture(tuple(model.input["image"].shape), random)}, training=True)  # statistics
-    return export_float(model)
+    return model
+
+
+def float_graph(name: str, seed: int = 3) -> bytes:
+    """Return the converted graph of an architecture."""
+    return export_float(network(name, seed))
 
 
 def pictures(graph_shape: tuple[int, ...], count: int, seed: int = 0) -> list[Sample]:

@@ -147,7 +147,7 @@ def _network() -> bytes:
     """Return the fusion network, not trained, as a float graph; made in a process of its own: TensorFlow is large."""
     script = (
         "import sys; from models.networks import build; from models.training.export import export_float;"
-        "open(sys.argv[1], 'wb').write(export_float(build('fusion-small', folded=True)))"
+        "open(sys.argv[1], 'wb').write(export_float(build('fusion-small')))"
     )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "network.tflite"

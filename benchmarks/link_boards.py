@@ -39,7 +39,7 @@ from models.quant.produce import produce
 from models.training.export import export_float
 
 keras.utils.set_random_seed(1)
-model = build(sys.argv[1], folded=True)
+model = build(sys.argv[1])
 source = export_float(model)
 for path, seed in zip(sys.argv[2:], (1, 2)):
     noise = np.random.default_rng(seed)

@@ -21,9 +21,9 @@ __all__ = ["converter_graph", "converter_int8", "edge_quantizer_graph", "edge_qu
 Feeds = Iterable[dict[str, NDArray[Any]]]
 
 
-def converter_int8(folded: keras.Model, calibration: CaptureSet) -> bytes:
+def converter_int8(model: keras.Model, calibration: CaptureSet) -> bytes:
     """Quantize a fusion network by TensorFlow's own converter."""
-    return converter_graph(folded, list(_feeds(folded, calibration)), "int8")
+    return converter_graph(model, list(_feeds(model, calibration)), "int8")
 
 
 def converter_graph(model: keras.Model, feeds: Feeds, precision: str) -> bytes:
@@ -58,9 +58,9 @@ def converter_graph(model: keras.Model, feeds: Feeds, precision: str) -> bytes:
     return bytes(converter.convert())
 
 
-def edge_quantizer_int8(float_tflite: bytes, folded: keras.Model, calibration: CaptureSet) -> bytes:
+def edge_quantizer_int8(float_tflite: bytes, model: keras.Model, calibration: CaptureSet) -> bytes:
     """Quantize a fusion network by litert-quantizer."""
-    return edge_quantizer_graph(float_tflite, list(_feeds(folded, calibration)), "int8")
+    return edge_quantizer_graph(float_tflite, list(_feeds(model, calibration)), "int8")
 
 
 def edge_quantizer_graph(float_tflite: bytes, feeds: Feeds, precision: str) -> bytes:
@@ -75,11 +75,11 @@ def edge_quantizer_graph(float_tflite: bytes, feeds: Feeds, precision: str) -> b
     return bytes(made)
 
 
-def _feeds(folded: keras.Model, calibration: CaptureSet) -> Iterator[dict[str, NDArray[Any]]]:
-    height, width = frame_size(folded)
+def _feeds(model: keras.Model, calibration: CaptureSet) -> Iterator[dict[str, NDArray[Any]]]:
+    height, width = frame_size(model)
     for index in range(len(calibration)):
         eo, lwir, _ = network_frames(calibration, index, height, width)
         yield {
             name: np.asarray(value)
-            for name, value in feed(folded, to_unit(eo)[None], to_unit(lwir)[None, ..., None]).items()
+            for name, value in feed(model, to_unit(eo)[None], to_unit(lwir)[None, ..., None]).items()
         }

@@ -34,14 +34,17 @@ from models.curation import Pool, generate_pools
 from models.evaluation.compare import Difference, compare
 from models.evaluation.metrics import Evaluation, evaluate
 from models.evaluation.predict import dequantize_outputs, predict, quantize_inputs
+from models.finetuning.finetune import FineTuned, TuningData, finetune
 from models.networks import feed, frame_size
 from models.preprocess import network_frames, to_unit
 from models.quant.parity import parity
 from models.quant.plan import STANDARD_PLANS
 from models.quant.produce import produce
 from models.quant.ptq import quantize_ptq
+from models.quant.simulation.engine import Simulation
+from models.quant.simulation.trainable import TrainableGraph
 from models.readers import read_dataset
-from models.training import QatNetwork, Recipe, TrainedNetwork, TrainingEvent, finetune_qat, train
+from models.training import Recipe, TrainedNetwork, TrainingEvent, train
 from models.training.validate import ap50_of
 
 _SEED = 1
@@ -71,27 +74,27 @@ class _Subject:
     def float_tflite(self) -> bytes:
         return self.parent.export()
 
-    def qat(self, plan: str) -> QatNetwork:
-        return finetune_qat(
-            self.parent, self.recipe, STANDARD_PLANS[plan], self.train, None, self.calibration,
-            self.work / f"qat-{plan}", _Told(f"QAT {plan}"),
+    def qat(self, plan: str) -> FineTuned:
+        return finetune(
+            self.float_tflite, STANDARD_PLANS[plan], TuningData(self.train, None, self.calibration),
+            self.work / f"qat-{plan}", self.recipe.qat, augmentation=self.recipe.augmentation, seed=self.recipe.seed,
+            twin=False, progress=_Told(f"QAT {plan}"),
         )  # fmt: skip
 
     def qat_graph(self, plan: str) -> bytes:
-        network = self.qat(plan)
-        source = network.export()
-        return produce(source, STANDARD_PLANS[plan], network.graph_ranges(source))
+        tuned = self.qat(plan)
+        return produce(tuned.float_tflite, STANDARD_PLANS[plan], tuned.ranges)
 
     def ptq_graph(self, plan: str) -> bytes:
         return quantize_ptq(self.float_tflite, STANDARD_PLANS[plan], self.calibration, allow_collapse=True).model
 
     def candidates(self, mixed: str) -> dict[str, Callable[[], bytes]]:
         """Return what makes each graph, by its name in the table; ``mixed`` is the mixed plan, "" without one."""
-        folded = self.parent.folded()
+        model = self.parent.model
         found: dict[str, Callable[[], bytes]] = {
             "FP32": lambda: self.float_tflite,
-            _PEERS[0]: lambda: converter_int8(folded, self.calibration),
-            _PEERS[1]: lambda: edge_quantizer_int8(self.float_tflite, folded, self.calibration),
+            _PEERS[0]: lambda: converter_int8(model, self.calibration),
+            _PEERS[1]: lambda: edge_quantizer_int8(self.float_tflite, model, self.calibration),
             "INT8 PTQ": lambda: self.ptq_graph("int8"),
             "INT8 QAT": lambda: self.qat_graph("int8"),
         }
@@ -240,8 +243,9 @@ def _worst_conditions(bench: Benchmark, found: Differences) -> None:
 
 def _parity(bench: Benchmark, subject: _Subject, graph: bytes) -> None:
     """Compare the simulation with its integer graph, and the graph with itself in other kernels and runtimes."""
-    network, judged = subject.qat("mixed"), subject.judged["validation"]
-    simulation = network.simulation().model
+    tuned, judged = subject.qat("mixed"), subject.judged["validation"]
+    engine = Simulation(tuned.float_tflite, tuned.ranges)
+    simulation = TrainableGraph(engine, engine.assignment(tuned.plan))
     session = LiteRt().load(graph, Kernels.REFERENCE)
     height, width = frame_size(simulation)
     expected: dict[str, list[NDArray[np.float32]]] = {}
@@ -264,9 +268,7 @@ def _parity(bench: Benchmark, subject: _Subject, graph: bytes) -> None:
     largest = max(optimised, key=lambda output: output.max_lsb)
     note = f"worst head {largest.name}; mean {largest.mean_lsb:.3f}, 99 % within {largest.p99_lsb:.0f}"
     bench.row("optimised_kernels_largest", largest.max_lsb, "LSB", peer="reference kernels", note=note)
-    bridged = produce(
-        network.export(), STANDARD_PLANS["mixed"], network.graph_ranges(network.export()), "tflite-runtime"
-    )
+    bridged = produce(tuned.float_tflite, tuned.plan, tuned.ranges, "tflite-runtime")
     with IsolatedRuntime("tflite-runtime").load(bridged, Kernels.REFERENCE) as other:
         found = parity(LiteRt().load(bridged, Kernels.REFERENCE), other, feeds)
     differing = {
@@ -284,12 +286,10 @@ def _sigma(expected: NDArray[np.float32], given: NDArray[np.float32]) -> float:
 
 def _variant(bench: Benchmark, subject: _Subject) -> None:
     """Time one more graph from trained weights: what a search over plans pays for each."""
-    network = subject.qat("mixed")
-    source = network.export()
-    ranges, seconds = network.graph_ranges(source), []
+    tuned, seconds = subject.qat("mixed"), []
     for plan in ("int8", "mixed", "int16"):
         started = time.perf_counter()
-        produce(source, STANDARD_PLANS[plan], ranges)
+        produce(tuned.float_tflite, STANDARD_PLANS[plan], tuned.ranges)
         seconds.append(time.perf_counter() - started)
     bench.row("variant_seconds", max(seconds), "s", at_most=0.5, note="slowest of int8, mixed, int16; lint included")
 

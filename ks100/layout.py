@@ -5,17 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 __all__ = [
-    "BOARDS", "CANDIDATE", "CAPTURES", "FRONT", "GRAPHS", "POOLS", "PROFILE", "SENSITIVITY", "detections_file",
+    "BOARDS", "CANDIDATE", "CAPTURES", "FRONT", "GRAPHS", "POOLS", "PROFILE", "SENSITIVITY", "TWIN", "detections_file",
     "evaluation_file",
 ]  # fmt: skip
 
 GRAPHS = {
     "FP32": "network/float.tflite",
     "INT8 PTQ": "graphs/int8-ptq.tflite",
+    "FP32 twin": "qat/twin.tflite",
     "mixed QAT": "graphs/mixed-qat.tflite",
 }
 """The compared graphs by their names in tables and reports."""
 CANDIDATE = "mixed QAT"
+TWIN = "FP32 twin"
+"""The float network, trained as long as the candidate was fine-tuned: what the gate compares the candidate with."""
 CAPTURES = ("train", "calibration", "validation", "hard-dev", "hard-holdout")
 """The generated pools (`models.curation.Pool`)."""
 POOLS = ("validation", "hard-holdout")

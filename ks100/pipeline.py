@@ -17,6 +17,7 @@ from ks100.layout import (
     POOLS,
     PROFILE,
     SENSITIVITY,
+    TWIN,
     detections_file,
     evaluation_file,
 )
@@ -181,12 +182,12 @@ def _post_training(runtime: str) -> Step:
 
 def _fine_tune() -> Step:
     def work(run: Path, progress: Progress) -> None:
-        from ks100.steps.training import finetune
+        from ks100.steps.finetuning import TuningFiles, finetune
 
-        finetune(run / "network", run / "captures", run / "plan.json", run / "qat", progress)
+        finetune(TuningFiles(run / "network", run / "plan.json", run / "captures"), run / "qat", progress)
 
     return Step(
-        "qat", "Fine-tune with simulated quantization (QAT)", work, outputs=("qat",),
+        "qat", "Fine-tune with simulated quantization (QAT), and the float twin", work, outputs=("qat",),
         inputs=("network", "plan.json", "captures/train", "captures/validation", "captures/calibration"),
     )  # fmt: skip
 
@@ -196,13 +197,13 @@ def _produce(runtime: str) -> Step:
         from ks100.steps.quantizing import trained
 
         progress(0.0, "one graph, each operation according to the plan")
-        trained(run / "qat", run / "plan.json", run / "captures/calibration", run / GRAPHS[CANDIDATE], runtime=runtime)
+        trained(run / "qat", run / GRAPHS[CANDIDATE], calibration=run / "captures/calibration", runtime=runtime)
 
     graph = GRAPHS[CANDIDATE]
     return Step(
         "graph", "Produce one mixed-precision graph and check each type", work,
         outputs=(graph, str(Path(graph).with_suffix(".lint.json"))),
-        inputs=("qat", "plan.json", "captures/calibration"), parameters={"runtime": runtime},
+        inputs=("qat", "captures/calibration"), parameters={"runtime": runtime},
     )  # fmt: skip
 
 
@@ -224,7 +225,7 @@ def _evaluate(model: str, pool: str) -> Step:
 
 
 def _gate(options: DemoOptions) -> Step:
-    pairs = {pool: (evaluation_file("FP32", pool), evaluation_file(CANDIDATE, pool)) for pool in POOLS}
+    pairs = {pool: (evaluation_file(TWIN, pool), evaluation_file(CANDIDATE, pool)) for pool in POOLS}
 
     def work(run: Path, progress: Progress) -> None:
         from ks100.steps.evaluating import judge_candidate
@@ -251,6 +252,6 @@ def _sign(options: DemoOptions) -> Step:
 
     return Step(
         "sign", "Sign the package, record its custody", work, outputs=("package.ksm",),
-        inputs=(GRAPHS[CANDIDATE], GRAPHS["FP32"], PROFILE, "gate.json", "plan.json", "keys"),
+        inputs=(GRAPHS[CANDIDATE], GRAPHS["FP32"], "qat", PROFILE, "gate.json", "plan.json", "keys"),
         parameters={"program": options.program, "waiver": options.waiver},
     )  # fmt: skip

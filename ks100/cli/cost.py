@@ -54,7 +54,7 @@ def command(
     if export is not None:
         export.write_bytes(data)
     graph = Graph.parse(data)
-    found = cost(graph if plan is None else planned_graph(graph, plan, runtime or profile.runtime), profile)
+    found = cost(graph if plan is None else planned_graph(data, plan, runtime or profile.runtime), profile)
     title = f"{model.name}{'' if plan is None else f' as {plan}'} on {profile.name}"
     if as_json:
         print_json(_record(found, profile))

@@ -44,8 +44,12 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "train": ("ks100 train --captures captures --recipe fusion-small --out network",),
     "quantize": (
-        "ks100 quantize network --captures captures --plan mixed --out mixed.tflite",
+        "ks100 quantize tuned --calibration captures/calibration --out mixed.tflite",
         "ks100 quantize float.tflite --calibration samples --plan int8 --out int8.tflite",
+    ),
+    "finetune": (
+        "ks100 finetune network --plan mixed --captures captures --out tuned",
+        "ks100 finetune float.tflite --plan int8 --samples samples --out tuned",
     ),
     "import": (
         "ks100 import yolo.onnx --classes airplane,bird,drone,helicopter --out imported",

@@ -42,7 +42,10 @@ _COMMANDS = {
     "calibration": _Entry("Data", "Draw a calibration set that covers every condition; check one."),
     "train": _Entry("Model", "Train a float network."),
     "zoo": _Entry("Model", "List the trained networks that ship with the project; export one."),
-    "quantize": _Entry("Model", "Produce one mixed-precision graph: QAT of a trained network, or PTQ of a .tflite."),
+    "quantize": _Entry(
+        "Model", "Produce one mixed-precision graph of a float .tflite (PTQ) or a fine-tuned one (QAT)."
+    ),
+    "finetune": _Entry("Model", "Fine-tune a float graph under a precision plan (QAT), and its float twin."),
     "import": _Entry("Model", "Convert a Keras, TensorFlow, ONNX or PyTorch network to a float graph."),
     "card": _Entry("Model", "Draft the model card of a graph: inputs, classes, decoding."),
     "evaluate": _Entry("Model", "Measure a graph on captures, by condition."),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,6 @@ from ks100.errors import UsageError
 
 if TYPE_CHECKING:
     from ks100.custody.recorder import ProvenanceRecorder
-    from ks100.steps.quantizing import GraphSummary
 
 __all__ = ["command"]
 
@@ -28,14 +26,14 @@ _ADVICE = (
 @click.command(name="quantize")
 @click.argument("model", type=click.Path(path_type=Path, exists=True))
 @click.option("--plan", help="A plan file, or int8, int16, mixed, fp16, fp32; int8 by default.")
-@click.option("--captures", type=click.Path(path_type=Path, exists=True, file_okay=False),
-              help="Folder of pools, to fine-tune a trained network (QAT).")  # fmt: skip
-@click.option("--hard-cases", type=click.Path(path_type=Path, exists=True),
-              help="Hard cases to fine-tune on as well, e.g. of `ks100 hard mine`.")  # fmt: skip
 @click.option("--calibration", type=click.Path(path_type=Path, exists=True),
               help="What PTQ measures ranges on: captures, or .npz files with an array for each input.")  # fmt: skip
+@click.option("--held-out", type=click.Path(path_type=Path, exists=True),
+              help="Captures or .npz files of no part in fine-tuning MODEL, for figures on other data.")  # fmt: skip
 @click.option("--method", type=click.Choice(["auto", "minmax", "percentile", "mse", "worst-condition"]),
               default="auto", show_default=True, help="How PTQ chooses ranges; auto tries each.")  # fmt: skip
+@click.option("--reconstruct", is_flag=True,
+              help="After PTQ, train weights and ranges towards the float graph's blocks.")  # fmt: skip
 @click.option("--runtime", type=click.Choice(["litert", "tflite-runtime"]), default="litert", show_default=True)
 @click.option("--allow-float", is_flag=True, help="Leave operations in float that cannot be quantized.")
 @click.option(
@@ -46,10 +44,10 @@ _ADVICE = (
 def command(
     model: Path,
     plan: str | None,
-    captures: Path | None,
-    hard_cases: Path | None,
     calibration: Path | None,
+    held_out: Path | None,
     method: str,
+    reconstruct: bool,
     runtime: str,
     allow_float: bool,
     allow_collapse: bool,
@@ -58,27 +56,30 @@ def command(
 ) -> None:
     """Quantize MODEL to one graph, with each layer in the type of the plan.
 
-    MODEL is any float .tflite (PTQ, needs --calibration), or the folder of a trained network (QAT, needs --captures
-    with the pools train, validation and calibration). Every operation's type is checked against the plan.
+    MODEL is any float .tflite (PTQ, needs --calibration), or what `ks100 finetune` left (QAT: weights, ranges and plan
+    are its own, and --calibration compares the outputs). Every operation's type is checked against the plan.
     """
     from ks100.steps.evaluating import read_graph
-    from ks100.steps.quantizing import load_plan, post_training
+    from ks100.steps.quantizing import load_plan, post_training, trained
 
-    advised, plan = plan is None, plan or _DEFAULT_PLAN
-    load_plan(plan)  # before the captures, which take longer to read
-    if not model.is_dir():
-        read_graph(model)
-    if model.is_dir():
-        summary = _fine_tune(model, plan, captures, hard_cases, out, runtime)
-    elif calibration is None:
-        raise UsageError(f"quantizing {model} needs captures for its ranges: give --calibration")
+    tuned = model.is_dir()
+    advised, plan = plan is None and not tuned, plan or (str(model / "plan.json") if tuned else _DEFAULT_PLAN)
+    if held_out is not None and not tuned:
+        raise UsageError("PTQ holds out one calibration sample in five itself; --held-out is for a fine-tuned MODEL")
+    if tuned and reconstruct:
+        raise UsageError(f"{model} is fine-tuned, which goes further than --reconstruct; leave it out")
+    if tuned:
+        summary = trained(model, out, plan=plan, calibration=calibration, runtime=runtime, held_out=held_out)
     else:
+        load_plan(plan)  # before the captures, which take longer to read
+        read_graph(model)
+        if calibration is None:
+            raise UsageError(f"quantizing {model} needs captures to measure ranges on: give --calibration")
         with progress_bar("quantize") as progress:
-            made = post_training(
+            summary = post_training(
                 model, plan, calibration, out, progress, runtime=runtime, method=method,
-                allow_float=allow_float, allow_collapse=allow_collapse,
+                allow_float=allow_float, allow_collapse=allow_collapse, reconstruct=reconstruct,
             )  # fmt: skip
-        summary = made
     click.echo(f"{out}: {out.stat().st_size} bytes, plan {plan}, {summary.as_planned}")
     for line in summary.lines():
         click.echo(f"  {line}")
@@ -89,27 +90,6 @@ def command(
         from ks100.steps.quantizing import load_plan
         from ks100.steps.training import FLOAT_GRAPH
 
-        parent, method = (model / FLOAT_GRAPH, "QAT") if model.is_dir() else (model, "PTQ")
-        pools = [] if captures is None else [captures / name for name in ("calibration", "train")]
-        used = [data_of(path) for path in (*pools, calibration, hard_cases) if path is not None]
+        parent, method = (model / FLOAT_GRAPH, "QAT") if tuned else (model, "PTQ")
+        used = [] if calibration is None else [data_of(calibration)]
         record_quantizing(recorder, out, parent, load_plan(plan), used, method)
-
-
-def _fine_tune(
-    network: Path, plan: str, captures: Path | None, hard_cases: Path | None, out: Path, runtime: str
-) -> GraphSummary:
-    from ks100.steps.quantizing import load_plan, trained
-    from ks100.steps.training import finetune
-
-    if captures is None:
-        raise UsageError(f"fine-tuning {network} needs the pools train, validation and calibration: give --captures")
-    work = out.with_suffix(".qat")
-    work.mkdir(parents=True, exist_ok=True)
-    load_plan(plan).save(work / "plan.json")
-    with progress_bar("QAT") as progress:
-        result = finetune(network, captures, work / "plan.json", work, progress, hard=hard_cases)
-    made = trained(
-        work, work / "plan.json", captures / "calibration", out, runtime=runtime, held_out=captures / "validation"
-    )
-    remark = "held-out figures: on the pool validation, which set no range and chose the epoch"
-    return replace(made, notes=(result, remark, *made.notes))

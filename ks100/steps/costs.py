@@ -46,23 +46,26 @@ def untrained(name: str) -> bytes:
     from models.training.export import export_float
 
     keras.utils.set_random_seed(1)
-    return export_float(build(name, folded=True))
+    return export_float(build(name))
 
 
-def planned_graph(graph: Graph, plan: str | Path, runtime: str) -> Graph:
-    """Return the float ``graph`` retyped by ``plan`` (the name of a standard plan, or a file).
+def planned_graph(data: bytes, plan: str | Path, runtime: str) -> Graph:
+    """Return the float graph ``data`` retyped by ``plan`` (the name of a standard plan, or a file).
 
     Raises:
         UsageError: the graph is already quantized.
         RecipeError: the plan is invalid or matches no layer.
         QuantizationError: an operation cannot have its type of the plan.
     """
+    from firmware_bridge.device.graph import Graph
     from ks100.steps.quantizing import load_plan
+    from models.quant.fitting import fit_for_quantizing
     from models.quant.produce import precisions
     from models.quant.retype import retyped
 
-    if any(op.dtype.startswith("INT") for op in graph.ops if op.macs):
+    if any(op.dtype.startswith("INT") for op in Graph.parse(data).ops if op.macs):
         raise UsageError("the graph is already quantized; --plan needs a float graph")
+    graph = Graph.parse(fit_for_quantizing(data))
     wanted = precisions(graph, load_plan(plan), runtime)
     return retyped(graph, {index: precision.op_dtype for index, precision in wanted.items()})
 

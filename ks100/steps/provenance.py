@@ -22,6 +22,7 @@ __all__ = [
     "record_quantizing",
     "record_signing",
     "record_training",
+    "record_tuning",
 ]
 
 _PURPOSE = "record its use in the custody log"
@@ -45,6 +46,12 @@ def record_training(recorder: ProvenanceRecorder, network: Path, sets: Iterable[
     """Record the training of the network in a folder on capture sets."""
     recipe = artifact(network / "recipe.toml")
     recorder.record(Act.TRAIN, [artifact(network / FLOAT_GRAPH)], [*sets, recipe])
+
+
+def record_tuning(recorder: ProvenanceRecorder, folder: Path, parent: Path, data: Iterable[Artifact]) -> None:
+    """State that the float graph in a folder, and its twin if there is one, were fine-tuned from another one."""
+    made = [artifact(folder / FLOAT_GRAPH), *(artifact(twin) for twin in (folder / "twin.tflite",) if twin.is_file())]
+    recorder.record(Act.TRAIN, made, [artifact(parent), artifact(folder / "plan.json"), *data])
 
 
 def record_quantizing(

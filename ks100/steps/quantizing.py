@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from firmware_bridge.files import write_atomically
+from ks100.errors import UsageError
 from ks100.steps.captures import load_captures
 from ks100.steps.evaluating import read_graph
 from ks100.steps.training import FLOAT_GRAPH
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from models.quant.fidelity import OutputFidelity
     from models.quant.lint import FloatOp
     from models.quant.plan import PrecisionPlan
+    from models.quant.ptq import QuantizedGraph
 
 __all__ = ["GraphSummary", "load_plan", "post_training", "trained"]
 
@@ -38,6 +40,7 @@ class GraphSummary:
         left_float: operations left in float although the plan has integers.
         macs: multiply-accumulates of the graph.
         notes: remarks for users.
+        rewritten: operations without an integer form, and their replacements.
     """
 
     op_counts: dict[str, int]
@@ -48,6 +51,7 @@ class GraphSummary:
     left_float: tuple[FloatOp, ...] = ()
     macs: int = 0
     notes: tuple[str, ...] = ()
+    rewritten: tuple[str, ...] = ()
 
     @property
     def as_planned(self) -> str:
@@ -72,7 +76,8 @@ class GraphSummary:
                 + _held_out_text(unseen.get(output.name))
                 for output in self.outputs
             ),
-            *(f"left float: {op.layer} ({op.op}, {op.macs} MACs)" for op in self.left_float),
+            *(f"rewritten: {text}" for text in self.rewritten),
+            *(f"left float: {op.layer} ({op.op}, {op.macs} MACs), {op.why}" for op in self.left_float),
             *self.notes,
         )
 
@@ -99,28 +104,79 @@ def post_training(
     method: str = "auto",
     allow_float: bool = False,
     allow_collapse: bool = False,
+    reconstruct: bool = False,
 ) -> GraphSummary:
     """Quantize the float graph ``source`` after training (PTQ) and write the graph ``out``.
+
+    With ``reconstruct`` its weights and ranges are then moved towards the float graph's blocks, on the same samples.
 
     Raises:
         QuantizationError: an operation cannot be quantized, an output collapses, or the lint finds another type.
     """
     from models.quant.calibrate import CalibrationMethod
+    from models.quant.fidelity import refuse_collapse
     from models.quant.ptq import quantize_ptq
 
     chosen = load_plan(plan)
+    data, samples = read_graph(source), _samples(calibration)
+    part = 0.4 if reconstruct else 1.0
     made = quantize_ptq(
-        read_graph(source),
+        data,
         chosen,
-        _samples(calibration),
+        samples,
         method=None if method == "auto" else CalibrationMethod(method),
         target_runtime=runtime,
         allow_float=allow_float,
-        allow_collapse=allow_collapse,
-        progress=counted(progress, "calibrating {done}/{total}"),
+        allow_collapse=allow_collapse or reconstruct,
+        progress=counted(progress, "calibrating {done}/{total}", part=part),
     )
+    if reconstruct:
+        made = _reconstructed(data, made, samples, out, progress, runtime=runtime, allow_float=allow_float)
+        if not allow_collapse:
+            refuse_collapse(made.outputs)
     found = GraphSummary({}, (), made.outputs, made.ranges_text, made.held_out, notes=made.notes)
-    return _finish(read_graph(source), made.model, chosen, out, found, allow_float=allow_float)
+    return _finish(data, made.model, chosen, out, found, allow_float=allow_float)
+
+
+def _reconstructed(
+    source: bytes,
+    made: QuantizedGraph,
+    samples: CaptureSet | Sequence[Sample],
+    out: Path,
+    progress: Progress,
+    *,
+    runtime: str,
+    allow_float: bool,
+) -> QuantizedGraph:
+    """Return the graph after reconstruction, compared anew on the samples that it was and was not made with."""
+    from firmware_bridge.device.graph import Graph
+    from models.finetuning.reconstruct import reconstruct
+    from models.quant.feeds import samples_of
+    from models.quant.fidelity import fidelity
+    from models.quant.fitting import fit_for_quantizing
+    from models.quant.produce import produce
+    from models.quant.ptq import split_samples
+    from models.training.events import TrainingEvent
+
+    def tell(event: TrainingEvent) -> None:
+        progress(0.4 + 0.6 * event.share, event.text)
+
+    graph = Graph.parse(fit_for_quantizing(source))
+    calibration, held_out = split_samples(samples, graph)
+    found = reconstruct(
+        source, made.source, made.ranges, made.plan, list(samples_of(calibration, graph)),
+        out.with_suffix(".reconstruct.npz"), runtime=runtime, allow_float=allow_float, progress=tell,
+    )  # fmt: skip
+    if not found.epochs:
+        return replace(made, notes=(*made.notes, "reconstruction found nothing nearer to the float graph"))
+    model = produce(found.float_tflite, made.plan, found.ranges, runtime, allow_float=allow_float)
+    unseen = fidelity(source, model, held_out) if held_out else ()
+    before, after = (min((o.sqnr_db for o in outputs), default=0.0) for outputs in (made.held_out, unseen))
+    note = f"reconstructed: held-out worst output {before:.1f} dB before, {after:.1f} dB after"
+    return replace(
+        made, model=model, ranges=found.ranges, source=found.float_tflite, held_out=unseen,
+        outputs=fidelity(source, model, calibration), notes=(note, *made.notes),
+    )  # fmt: skip
 
 
 def _samples(calibration: Path) -> CaptureSet | Sequence[Sample]:
@@ -130,32 +186,40 @@ def _samples(calibration: Path) -> CaptureSet | Sequence[Sample]:
 
 
 def trained(
-    network: Path,
-    plan: str | Path,
-    calibration: Path,
+    folder: Path,
     out: Path,
     *,
+    plan: str | Path | None = None,
+    calibration: Path | None = None,
     runtime: str = "litert",
     held_out: Path | None = None,
 ) -> GraphSummary:
-    """Write the graph ``out`` of the fine-tuned network in ``network``, with its trained ranges.
+    """Write the graph ``out`` of a fine-tuned network, with its trained ranges.
 
-    Captures in ``held_out``, which set no range, show what other data will show.
+    Args:
+        folder: what `ks100.steps.finetuning.finetune` wrote.
+        out: the graph to write.
+        plan: another plan than that of the fine-tuning.
+        calibration: captures or samples for the comparison with the float graph; none is made without them.
+        runtime: of the board.
+        held_out: likewise, of data that set no range: what other data will show.
 
     Raises:
+        UsageError: the folder holds no fine-tuned network.
         QuantizationError: as for `post_training`.
     """
     from models.quant.fidelity import fidelity, refuse_collapse
     from models.quant.produce import produce
-    from models.training.qat import load_ranges
+    from models.quant.ranges import Ranges
 
-    captures, _ = load_captures(calibration)
-    chosen = load_plan(plan)
-    source = read_graph(network / FLOAT_GRAPH)
-    model = produce(source, chosen, load_ranges(network, source), runtime)
-    outputs = fidelity(source, model, captures)
+    if not (folder / "ranges.json").is_file():
+        raise UsageError(f"{folder} holds no fine-tuned network; make one with `ks100 finetune {folder / FLOAT_GRAPH}`")
+    chosen = load_plan(folder / "plan.json" if plan is None else plan)
+    source = read_graph(folder / FLOAT_GRAPH)
+    model = produce(source, chosen, Ranges.load(folder / "ranges.json"), runtime)
+    outputs = () if calibration is None else fidelity(source, model, _samples(calibration))
     refuse_collapse(outputs)
-    unseen = () if held_out is None else fidelity(source, model, load_captures(held_out)[0])
+    unseen = () if held_out is None else fidelity(source, model, _samples(held_out))
     return _finish(source, model, chosen, out, GraphSummary({}, (), outputs, "as fine-tuned", unseen))
 
 
@@ -166,7 +230,7 @@ def _finish(
     from firmware_bridge.device.graph import Graph
     from models.errors import QuantizationError
     from models.quant.editing import read_model
-    from models.quant.fitting import fit_for_quantizing
+    from models.quant.fitting import fit_for_quantizing, rewritten
     from models.quant.lint import lint
     from models.quant.values import value_problems
 
@@ -181,6 +245,7 @@ def _finish(
         boundaries=tuple(f"{b.kind} {b.source} -> {', '.join(b.targets)}" for b in report.boundaries),
         left_float=report.left_float,
         macs=graph.macs,
+        rewritten=tuple(one.text for one in rewritten(source)),
     )
     write_atomically(out, model)
     out.with_suffix(".lint.json").write_text(json.dumps(asdict(summary), indent=1) + "\n")

@@ -21,7 +21,9 @@ from ks100.steps.provenance import (
     record_quantizing,
     record_signing,
     record_training,
+    record_tuning,
 )
+from ks100.steps.training import FLOAT_GRAPH
 from models.card import ModelCard
 from models.evaluation.gate import GateResult
 from models.quant.plan import PrecisionPlan
@@ -40,11 +42,13 @@ def release(run: Path, program: str, waiver: str = "") -> PackageFile:
     """
     ring = Keyring(run / "keys")
     recorder = ProvenanceRecorder(run / CUSTODY, ring.signer(LOG))
-    parent, graph = run / GRAPHS["FP32"], run / GRAPHS[CANDIDATE]
+    trained, tuned, graph = run / GRAPHS["FP32"], run / "qat", run / GRAPHS[CANDIDATE]
+    parent = tuned / FLOAT_GRAPH
     plan = PrecisionPlan.load(run / "plan.json")
     sets = {name: data_of(run / "captures" / name) for name in ("train", "calibration", "validation")}
-    record_training(recorder, parent.parent, [sets["train"], sets["validation"]])
-    record_quantizing(recorder, graph, parent, plan, [sets["calibration"], sets["train"]], "QAT")
+    record_training(recorder, trained.parent, [sets["train"], sets["validation"]])
+    record_tuning(recorder, tuned, trained, [*sets.values()])
+    record_quantizing(recorder, graph, parent, plan, [sets["calibration"]], "QAT")
     record_gate(recorder, GateResult.load(run / "gate.json"))
     origin = Origin(
         plan.digest, sets["calibration"].sha256, artifact(parent).sha256, run / "gate.json", waiver, CUSTODY

@@ -1,4 +1,4 @@
-"""Training a float network, and quantization-aware fine-tuning. Imports TensorFlow when called."""
+"""Training a float network. Imports TensorFlow when called."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ if TYPE_CHECKING:
     from models.captures import CaptureSet
     from models.training.events import TrainingEvent
     from models.training.network import TrainedNetwork
-    from models.training.qat import QatNetwork
 
-__all__ = ["FLOAT_GRAPH", "finetune", "train_float", "write_float_graph"]
+__all__ = ["FLOAT_GRAPH", "own_classes", "told", "train_float", "write_float_graph"]
 
 FLOAT_GRAPH = "float.tflite"
 
@@ -42,47 +41,14 @@ def train_float(
     from models.training.train import train
 
     first = None if start is None else TrainedNetwork.load(start)
-    train_set = _own_classes(load_captures(captures / "train")[0].labelled)
-    validation = _own_classes(load_captures(captures / "validation")[0].labelled)
-    trained = train(Recipe.load(recipe), train_set, validation, out, _events(progress), resume, first)
+    train_set = own_classes(load_captures(captures / "train")[0].labelled)
+    validation = own_classes(load_captures(captures / "validation")[0].labelled)
+    trained = train(Recipe.load(recipe), train_set, validation, out, told(progress), resume, first)
     write_float_graph(trained, out)
     return _summary(trained.ap50)
 
 
-def finetune(
-    network: Path,
-    captures: Path,
-    plan: Path,
-    out: Path,
-    progress: Progress,
-    *,
-    hard: Path | None = None,
-    resume: bool = True,
-) -> str:
-    """Fine-tune the network in ``network`` under ``plan``; write weights, ranges and float graph to ``out``.
-
-    ``hard`` has hard cases for training in addition to ``captures/train``.
-
-    Returns:
-        One line on the result.
-    """
-    from models.quant.plan import PrecisionPlan
-    from models.training.network import TrainedNetwork
-    from models.training.qat import finetune_qat
-
-    trained = TrainedNetwork.load(network)
-    train_set, validation, calibration = (
-        load_captures(captures / name)[0] for name in ("train", "validation", "calibration")
-    )
-    tuned = finetune_qat(
-        trained, trained.recipe, PrecisionPlan.load(plan), train_set.labelled, validation.labelled, calibration, out,
-        _events(progress), resume, hard_set=None if hard is None else load_captures(hard)[0].labelled,
-    )  # fmt: skip
-    write_float_graph(tuned, out)
-    return _summary(tuned.ap50)
-
-
-def write_float_graph(network: TrainedNetwork | QatNetwork, out: Path) -> None:
+def write_float_graph(network: TrainedNetwork, out: Path) -> None:
     """Write the network's float graph into the folder ``out``, and its model card beside it."""
     from firmware_bridge.device.graph import Graph
     from models.card import CARD_SUFFIX
@@ -93,7 +59,7 @@ def write_float_graph(network: TrainedNetwork | QatNetwork, out: Path) -> None:
     card_of(Graph.parse(graph)).save(path.with_name(path.stem + CARD_SUFFIX))
 
 
-def _own_classes(captures: CaptureSet) -> CaptureSet:
+def own_classes(captures: CaptureSet) -> CaptureSet:
     """Return the set if its classes are those of the project's networks.
 
     Raises:
@@ -111,7 +77,8 @@ def _summary(ap50: float | None) -> str:
     return "finished" if ap50 is None else f"AP50 {100 * ap50:.1f} points on the validation set"
 
 
-def _events(progress: Progress) -> _Adapter:
+def told(progress: Progress) -> _Adapter:
+    """Return what shows training's events on ``progress``."""
     return _Adapter(progress)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -22,21 +21,16 @@ __all__ = [
     "Norm",
     "build",
     "feed",
-    "fold",
     "frame_size",
-    "fused_features",
     "groups",
 ]
 
-_FUSED = re.compile(r"fusion_\d+")
 
-
-def build(name: str, *, folded: bool = False, **options: Any) -> keras.Model:
+def build(name: str, **options: Any) -> keras.Model:
     """Build a network with fresh weights (seed with ``keras.utils.set_random_seed`` before).
 
     Args:
         name: one of `NETWORKS`.
-        folded: without batch normalization, one layer per quantized tensor.
         options: fields of its spec that differ from the named network's, e.g. ``neck=24``; as a recipe gives them,
             with lists for tuples, ``[depth, heads, pool, expand]`` for an attention layer and ``[]`` for none.
 
@@ -45,7 +39,7 @@ def build(name: str, *, folded: bool = False, **options: Any) -> keras.Model:
     """
     from models.networks.fusion import build_fusion
 
-    return build_fusion(_spec(name, options), name.replace("-", "_"), folded=folded)
+    return build_fusion(_spec(name, options), name.replace("-", "_"))
 
 
 def _spec(name: str, options: Mapping[str, Any]) -> FusionSpec:
@@ -79,23 +73,6 @@ def _attention(layer: Any) -> AttentionSpec | None:
 
 def _tupled(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
-
-
-def fold(trained: keras.Model, name: str, **options: Any) -> keras.Model:
-    """Return the folded form of ``trained``, which ``build(name, **options)`` made: same function, no batch norm.
-
-    Raises:
-        TrainingError: ``trained`` is another network.
-    """
-    from models.networks.fold import fold_into
-
-    return fold_into(trained, build(name, folded=True, **options))
-
-
-def fused_features(model: keras.Model) -> list[Any]:
-    """Return the symbolic outputs of the model's fusion layers, by stride; none where there is one band."""
-    found = [layer for layer in model.layers if _FUSED.fullmatch(layer.name)]
-    return [layer.output for layer in sorted(found, key=lambda layer: int(layer.name.partition("_")[2]))]
 
 
 def groups(model: keras.Model) -> dict[str, tuple[str, ...]]:

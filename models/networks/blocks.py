@@ -1,48 +1,33 @@
-"""Convolution units in two forms: for training with batch normalization, and folded, one layer per quantized tensor.
+"""Convolution units with batch normalization, which conversion folds into the convolution: one operation each.
 
-In both forms the layer called ``name`` gives the tensor called ``name``. In training form a unit is made of
-``name_conv``, and the last of ``name_bn`` and ``name`` gives the tensor; `models.networks.fold` relies on that.
+The layer called ``name`` gives the tensor called ``name``: the last of ``name_conv``, ``name_bn`` and ``name``.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from keras import layers
 
-__all__ = ["CONV_SUFFIX", "NORM_SUFFIX", "Blocks"]
+__all__ = ["Blocks"]
 
-CONV_SUFFIX = "_conv"
-NORM_SUFFIX = "_bn"
 _MOMENTUM = 0.95  # runs last some hundred steps: a longer memory would hold statistics of untrained weights
 _EPSILON = 1e-3
 
 
-@dataclass(frozen=True, slots=True)
 class Blocks:
-    """Makes units in one of the two forms.
-
-    Attributes:
-        folded: without batch normalization; the kernel and bias hold it.
-    """
-
-    folded: bool
+    """Makes units."""
 
     def unit(self, x: Any, filters: int, name: str, *, kernel: int = 3, stride: int = 1, relu: bool = True) -> Any:
         """Convolve, normalize and, if asked, clip to ReLU6 (hard-swish has no INT16 kernel)."""
         size: dict[str, Any] = {"strides": stride, "padding": "same"}
-        if self.folded:
-            return layers.Conv2D(filters, kernel, activation="relu6" if relu else None, name=name, **size)(x)
-        x = layers.Conv2D(filters, kernel, use_bias=False, name=name + CONV_SUFFIX, **size)(x)
+        x = layers.Conv2D(filters, kernel, use_bias=False, name=f"{name}_conv", **size)(x)
         return self._normed(x, name, relu)
 
     def depthwise(self, x: Any, name: str, *, kernel: int = 3, stride: int = 1) -> Any:
         """Convolve each channel by itself, normalize and clip to ReLU6."""
         size: dict[str, Any] = {"strides": stride, "padding": "same"}
-        if self.folded:
-            return layers.DepthwiseConv2D(kernel, activation="relu6", name=name, **size)(x)
-        x = layers.DepthwiseConv2D(kernel, use_bias=False, name=name + CONV_SUFFIX, **size)(x)
+        x = layers.DepthwiseConv2D(kernel, use_bias=False, name=f"{name}_conv", **size)(x)
         return self._normed(x, name, True)
 
     def separable(self, x: Any, filters: int, name: str) -> Any:
@@ -62,9 +47,7 @@ class Blocks:
         return layers.Add(name=name)([x, self.unit(inside, filters, f"{name}_project", kernel=1, relu=False)])
 
     def _normed(self, x: Any, name: str, relu: bool) -> Any:
-        norm = layers.BatchNormalization(
-            momentum=_MOMENTUM, epsilon=_EPSILON, name=name + NORM_SUFFIX if relu else name
-        )
+        norm = layers.BatchNormalization(momentum=_MOMENTUM, epsilon=_EPSILON, name=f"{name}_bn" if relu else name)
         x = norm(x)
         return layers.ReLU(6.0, name=name)(x) if relu else x
 

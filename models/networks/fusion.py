@@ -27,19 +27,18 @@ _PRIOR_LOGIT = -4.6  # a score of 0.01 at the start (Lin et al. 2017), or thousa
 _CHANNELS = {INPUT_EO: 3, INPUT_LWIR: 1}
 
 
-def build_fusion(spec: FusionSpec, name: str, *, folded: bool) -> keras.Model:
+def build_fusion(spec: FusionSpec, name: str) -> keras.Model:
     """Build a fusion detector.
 
     Args:
         spec: sizes.
         name: the model's name.
-        folded: without batch normalization, one layer per quantized tensor (see `models.networks.fold`).
 
     Returns:
         A functional model from ``{"eo": [B, H, W, 3], "lwir": [B, H, W, 1]}`` (or one), float32 in [0, 1], to
         ``{"cls_s": ..., "box_s": ..., "kin_s": ...}`` for each stride of the spec.
     """
-    blocks = Blocks(folded)
+    blocks = Blocks()
     frames = {band: keras.Input((spec.height, spec.width, _CHANNELS[band]), name=band) for band in spec.bands}
     scales = [_encoder(blocks, frames[band], spec, band) for band in spec.bands]
     if len(scales) == 1:

@@ -9,7 +9,6 @@ rare conditions weigh as much as they are asked to.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -25,7 +24,7 @@ from models.preprocess import UNIT_RANGE
 from models.progress import Count
 from models.quant import clipping
 from models.quant.activation_tap import Probe
-from models.quant.feeds import CaptureSamples, Sample, samples_of
+from models.quant.feeds import CaptureSamples, Sample, samples_digest, samples_of
 from models.quant.fitting import fit_for_quantizing
 from models.quant.ranges import FIXED, Ranges, TensorRange
 
@@ -105,7 +104,7 @@ def calibrate_each(
     found = _extremes(probe, samples, told)
     if passes == 2:
         _histograms(probe, samples, found, told)
-    data = captures.digest if isinstance(captures, CaptureSet) else _digest(samples)
+    data = captures.digest if isinstance(captures, CaptureSet) else samples_digest(samples)
     chosen = {}
     for method in methods:
         ranges = {name: _range(name, seen, method) for name, seen in found.items()}
@@ -183,11 +182,3 @@ def _fix(graph: Graph, ranges: dict[str, TensorRange]) -> None:
     for op in graph.ops:
         if op.op in FIXED:
             ranges[op.name] = TensorRange.plain(*FIXED[op.op])
-
-
-def _digest(samples: Sequence[Sample]) -> str:
-    digest = hashlib.sha256()
-    for sample in samples:
-        for name in sorted(sample.feed):
-            digest.update(name.encode() + np.ascontiguousarray(sample.feed[name]).tobytes())
-    return digest.hexdigest()

@@ -26,7 +26,7 @@ from models.quant.ranges import Ranges, TensorRange
 
 __all__ = ["correct_biases"]
 
-_CORRECTED = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D"})
+_CORRECTED = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"})
 
 
 @dataclass
@@ -66,10 +66,12 @@ def correct_biases(
     means = _means(data, chosen, precisions, ranges, captures, limit)
     for op in chosen:
         source, weights, bias = op.inputs[:3]
-        mean = means.get(source)
+        mean = means.get((source, _channels(op, graph)))
         if mean is None:
             continue
         kernel = _constant(model, tensors[weights]).reshape(tensors[weights].shape).astype(np.float64)
+        if op.op == "FULLY_CONNECTED":
+            kernel = kernel[:, None, None, :]
         shift = _shift(kernel, mean, depthwise=op.op == "DEPTHWISE_CONV_2D")
         corrected = _constant(model, tensors[bias]) - shift.astype(np.float32)
         tensors[bias].buffer = editing.add_constant(model, corrected.astype(np.float32))
@@ -82,6 +84,11 @@ def _correctable(op: GraphOp, graph: Graph, precision: Precision) -> bool:
     return all(graph.tensors[index].constant and graph.tensors[index].dtype == "float32" for index in op.inputs[1:3])
 
 
+def _channels(op: GraphOp, graph: Graph) -> int:
+    """Return how many channels an operation's input has; FULLY_CONNECTED may take several axes for one."""
+    return graph.tensors[op.inputs[1] if op.op == "FULLY_CONNECTED" else op.inputs[0]].shape[-1]
+
+
 def _means(
     data: bytes,
     ops: Sequence[GraphOp],
@@ -89,25 +96,30 @@ def _means(
     ranges: Ranges,
     captures: CaptureSet | Sequence[Sample],
     limit: int,
-) -> dict[int, _Mean]:
-    """Return the means of each operation's first input, by the tensor's index."""
+) -> dict[tuple[int, int], _Mean]:
+    """Return the means of each operation's first input, by the tensor's index and its channels."""
     probe = Probe(data)
+    read: dict[int, set[int]] = {}
+    for op in ops:
+        read.setdefault(op.inputs[0], set()).add(_channels(op, probe.graph))
     grids = {
         op.inputs[0]: (ranges.tensors.get(probe.graph.tensors[op.inputs[0]].name), precisions[op.index]) for op in ops
     }
-    found: dict[int, _Mean] = {}
+    found: dict[tuple[int, int], _Mean] = {}
     for sample in evenly(samples_of(captures, probe.graph), limit):
         for tensor, value in probe.run(sample.feed):
             span, precision = grids.get(tensor.index, (None, Precision.FP32))
             if span is None:
                 continue
-            axes = tuple(range(value.ndim - 1))
-            plain = value.mean(axes, dtype=np.float64)
-            rounded = _on_grid(value, span, precision).mean(axes, dtype=np.float64)
-            seen = found.setdefault(tensor.index, _Mean(np.zeros_like(plain), np.zeros_like(rounded)))
-            seen.samples += 1
-            seen.plain += (plain - seen.plain) / seen.samples
-            seen.rounded += (rounded - seen.rounded) / seen.samples
+            for channels in read[tensor.index]:
+                plain, rounded = (
+                    part.reshape(-1, channels).mean(0, dtype=np.float64)
+                    for part in (value, _on_grid(value, span, precision))
+                )
+                seen = found.setdefault((tensor.index, channels), _Mean(np.zeros_like(plain), np.zeros_like(rounded)))
+                seen.samples += 1
+                seen.plain += (plain - seen.plain) / seen.samples
+                seen.rounded += (rounded - seen.rounded) / seen.samples
     return found
 
 

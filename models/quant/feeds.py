@@ -5,6 +5,7 @@ Owns: turning captures into a graph's inputs, and a feed of floats into one that
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +19,7 @@ from models.captures import CaptureSet
 from models.errors import DataError
 from models.heads import INPUT_EO, INPUT_LWIR
 
-__all__ = ["CaptureSamples", "Sample", "dequantized", "evenly", "quantized", "samples_of"]
+__all__ = ["CaptureSamples", "Sample", "dequantized", "evenly", "quantized", "samples_digest", "samples_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,3 +137,12 @@ def evenly(samples: Sequence[Sample], count: int) -> Iterator[Sample]:
     positions: Iterable[int] = np.unique(np.linspace(0, len(samples) - 1, min(count, len(samples))).astype(int))
     for position in positions:
         yield samples[int(position)]
+
+
+def samples_digest(samples: Sequence[Sample]) -> str:
+    """Return the SHA-256 (hex) of what samples feed, in their order."""
+    digest = hashlib.sha256()
+    for sample in samples:
+        for name in sorted(sample.feed):
+            digest.update(name.encode() + np.ascontiguousarray(sample.feed[name]).tobytes())
+    return digest.hexdigest()

@@ -1,7 +1,8 @@
 """Making a float graph from anywhere fit for quantizing, without changing what it computes.
 
 Owns the differences between what converters write and what the quantizer takes: a signature, distinct names, 32-bit
-weights that no two operations share, static shapes, no arithmetic on shapes. Every edit gives the same bytes for the
+weights that no two operations share, static shapes, no arithmetic on shapes, no operation that has no integer form but
+could be written in others (`models.quant.legalise`). Every edit gives the same bytes for the
 same bytes.
 """
 
@@ -18,8 +19,9 @@ from firmware_bridge.device.graph import Graph
 from models.errors import DataError, QuantizationError
 from models.quant import editing
 from models.quant.activation_tap import Probe
+from models.quant.legalise.legalise import Rewritten, legalise
 
-__all__ = ["fit_for_quantizing"]
+__all__ = ["fit_for_quantizing", "rewritten"]
 
 _SIGNATURE = "serving_default"
 # Operations whose result is another one each time, or depends on more than their inputs.
@@ -33,7 +35,6 @@ _OWNERS = {
 }
 
 
-@lru_cache(maxsize=4)
 def fit_for_quantizing(data: bytes) -> bytes:
     """Return an equal float graph that the quantizer takes; a graph that needs nothing comes back as it was.
 
@@ -41,6 +42,16 @@ def fit_for_quantizing(data: bytes) -> bytes:
         DataError: the graph is quantized already.
         QuantizationError: a weight behind DEQUANTIZE cannot be unfolded.
     """
+    return _fitted(data)[0]
+
+
+def rewritten(data: bytes) -> tuple[Rewritten, ...]:
+    """Return the operations of a float graph that `fit_for_quantizing` writes as others; see there for errors."""
+    return _fitted(data)[1]
+
+
+@lru_cache(maxsize=4)
+def _fitted(data: bytes) -> tuple[bytes, tuple[Rewritten, ...]]:
     if editing.old_operator_codes(data):
         data = editing.write_model(editing.read_model(data))
     model = editing.read_model(data)
@@ -50,7 +61,8 @@ def fit_for_quantizing(data: bytes) -> bytes:
         data = editing.write_model(model)
     folded = _fold_constants(data)
     model = editing.read_model(folded)
-    return editing.write_model(model) if _own_constants(model) else folded
+    rewrites, copied = legalise(model), _own_constants(model)
+    return editing.write_model(model) if rewrites or copied else folded, rewrites
 
 
 def _refuse_integers(model: Any) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from firmware_bridge.device.graph import CONVERSIONS, Graph, GraphOp
 from models.quant.layer_names import operation_names
 from models.quant.plan import Precision, PrecisionPlan
+from models.quant.quantizer import supported_ops
 
 __all__ = ["Boundary", "FloatOp", "LintReport", "lint"]
 
@@ -28,11 +29,19 @@ class Boundary:
 
 @dataclass(frozen=True, slots=True)
 class FloatOp:
-    """An operation that stays float although the plan asks for integers: its layer, what it is, what it computes."""
+    """An operation that stays float although the plan asks for integers.
+
+    Attributes:
+        layer: its name.
+        op: its TFLite name.
+        macs: that it computes.
+        why: what stands in the way.
+    """
 
     layer: str
     op: str
     macs: int
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +83,7 @@ def lint(graph: Graph, plan: PrecisionPlan, *, source: Graph | None = None, allo
             continue
         planned = plan.precision_of(*names[op.index])
         if allow_float and planned.integer and op.dtype == "FLOAT32":
-            left_float.append(FloatOp(names[op.index][0], op.op, op.macs))
+            left_float.append(FloatOp(names[op.index][0], op.op, op.macs, _why(op, planned)))
             continue
         if op.dtype != planned.op_dtype and op.dtype in _COMPARED:
             problems.append(f"layer {names[op.index][0]!r} ({op.op}) is {op.dtype}, the plan says {planned.value}")
@@ -83,6 +92,13 @@ def lint(graph: Graph, plan: PrecisionPlan, *, source: Graph | None = None, allo
     problems += _lost(graph, source)
     counts = Counter(op.type for op in graph.ops)
     return LintReport(tuple(problems), tuple(left_float), _boundaries(graph, names), tuple(sorted(counts.items())))
+
+
+def _why(op: GraphOp, planned: Precision) -> str:
+    """Return why an operation stays float that the plan wants in integers."""
+    if op.op not in supported_ops(planned):
+        return f"there is no {planned.op_dtype} form of {op.op}, nor other operations that compute it"
+    return f"the runtime has no {planned.op_dtype} kernel for this {op.op}"
 
 
 def _weight_fault(op: GraphOp, planned: Precision, graph: Graph) -> str:

@@ -2,8 +2,8 @@
 
 Which way of choosing ranges is best depends on the network: a clip that is best for a tensor's own error need not be
 for the outputs. So each is tried, and the graph is kept whose outputs are nearest to the float ones where they are
-farthest: in their worst condition. Biases are corrected, and channels equalized, if that brings them nearer still:
-corrected with the two best ways, equalized with the best one.
+farthest: in their worst condition. Biases are corrected, channels equalized and scales migrated, if that brings them
+nearer still: corrected with the two best ways, the others with the best one.
 
 Some samples are held out: they set no range, correct no bias and choose nothing, so what they show is what other data
 will show. Candidates run in a process of their own; one that cannot be made or run is left out with a note.
@@ -28,19 +28,20 @@ from models.quant.feeds import Sample, evenly, samples_of
 from models.quant.fidelity import OutputFidelity, Outputs
 from models.quant.fitting import fit_for_quantizing
 from models.quant.lint import lint
+from models.quant.migration import migrate
 from models.quant.plan import Precision, PrecisionPlan
 from models.quant.produce import precisions, written
 from models.quant.ranges import Ranges
 from models.quant.trials import Trials
 
-__all__ = ["QuantizedGraph", "quantize_ptq"]
+__all__ = ["QuantizedGraph", "quantize_ptq", "split_samples"]
 
 _HOLD_OUT_EACH = 5
 """One sample in five is held out, in each condition."""
 _JUDGED = 64
 """Most samples that candidates are compared on, and most that are held out."""
 _REFERENCE_SAMPLES = 4
-_FURTHER = 4
+_FURTHER = 6
 """Most candidates beside one for each way of choosing ranges."""
 # Kernels of one runtime differ by some steps; more than this is another result.
 _KERNELS_AGREE_DB = 3.0
@@ -56,8 +57,8 @@ class QuantizedGraph:
         ranges: what its activations were quantized with.
         outputs: how faithful each output is to the float graph, on calibration data.
         held_out: the same on samples that had no part in making it; empty where there were fewer than five.
-        bias_corrected: whether its biases were corrected for the mean error of quantization.
-        equalized: whether channels between its convolutions were equalized.
+        source: the float graph that it was written from: the one given, made fit, or an equal or corrected one.
+        applied: what was done to weights and biases before, e.g. ``biases corrected``.
         notes: what a user should know: candidates left out, outputs that are doubtful.
     """
 
@@ -66,15 +67,14 @@ class QuantizedGraph:
     ranges: Ranges
     outputs: tuple[OutputFidelity, ...]
     held_out: tuple[OutputFidelity, ...] = ()
-    bias_corrected: bool = False
-    equalized: bool = False
+    source: bytes = b""
+    applied: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
     def ranges_text(self) -> str:
         """How its ranges were found, and what was done to the weights before."""
-        applied = [(self.equalized, "channels equalized"), (self.bias_corrected, "biases corrected")]
-        return ", ".join([self.ranges.source, *(text for done, text in applied if done)])
+        return ", ".join([self.ranges.source, *self.applied])
 
 
 def quantize_ptq(
@@ -113,7 +113,7 @@ def quantize_ptq(
         raise DataError(f"the float graph cannot be read: {error}") from error
     wanted = precisions(graph, plan, target_runtime, allow_float=allow_float)
     methods = _methods(method, wanted.values())
-    calibration, held_out = _split(captures, graph)
+    calibration, held_out = split_samples(captures, graph)
     with Trials() as trials:
         search = _Search(fitted, graph, wanted, target_runtime, calibration, trials, progress)
         if any(precision.integer for precision in wanted.values()):
@@ -129,9 +129,7 @@ def quantize_ptq(
         raise QuantizationError(f"the graph came out otherwise than planned: {report.problems[0]}")
     if not allow_collapse:
         fidelity.refuse_collapse(outputs)
-    return QuantizedGraph(
-        best.model, plan, best.ranges, outputs, unseen, best.bias_corrected, best.equalized, tuple(notes)
-    )
+    return QuantizedGraph(best.model, plan, best.ranges, outputs, unseen, best.source, best.applied, tuple(notes))
 
 
 def _methods(method: CalibrationMethod | None, wanted: Iterable[Precision]) -> tuple[CalibrationMethod, ...]:
@@ -141,7 +139,7 @@ def _methods(method: CalibrationMethod | None, wanted: Iterable[Precision]) -> t
     return tuple(CalibrationMethod) if Precision.INT8 in set(wanted) else (CalibrationMethod.MINMAX,)
 
 
-def _split(
+def split_samples(
     captures: CaptureSet | Sequence[Sample], graph: Graph
 ) -> tuple[CaptureSet | Sequence[Sample], Sequence[Sample]]:
     """Return what to calibrate on, and what is held out: every fifth sample of each condition."""
@@ -176,8 +174,7 @@ class _Candidate:
     ranges: Ranges
     outputs: Outputs
     error: float
-    equalized: bool
-    bias_corrected: bool
+    applied: tuple[str, ...]
 
 
 @dataclass
@@ -211,10 +208,10 @@ class _Search:
             self.add(way.value, self.fitted, ranges)
         for candidate in sorted(self.candidates, key=lambda one: one.error)[:2]:
             self._corrected(candidate.name, self.fitted, candidate.ranges)
-        equalized = equalize(self.fitted)
-        if equalized != self.fitted and self.candidates:
-            way = CalibrationMethod(min(self.candidates, key=lambda one: one.error).name.split(" ")[0])
-            self._equalized(way, equalized)
+        if self.candidates:
+            way = CalibrationMethod(min(self.candidates, key=lambda one: one.error).name.split(",")[0])
+            self._evened(way, "channels equalized", equalize(self.fitted))
+            self._evened(way, "scales migrated", migrate(self.fitted, self.calibration))
         while self.steps < self.total:
             self._step(self.total)
 
@@ -226,23 +223,24 @@ class _Search:
         if self.progress is not None:
             self.progress(self.steps, total)
 
-    def _equalized(self, way: CalibrationMethod, equalized: bytes) -> None:
-        try:
-            ranges = calibrate_each(equalized, self.calibration, (way,))[way]
-        except DataError as error:
-            self.notes.append(f"left out: channels equalized, because {error}")
+    def _evened(self, way: CalibrationMethod, how: str, source: bytes) -> None:
+        """Try an equal graph of other weights, if there is one: its activations are measured anew."""
+        if source == self.fitted:
             return
-        self.add(f"{way.value} equalized", equalized, ranges, equalized=True)
-        self._corrected(f"{way.value} equalized", equalized, ranges, equalized=True)
+        try:
+            ranges = calibrate_each(source, self.calibration, (way,))[way]
+        except DataError as error:
+            self.notes.append(f"left out: {how}, because {error}")
+            return
+        self.add(f"{way.value}, {how}", source, ranges, (how,))
+        self._corrected(f"{way.value}, {how}", source, ranges, (how,))
 
-    def _corrected(self, name: str, source: bytes, ranges: Ranges, *, equalized: bool = False) -> None:
+    def _corrected(self, name: str, source: bytes, ranges: Ranges, applied: tuple[str, ...] = ()) -> None:
         corrected = correct_biases(source, self.wanted, ranges, self.calibration, limit=32)
         if corrected != source:
-            self.add(f"{name} corrected", corrected, ranges, equalized=equalized, bias_corrected=True)
+            self.add(f"{name}, biases corrected", corrected, ranges, (*applied, "biases corrected"))
 
-    def add(
-        self, name: str, source: bytes, ranges: Ranges, *, equalized: bool = False, bias_corrected: bool = False
-    ) -> None:
+    def add(self, name: str, source: bytes, ranges: Ranges, applied: tuple[str, ...] = ()) -> None:
         """Make a candidate and judge it; one that cannot be made or run is noted."""
         try:
             model = written(source, self.graph, self.wanted, ranges, self.target_runtime)
@@ -258,7 +256,7 @@ class _Search:
             if self.steps:
                 self._step(self.total)
         error_ = fidelity.worst_condition(self.judged, self.expected, outputs)
-        self.candidates.append(_Candidate(name, model, source, ranges, outputs, error_, equalized, bias_corrected))
+        self.candidates.append(_Candidate(name, model, source, ranges, outputs, error_, applied))
 
     def best(self) -> _Candidate:
         """Return the candidate that is nearest to the float graph.

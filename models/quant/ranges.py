@@ -15,7 +15,6 @@ from pathlib import Path
 
 from firmware_bridge.device.graph import Graph, GraphOp
 from models.errors import DataError, QuantizationError
-from models.quant.layer_names import tensor_names
 from models.records import RecordFile
 
 __all__ = ["FIXED", "Ranges", "TensorRange"]
@@ -103,34 +102,6 @@ class Ranges:
     tensors: Mapping[str, TensorRange]
     source: str
     data: str = ""
-
-    @classmethod
-    def of_layers(cls, graph: Graph, layers: Mapping[str, tuple[float, float]], source: str) -> Ranges:
-        """Return ranges that a network's training gives by layer name.
-
-        Args:
-            graph: the float graph that was exported from it.
-            layers: (min, max) of each layer's output; the names are those of `models.quant.layer_names`, or of tensors.
-            source: where they come from.
-
-        Returns:
-            The ranges found; activations that no layer names are left to `complete`.
-        """
-        made = {index: op for op in graph.ops for index in op.outputs}
-        matched: dict[str, list[int]] = {}
-        for index, names in tensor_names(graph).items():
-            known = graph.tensors[index].name if graph.tensors[index].name in layers else None
-            known = known or next((name for name in names if name in layers), None)
-            if known is not None:
-                matched.setdefault(known, []).append(index)
-        found: dict[str, TensorRange] = {}
-        for name, indices in matched.items():
-            # A layer of several operations: its range is that of the last one (and of that one's other calls).
-            last = max(indices, key=lambda index: made[index].index if index in made else -1)
-            kinds = {index: made[index].op if index in made else "" for index in indices}
-            same = [index for index in indices if kinds[index] == kinds[last]]
-            found |= {graph.tensors[i].name: TensorRange.plain(*map(float, layers[name])) for i in same}
-        return cls(found, source)
 
     def complete(self, graph: Graph) -> Ranges:
         """Return checked ranges for every float activation of ``graph``, a float graph.

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from models.training.loss import LossParts
 
-__all__ = ["teach", "teach_features"]
+__all__ = ["teach", "teach_features", "teach_outputs"]
 
 _CLASS_WEIGHT, _BOX_WEIGHT, _KINEMATICS_WEIGHT = 4.0, 1.0, 0.3
 _EPSILON = 1e-6
@@ -49,5 +49,20 @@ def teach_features(student: Sequence[tf.Tensor], teacher: Sequence[tf.Tensor]) -
     parts = [
         tf.reduce_mean((own - wanted) ** 2) / (tf.reduce_mean(wanted**2) + _EPSILON)
         for own, wanted in zip(student, teacher, strict=True)
+    ]
+    return tf.add_n(parts) / len(parts) if parts else tf.constant(0.0)
+
+
+def teach_outputs(student: dict[str, tf.Tensor], teacher: dict[str, tf.Tensor]) -> tf.Tensor:
+    """Return the mean over the outputs of their squared error, each in units of the teacher's variance.
+
+    Args:
+        student: outputs of any graph by name, [B, ...]; whole numbers (indices, counts) teach nothing.
+        teacher: the same of the teacher; gradients are expected to be stopped.
+    """
+    parts = [
+        tf.reduce_mean((student[name] - wanted) ** 2) / (tf.math.reduce_variance(wanted) + _EPSILON)
+        for name, wanted in teacher.items()
+        if wanted.dtype == tf.float32
     ]
     return tf.add_n(parts) / len(parts) if parts else tf.constant(0.0)

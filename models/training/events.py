@@ -16,6 +16,8 @@ class Stage(Enum):
     TRAINING = "training"
     CALIBRATING = "calibrating"
     FINE_TUNING = "fine-tuning"
+    TWIN = "training the float twin"
+    RECONSTRUCTING = "reconstructing"
     VALIDATING = "validating"
 
 

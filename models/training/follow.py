@@ -22,7 +22,7 @@ from models.training.history import EpochRecord
 from models.training.scalars import ScalarLog
 from models.training.validate import Validation
 
-__all__ = ["Follower", "Journal"]
+__all__ = ["Clock", "Follower", "Journal"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ class Follower(keras.callbacks.Callback):
         self._epochs = math.ceil(pieces / batches.pieces)
         self._validate, self._progress = validate, progress
         self._pieces = journal.pieces()
-        self._clock = _Clock(batches.steps * pieces)
+        self._clock = Clock(batches.steps * pieces)
         self._log = ScalarLog(journal.folder / "tensorboard")
         self._started_s = 0.0
 
@@ -166,7 +166,7 @@ def _joined(epoch: int, pieces: list[_Piece]) -> EpochRecord:
     return EpochRecord(epoch, loss, classes, boxes, kinematics, sum(p.seconds for p in pieces), ap50=pieces[-1].ap50)
 
 
-class _Clock:
+class Clock:
     """Estimates the time left from the steps of this process, without the first one (it compiles)."""
 
     def __init__(self, total: int) -> None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["EpochRecord", "kept_epoch"]
+__all__ = ["EpochRecord"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +21,7 @@ class EpochRecord:
         ap50: on the validation set after it in [0, 1], None where not measured.
         features: the loss's part for the features that a teacher taught.
         worst_drop_points: AP50 lost against the float parent in the worst condition, None where not measured.
+        sqnr_db: centred SQNR of the worst output against the float parent, None where not measured.
     """
 
     epoch: int
@@ -33,9 +33,4 @@ class EpochRecord:
     ap50: float | None = None
     features: float = 0.0
     worst_drop_points: float | None = None
-
-
-def kept_epoch(history: Sequence[EpochRecord]) -> EpochRecord:
-    """Return the epoch whose weights are kept: the best in its worst condition, the last if that was not measured."""
-    judged = [record for record in history if record.worst_drop_points is not None]
-    return min(judged, key=lambda record: (record.worst_drop_points, record.epoch), default=history[-1])
+    sqnr_db: float | None = None

@@ -18,7 +18,7 @@ import keras
 import numpy as np
 
 from models.errors import TrainingError
-from models.networks import build, fold
+from models.networks import build
 from models.training.export import export_float
 from models.training.history import EpochRecord
 from models.training.recipe import Recipe
@@ -61,13 +61,9 @@ class TrainedNetwork:
         """SHA-256 (hex) of the weights by name."""
         return weights_digest(self.model)
 
-    def folded(self) -> keras.Model:
-        """Return the same function without batch normalization: what is quantized and exported."""
-        return fold(self.model, self.recipe.network.name, **self.recipe.network.options)
-
     def export(self) -> bytes:
-        """Return the folded network as a float .tflite, batch 1, with named inputs and outputs."""
-        return export_float(self.folded())
+        """Return the network as a float .tflite, batch 1, named inputs and outputs, batch norm in the convolutions."""
+        return export_float(self.model)
 
     def save(self, folder: Path) -> None:
         """Write the network; ``load(folder)`` gives an equal one."""

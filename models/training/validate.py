@@ -26,13 +26,20 @@ class Validation:
     """What a network in training came to on the validation set.
 
     Attributes:
-        ap50: over the whole set, in [0, 1].
+        ap50: over the whole set, in [0, 1]; None where there are no labels.
         worst_drop_points: AP50 that it loses against its float parent in the condition where it loses most, in
             points; None without a parent.
+        sqnr_db: centred SQNR of the output that is farthest from its float parent's, where there are no labels.
     """
 
-    ap50: float
+    ap50: float | None
     worst_drop_points: float | None = None
+    sqnr_db: float | None = None
+
+    @property
+    def badness(self) -> float | None:
+        """What the epochs of a fine-tuning are chosen by, less is better; None where it was not measured."""
+        return self.worst_drop_points if self.sqnr_db is None else -self.sqnr_db
 
 
 def detect(

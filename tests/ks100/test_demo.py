@@ -60,7 +60,7 @@ def test_a_second_demo_reuses_what_is_valid_and_says_so(run: Path) -> None:
     done = demo(run)
     assert done.returncode == INCONCLUSIVE, done.stdout + done.stderr
     reused = [line for line in done.stdout.splitlines() if "reused, still valid" in line]
-    assert len(reused) == 17, "\n".join(reused)
+    assert len(reused) == 19, "\n".join(reused)
 
 
 def test_every_private_key_is_for_the_owner_only(run: Path) -> None:

@@ -54,7 +54,7 @@ def _mean_error(source: bytes, made_from: bytes, feeds: list[Sample], ranges: An
     errors = []
     for sample in feeds:
         got = dequantized(made.run(quantized(sample.feed, made.graph)), made.graph)["out"]
-        errors.append((got - plain.run(sample.feed)["out"]).mean((0, 1, 2)))
+        errors.append((got - plain.run(sample.feed)["out"]).reshape(-1, got.shape[-1]).mean(0))
     return float(np.abs(np.mean(errors, axis=0)).mean() / made.graph.outputs[0].scale)
 
 
@@ -67,6 +67,26 @@ def test_the_mean_error_of_each_channel_shrinks_to_a_fraction_of_a_step(
     after = _mean_error(convolutions, correct_biases(convolutions, wanted, ranges, feeds), feeds, ranges)
     assert after < 0.5 * before
     assert after < 0.25
+
+
+@pytest.mark.parametrize("shape", [(40,), (5, 4, 2), (6, 40)], ids=["vector", "flattened", "tokens"])
+def test_fully_connected_layers_are_corrected_too(shape: tuple[int, ...]) -> None:
+    import keras
+    from keras import layers
+
+    from models.training.export import export_float
+
+    keras.utils.set_random_seed(5)
+    given = keras.Input(shape, 1, name="x")
+    model = keras.Model({"x": given}, {"out": layers.Dense(16)(layers.Flatten()(given) if len(shape) == 3 else given)})
+    rng = np.random.default_rng(0)
+    model.layers[-1].set_weights([rng.standard_t(2, (40, 16)), rng.normal(size=16)])
+    graph = export_float(model)
+    feeds = [Sample({"x": rng.uniform(0.4, 1, (1, *shape)).astype(np.float32)}) for _ in range(64)]
+    ranges = calibrate(graph, feeds, CalibrationMethod.MINMAX)
+    wanted = precisions(Graph.parse(fit_for_quantizing(graph)), INT8)
+    before = _mean_error(graph, graph, feeds, ranges)
+    assert _mean_error(graph, correct_biases(graph, wanted, ranges, feeds, limit=64), feeds, ranges) < 0.6 * before
 
 
 def test_only_biases_of_integer_convolutions_change(float_graph: bytes, samples: list[dict[str, np.ndarray]]) -> None:

@@ -60,7 +60,7 @@ def test_the_float_function_stays(uneven: bytes, feeds: list[Sample]) -> None:
 def test_int8_gains_where_channels_are_uneven(uneven: bytes, feeds: list[Sample]) -> None:
     plan = STANDARD_PLANS["int8"]
     made = quantize_ptq(uneven, plan, feeds, allow_collapse=True)
-    assert made.equalized
+    assert "channels equalized" in made.applied
     assert fidelity(uneven, made.model, feeds)[0].sqnr_db > 25
 
 

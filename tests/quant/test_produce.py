@@ -222,27 +222,6 @@ def test_a_range_that_is_not_finite_or_overflows_is_refused(
         produce(float_graph, INT8, broken)
 
 
-def test_ranges_by_layer_name_as_training_gives_them_reach_every_activation(
-    float_graph: bytes, ranges: Ranges, feeds: list[Sample]
-) -> None:
-    """What only moves data inherits; what has a fixed range has it."""
-    graph = Graph.parse(float_graph)
-    moving = {"RESHAPE", "TRANSPOSE", "AVERAGE_POOL_2D", "SOFTMAX", "TANH", "LOGISTIC", "RESIZE_NEAREST_NEIGHBOR"}
-    from models.quant.layer_names import operation_names
-
-    names = operation_names(graph)
-    measured = {name: (span.full_low, span.full_high) for name, span in ranges.tensors.items()}
-    layers = {names[op.index][0]: measured[op.name] for op in graph.ops if op.op not in moving}
-    # A layer with its activation inside: the layer's range is that of its output, not of the convolution in it.
-    gate = next(op.name for op in graph.ops if op.op == "CONV_2D" and "head_gate" in op.name)
-    layers |= {"head_gate": (0.0, 1.0), gate: measured[gate], "eo": (0.0, 1.0), "lwir": (0.0, 1.0)}
-    trained = Ranges.of_layers(graph, layers, "qat")
-    assert trained.tensors[gate] == TensorRange.plain(*measured[gate])
-    assert gate not in Ranges.of_layers(graph, {"head_gate": (0.0, 1.0)}, "qat").tensors
-    outputs = fidelity(float_graph, produce(float_graph, MIXED, trained), feeds, limit=8)
-    assert min(output.sqnr_db for output in outputs) > 20
-
-
 def test_a_constant_activation_is_quantized_and_does_not_blow_up(
     float_graph: bytes, samples: list[dict[str, np.ndarray]]
 ) -> None:

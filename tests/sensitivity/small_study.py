@@ -26,7 +26,7 @@ def float_graph() -> bytes:
     from models.training.export import export_float
 
     keras.utils.set_random_seed(5)
-    model = build("fusion-small", folded=True, **OPTIONS)
+    model = build("fusion-small", **OPTIONS)
     for layer in model.layers:  # fresh heads answer almost the same everywhere: make them look
         if layer.name.startswith(("cls_", "box_", "kin_")):
             layer.set_weights([np.asarray(layer.get_weights()[0]) * 20, layer.get_weights()[1]])

@@ -1,4 +1,4 @@
-"""One smoke run of FP32 training and QAT, shared by the tests of this folder."""
+"""One smoke run of FP32 training, shared by the tests of this folder."""
 
 from __future__ import annotations
 
@@ -43,24 +43,4 @@ def trained(sets, recipe, tmp_path_factory) -> tuple[object, Path, list]:
 
     folder, events = tmp_path_factory.mktemp("float"), []
     network = train(recipe, sets["train"], sets["validation"], folder, events.append)
-    return network, folder, events
-
-
-@pytest.fixture(scope="session")
-def tuned(trained, sets, recipe, tmp_path_factory) -> tuple[object, Path, list]:
-    """The network fine-tuned under the mixed plan, its folder, and the events on the way."""
-    from models.quant.plan import PrecisionPlan
-    from models.training import finetune_qat
-
-    folder, events = tmp_path_factory.mktemp("qat"), []
-    network = finetune_qat(
-        trained[0],
-        recipe,
-        PrecisionPlan.named("mixed"),
-        sets["train"],
-        sets["validation"],
-        sets["calibration"],
-        folder,
-        events.append,
-    )
     return network, folder, events

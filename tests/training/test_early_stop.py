@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 
@@ -11,75 +9,80 @@ from models.training.events import Stage
 
 tf = pytest.importorskip("tensorflow")
 
-from models.training.history import kept_epoch  # noqa: E402
-from models.training.loop import FitLoop, Group, LoopSettings  # noqa: E402
+from models.finetuning.loop import TuningLoop  # noqa: E402
+from models.training.loss import LossParts  # noqa: E402
+from models.training.recipe import QatSettings  # noqa: E402
 from models.training.validate import Validation, validation_of  # noqa: E402
 
 DROPS = (3.0, 1.0, 2.0, 1.5, 0.0)
 
 
-class Run:
-    """A loop over one weight that grows by some each epoch, judged by a script of worst drops."""
+class Climbing:
+    """A graph of one weight, and a task that makes it grow by some each epoch, judged by a script of worst drops."""
 
-    def __init__(self, sets, patience: int) -> None:
+    pieces, steps, labelled = 1, 3, True
+
+    def __init__(self, drops=DROPS) -> None:
         import keras
 
-        from models.training.augment import Augmentation
-        from models.training.data import load_arrays
-        from models.training.loss import LossParts
+        self.weights, self.stretches = keras.Variable([0.0]), keras.Variable(np.zeros((0, 2), np.float32))
+        self.drops, self.seen = list(drops), []
 
-        inputs = keras.Input((1,))
-        model = keras.Model(
-            inputs, keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros", name="weight")(inputs)
-        )
-        self.weight = model.trainable_variables[0]
+    def batch(self, _piece: int, _step: int) -> dict[str, np.ndarray]:
+        return {"x": np.ones(1, np.float32)}
 
-        def objective(batch) -> LossParts:
-            return LossParts(-tf.reduce_sum(model(tf.ones((1, 1)))), tf.constant(0.0), tf.constant(0.0))
+    def loss(self, graph, batch) -> LossParts:
+        nothing = tf.constant(0.0)
+        return LossParts(-tf.reduce_sum(graph.weights * batch["x"]), nothing, nothing, nothing)
 
-        settings = LoopSettings(Stage.FINE_TUNING, 5, 4, 0.0, 0.0, 1, Augmentation(), "x", patience)
-        data = load_arrays(sets["validation"], 64, 80)
-        self.loop = FitLoop(model, objective, data, [Group([self.weight], 0.1)], settings)
-        self.seen: list[float] = []
+    def judge(self, graph, _progress) -> Validation:
+        self.seen.append(float(graph.weights.numpy()[0]))
+        return Validation(0.5, self.drops[len(self.seen) - 1])
 
-    def validate(self, epoch: int) -> Validation:
-        self.seen.append(float(self.weight.numpy()[0, 0]))
-        return Validation(0.5, DROPS[epoch - 1])
+    def loop(self, patience: int) -> TuningLoop:
+        settings = QatSettings(epochs=5, learning_rate=0.1, ema=0.0, patience=patience)
+        return TuningLoop(self, self, settings, Stage.FINE_TUNING, "x")
 
 
-@pytest.fixture
-def stopped(sets) -> Iterator[Run]:
-    run = Run(sets, patience=2)
-    run.loop.run(None, run.validate)
-    return run
+def test_the_loop_ends_after_patience_and_holds_the_best_epochs_weights(tmp_path):
+    task = Climbing()
+    loop = task.loop(patience=2)
+    loop.run(tmp_path / "c.npz", None)
+    assert [record.worst_drop_points for record in loop.history] == [3.0, 1.0, 2.0, 1.5]
+    assert loop.kept == 2
+    assert task.weights.numpy()[0] == pytest.approx(task.seen[1])
 
 
-def test_the_loop_ends_after_patience_and_holds_the_best_epochs_weights(stopped):
-    assert [record.worst_drop_points for record in stopped.loop.history] == [3.0, 1.0, 2.0, 1.5]
-    assert kept_epoch(stopped.loop.history).epoch == 2
-    assert stopped.weight.numpy()[0, 0] == pytest.approx(stopped.seen[1])
+def test_without_patience_every_epoch_runs(tmp_path):
+    task = Climbing()
+    loop = task.loop(patience=0)
+    loop.run(tmp_path / "c.npz", None)
+    assert (len(loop.history), loop.kept) == (5, 5)
+    assert task.weights.numpy()[0] == pytest.approx(task.seen[4])
 
 
-def test_without_patience_every_epoch_runs(sets):
-    run = Run(sets, patience=0)
-    assert len(run.loop.run(None, run.validate)) == 5
-    assert run.weight.numpy()[0, 0] == pytest.approx(run.seen[4])
+def test_where_no_epoch_is_better_than_the_start_the_start_is_kept(tmp_path):
+    task = Climbing([0.5, 1.0, 2.0])
+    loop = task.loop(patience=2)
+    loop.run(tmp_path / "c.npz", None, from_start=True)
+    assert loop.kept == 0
+    assert task.weights.numpy()[0] == 0.0
 
 
-def test_an_interrupted_run_still_knows_its_best_epoch(sets, stopped, tmp_path):
-    first = Run(sets, patience=2)
+def test_an_interrupted_run_still_knows_its_best_epoch(tmp_path):
+    whole, cut, rest = Climbing(), Climbing(), Climbing(DROPS[3:])
+    whole.loop(patience=2).run(tmp_path / "whole.npz", None)
 
-    def interrupted(epoch: int) -> Validation:
-        if epoch == 4:
+    def interrupt(event) -> None:
+        if event.epoch == 4:
             raise KeyboardInterrupt
-        return first.validate(epoch)
 
     with pytest.raises(KeyboardInterrupt):
-        first.loop.run(tmp_path / "checkpoint.npz", interrupted)
-    second = Run(sets, patience=2)
-    second.loop.run(tmp_path / "checkpoint.npz", second.validate)
-    assert len(second.seen) == 1
-    assert second.weight.numpy()[0, 0] == pytest.approx(stopped.weight.numpy()[0, 0], rel=1e-4)
+        cut.loop(patience=2).run(tmp_path / "c.npz", interrupt)
+    loop = rest.loop(patience=2)
+    loop.run(tmp_path / "c.npz", None)
+    assert (len(rest.seen), loop.kept) == (1, 2)
+    assert rest.weights.numpy()[0] == pytest.approx(whole.weights.numpy()[0], rel=1e-5)
 
 
 def test_the_worst_condition_decides_not_the_mean(trained, sets):
@@ -87,7 +90,7 @@ def test_the_worst_condition_decides_not_the_mean(trained, sets):
 
     from models.training.validate import evaluated
 
-    parent = evaluated(trained[0].folded(), sets["validation"])
+    parent = evaluated(trained[0].model, sets["validation"])
     slices = tuple(dataclasses.replace(part, objects=100, ap50=0.8) for part in parent.slices)
     parent = dataclasses.replace(parent, slices=slices)
     better = [dataclasses.replace(part, ap50=0.85) for part in slices]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from firmware_bridge.device.graph import Graph
-from models.errors import RecipeError, TrainingError
+from models.errors import RecipeError
 from models.heads import output_strides
 
 SMALL = {"height": 64, "width": 80, "stem": 4, "channels": [4, 8], "depths": [1, 0], "neck": 8}
@@ -42,25 +42,18 @@ def graph():
     from models.networks import build
     from models.training import export_float
 
-    return Graph.parse(export_float(build("fusion-small", folded=True)))
+    return Graph.parse(export_float(build("fusion-small")))
 
 
-def test_folding_batch_normalization_changes_no_output(small):
-    from models.networks import fold
+def test_the_exported_graph_computes_what_the_network_does_without_batch_normalization(small):
+    from firmware_bridge.device.runtime import LiteRt
+    from models.training import export_float
 
-    given = frames(2)
-    before, after = small(given, training=False), fold(small, "fusion-small", **SMALL)(given)
-    for name in before:
-        np.testing.assert_allclose(after[name], before[name], atol=2e-5)
-
-
-def test_folding_another_network_is_refused_by_the_layer_that_lacks(small):
-    from models.networks import build
-    from models.networks.fold import fold_into
-
-    other = build("fusion-small", folded=True, **{**SMALL, "depths": [1, 1]})
-    with pytest.raises(TrainingError, match="8_res1_unit"):
-        fold_into(small, other)
+    session, given = LiteRt().load(export_float(small)), frames(1)
+    assert {op.op for op in session.graph.ops if "bn" in op.name} <= {"CONV_2D", "DEPTHWISE_CONV_2D"}
+    found = session.run({name: np.asarray(value) for name, value in given.items()})
+    for name, value in small(given, training=False).items():
+        np.testing.assert_allclose(found[name], value, atol=2e-5)
 
 
 def test_both_bands_reach_every_output(small):
@@ -71,10 +64,10 @@ def test_both_bands_reach_every_output(small):
         assert all(np.abs(after[name] - before[name]).max() > 1e-6 for name in before)
 
 
-def test_a_thermal_network_takes_the_thermal_band_alone_and_folds_to_the_same_function():
+def test_a_thermal_network_takes_the_thermal_band_alone():
     import keras
 
-    from models.networks import build, feed, fold, frame_size, groups
+    from models.networks import build, feed, frame_size, groups
 
     sizes = {**SMALL, "attention": []}
     keras.utils.set_random_seed(3)
@@ -82,9 +75,6 @@ def test_a_thermal_network_takes_the_thermal_band_alone_and_folds_to_the_same_fu
     given = feed(model, **frames(1))
     assert (list(given), frame_size(model)) == (["lwir"], (64, 80))
     assert set(groups(model)) == {"lwir", "neck", "head"}
-    folded = fold(model, "thermal-small", **sizes)(given)
-    for name, value in model(given, training=False).items():
-        np.testing.assert_allclose(folded[name], value, atol=2e-5)
 
 
 def test_every_layer_belongs_to_one_group_and_attention_layers_are_their_own(small):
@@ -133,7 +123,7 @@ def test_each_operation_of_the_graph_can_be_called_by_the_name_of_its_layer(grap
     from models.networks import build
     from models.quant.layer_names import operation_names
 
-    layers = {layer.name for layer in build("fusion-small", folded=True).layers}
+    layers = {layer.name for layer in build("fusion-small").layers}
     unnamed = [names for names in operation_names(graph).values() if not layers & set(names)]
     assert not unnamed
 
@@ -179,7 +169,7 @@ def test_a_transformer_has_its_work_three_attention_layers_over_all_keys_and_few
     from models.networks import NETWORKS, build, groups
     from models.training import export_float
 
-    model = build(name, folded=True)
+    model = build(name)
     graph = Graph.parse(export_float(model))
     assert gmacs[0] * 1e9 < sum(op.macs for op in graph.ops) < gmacs[1] * 1e9
     parameters = {part: sum(model.get_layer(n).count_params() for n in names) for part, names in groups(model).items()}
@@ -203,14 +193,14 @@ TINY["attention"] = [[], [8, 2, [4, 2], 2], [8, 2]]
 def test_keys_and_normalization_of_a_transformer_are_options_that_differ_nowhere_else(keys, norm):
     from models.networks import build
 
-    model = build("fusion-transformer-small", folded=True, **{**TINY, "keys": keys, "norm": norm})
+    model = build("fusion-transformer-small", **{**TINY, "keys": keys, "norm": norm})
     names = {layer.name for layer in model.layers}
     assert ("fusion_8_eo_pool" in names) == (keys == "pooled")
     assert ("fusion_8_eo_rsqrt" in names) == (norm == "layer")
     assert ("fusion_8_eo_scale" in names) == (norm == "tanh")
     assert model.get_layer("fusion_8_eo_weights").output.shape[-1] == (80 if keys == "all" else 10)
     weights = {name for name in names if model.get_layer(name).weights and not name.endswith("_scale")}
-    reference = build("fusion-transformer-small", folded=True, **TINY)
+    reference = build("fusion-transformer-small", **TINY)
     assert weights == {layer.name for layer in reference.layers if layer.weights}
 
 
@@ -232,7 +222,7 @@ def tiny_graph():
     """A small transformer as a float graph, with weights as after training."""
     import keras
 
-    from models.networks import build, fold
+    from models.networks import build
     from models.training import export_float
 
     keras.utils.set_random_seed(3)
@@ -241,11 +231,7 @@ def tiny_graph():
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.set_weights([rng.uniform(0.8, 1.2, w.shape).astype(np.float32) for w in layer.get_weights()])
-    folded = fold(model, "fusion-transformer-small", **TINY)
-    given = frames(2)
-    for name, value in model(given, training=False).items():
-        np.testing.assert_allclose(folded(given)[name], value, atol=1e-4)
-    return export_float(folded)
+    return export_float(model)
 
 
 @pytest.mark.parametrize(("plan", "attention"), [("int8", "INT8"), ("mixed", "INT16"), ("int16", "INT16")])

@@ -96,9 +96,11 @@ class Grids:
         self._graph, self._nodes, self._ranges = graph, nodes, ranges
         self._fitter = ScaleFitter(float_tflite, graph)
         self._spans: dict[int, _Span] = {}
+        self._roots: dict[int, int] = {}
+        self._fixed: frozenset[int] | None = None
         self._scales = Scales({}, {})
         self._own_bounds: dict[int, NDArray[np.float64]] = {}
-        self._grids: dict[tuple[_Span, Precision], Grid] = {}
+        self._grids: dict[tuple[_Span, Precision, int | None], Grid] = {}
         self._leaving = {tensor.index for tensor in graph.outputs}
 
     @cached_property
@@ -109,10 +111,17 @@ class Grids:
                 found.setdefault(index, []).append((number, place))
         return found
 
-    def resolve(self, assignment: Assignment) -> Resolved:
-        """Return the grids under an assignment."""
+    def resolve(self, assignment: Assignment, *, trained: bool = False) -> Resolved:
+        """Return the grids under an assignment.
+
+        Args:
+            assignment: the precision of each operation.
+            trained: whether grids name the tensor of whose range they are, where that range can be trained: one of
+                INT8, which is neither an input's (the frames decide it) nor fixed by a kernel.
+        """
         self._scales = self._fitter.fit(dict(enumerate(assignment)), self._ranges)
-        self._spans = {}
+        self._spans, self._roots = {}, {}
+        self._fixed = self._untrained(assignment) if trained else None
         found = [self._op(node, precision) for node, precision in zip(self._nodes, assignment, strict=True)]
         for number, node in enumerate(self._nodes):
             out = found[number].out
@@ -122,6 +131,21 @@ class Grids:
             if wanted is not None and wanted != out and wanted.bits == out.bits:
                 found[number] = replace(found[number], out=wanted)
         return Resolved(tuple(found), self._inputs(found))
+
+    def _untrained(self, assignment: Assignment) -> frozenset[int]:
+        fixed = {tensor.index for tensor in self._graph.inputs}
+        for node, precision in zip(self._nodes, assignment, strict=True):
+            if precision is Precision.INT16 or (node.kind, 8) in _FIXED:
+                fixed |= set(node.op.outputs)
+        return frozenset(fixed)
+
+    def owner(self, tensor: int) -> int:
+        """Return the tensor whose range another one has: itself, unless it was only moved. As last resolved."""
+        return self._roots.get(tensor, tensor)
+
+    def span(self, tensor: int) -> tuple[float, float]:
+        """Return the ends of a tensor's grid as last resolved: its range, widened where kernels need it."""
+        return self._span(tensor)
 
     def _inputs(self, found: Sequence[OpGrids]) -> dict[int, Grid]:
         """Return the grid of each input that an integer operation reads: the widest that it is read on."""
@@ -149,10 +173,7 @@ class Grids:
         produced = node.output_dtypes[0] == "float32"
         if not precision.integer or not (any(floats) or produced):
             return OpGrids((None,) * len(node.moving), (), None)
-        own = [
-            self._grid(self._span(index), precision) if real else None
-            for index, real in zip(node.moving, floats, strict=True)
-        ]
+        own = [self._grid(index, precision) if real else None for index, real in zip(node.moving, floats, strict=True)]
         out = self._output(node, precision, own) if produced else None
         reads = [out if grid is not None else None for grid in own] if node.kind in JOINING else own
         return OpGrids(tuple(reads), self._constants(node, precision, out), out, self._bounds(node))
@@ -179,8 +200,9 @@ class Grids:
         if node.kind in MOVING and first is not None and grid is not None:
             for index in node.op.outputs:
                 self._spans[index] = self._span(node.moving[first])
+                self._roots[index] = self.owner(node.moving[first])
             return grid
-        return self._grid(self._span(node.op.outputs[0]), precision)
+        return self._grid(node.op.outputs[0], precision)
 
     def _constants(self, node: Node, precision: Precision, out: Grid | None) -> tuple[tuple[int, Grid], ...]:
         if node.kind in WEIGHTED:
@@ -201,8 +223,10 @@ class Grids:
         """Return the ends of a tensor's range as operations so far have left it."""
         return self._spans.get(tensor) or self._scales.spans[self._graph.tensors[tensor].name]
 
-    def _grid(self, span: _Span, precision: Precision) -> Grid:
-        key = (span, precision)
+    def _grid(self, tensor: int, precision: Precision) -> Grid:
+        owner = self.owner(tensor)
+        span, known = self._span(tensor), None if self._fixed is None or owner in self._fixed else owner
+        key = (span, precision, known)
         if key not in self._grids:
-            self._grids[key] = Grid.between(*span, precision)
+            self._grids[key] = replace(Grid.between(*span, precision), owner=known)
         return self._grids[key]

@@ -25,7 +25,7 @@ from models.quant.simulation.kernels import integer_kernel
 from models.quant.simulation.node import Node, nodes_of
 from models.quant.simulation.rounding import Grid, Rounding, away, doubly
 
-__all__ = ["Simulation", "converted"]
+__all__ = ["Simulation", "converted", "requantized"]
 
 # Values in one call of a kernel, so that many variants do not need many gigabytes.
 _VALUES_AT_ONCE = 1 << 24
@@ -39,8 +39,11 @@ def converted(tensor: tf.Tensor, source: Grid | None, target: Grid | None) -> tf
         source: its grid, None if it is float.
         target: the grid wanted, None for real values.
     """
-    if source == target:
-        return tensor
+    return tensor if source == target else requantized(tensor, source, target)
+
+
+def requantized(tensor: tf.Tensor, source: Grid | None, target: Grid | None) -> tf.Tensor:
+    """Return a value on another grid than its own; see `converted`. Both grids may be trained."""
     if target is None:
         return tensor if source is None else tensor * source.scale
     fixed = isinstance(target.scale, float) and (source is None or isinstance(source.scale, float))

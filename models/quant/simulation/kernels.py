@@ -20,7 +20,7 @@ from models.quant.scales import WEIGHTED
 from models.quant.simulation import tables
 from models.quant.simulation.arithmetic import Arithmetic, arithmetic, product
 from models.quant.simulation.node import Node
-from models.quant.simulation.rounding import Grid, Rounding, away, doubly, half_up, power_below
+from models.quant.simulation.rounding import Grid, Rounding, away, doubly, half_up, power_below, whole
 
 __all__ = ["constant_steps", "integer_kernel", "weight_steps"]
 
@@ -39,14 +39,14 @@ def weight_steps(
         weights: float32, of any shape.
         channel_axis: of the output channels; the other axes share a scale.
         bits: 8 or 4.
-        bounds: what each channel's grid reaches; its largest weight if None.
+        bounds: what each channel's grid reaches at least; its largest weight if None.
     """
     weights = tf.convert_to_tensor(weights)
     highest = float((1 << (bits - 1)) - 1)
     axes = [axis for axis in range(len(weights.shape)) if axis != channel_axis]
     bound = tf.maximum(tf.reduce_max(tf.abs(weights), axes, keepdims=True), SMALLEST_SCALE)
     if bounds is not None:
-        bound = tf.reshape(tf.constant(bounds, tf.float32), tf.shape(bound))
+        bound = tf.maximum(bound, tf.reshape(tf.constant(bounds, tf.float32), tf.shape(bound)))
     scale = tf.stop_gradient(bound / highest)
     steps = weights / scale
     return steps + tf.stop_gradient(tf.round(steps) - steps), scale
@@ -121,16 +121,19 @@ def _refuse(node: Node) -> Any:
 
 
 def _steps(value: float, grid: Grid) -> Any:
-    """Return a real value in whole steps: a number where the grid is one."""
+    """Return a real value in whole steps: a number where the grid is one, or where it is zero."""
+    if not value:
+        return 0.0
     if isinstance(grid.scale, float):
         return float(np.rint(np.float32(value) / np.float32(grid.scale)))
-    return tf.round(value / grid.scale)
+    return whole(value / grid.scale)
 
 
 def _factor_16(factor: Any) -> Any:
     """Return a factor as kernels with 64-bit accumulators hold it: in fifteen bits."""
     power = tf.pow(2.0, tf.floor(tf.math.log(tf.stop_gradient(factor)) / np.log(2.0)) + 1.0)
-    return tf.minimum(tf.round(factor / power * 32768.0), 32767.0) / 32768.0 * power
+    held = tf.minimum(tf.round(factor / power * 32768.0), 32767.0) / 32768.0 * power
+    return factor + tf.stop_gradient(held - factor)
 
 
 def _held_factor(node: Node, factor: Any, out: Grid) -> Any:
@@ -142,7 +145,12 @@ def _accumulated(node: Node, factor: Any, out: Grid) -> Rounding:
     """Return how an accumulator is rounded that was multiplied by ``factor``."""
     if out.bits == 16 or node.kind in _ONCE:
         return half_up(out, **_clip(node, out))
-    return doubly(factor, out, **_clip(node, out))
+    return doubly(factor, out, **_clip(node, out), covered=_covered(node, out))
+
+
+def _covered(node: Node, out: Grid) -> bool:
+    """Tell whether a trained grid ends where ReLU and ReLU6 do: it is kept there (`trainable`)."""
+    return out.owner is not None and out.owner in node.op.outputs and node.activation in (1, 3)
 
 
 def _weighted(way: _Way) -> Arithmetic:
@@ -158,7 +166,8 @@ def _weighted(way: _Way) -> Arithmetic:
     if place.bias in way.constants:
         steps = tf.convert_to_tensor(way.constants[place.bias]) / (by_channel * way.reads[place.source].scale)
         shift = (steps + tf.stop_gradient(tf.round(steps) - steps)) * held
-    rounding = _accumulated(node, factor, out)
+    rounding, more = _accumulated(node, factor, out).split()
+    shift = shift if more is None else shift + more
     return lambda xs: (product(node, xs[place.source], scaled, shift, rounding.function, *rounding.arguments),)
 
 

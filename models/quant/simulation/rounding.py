@@ -38,11 +38,13 @@ class Grid:
         bits: 8 or 16.
         scale: real value of one step: a number, or a scalar tensor where it is trained.
         zero_point: the integer that stands for 0, likewise.
+        owner: the tensor of whose trained range it is; None where nothing is trained.
     """
 
     bits: int
     scale: Any
     zero_point: Any = 0
+    owner: int | None = None
 
     @property
     def lowest(self) -> Any:
@@ -70,9 +72,17 @@ class Grid:
         scale = np.maximum(most - least, np.float32(1e-9)) / np.float32(255)
         return cls(8, float(scale), int(np.rint(np.float32(-128) - least / scale)))
 
-    def steps(self, value: Any) -> Any:
-        """Return real values in steps, not rounded."""
-        return value / self.scale
+    def trained(self, low: tf.Tensor, high: tf.Tensor) -> Grid:
+        """Return the grid of these bits between two trained ends; gradients reach them (LSQ, Esser et al. 2020).
+
+        Args:
+            low: float32 scalar, at most 0.
+            high: float32 scalar, at least 0, above ``low``.
+        """
+        if self.bits == 16:
+            return replace(self, scale=tf.maximum(high, -low) / 32767.0)
+        scale = (high - low) / 255.0
+        return replace(self, scale=scale, zero_point=whole(-128.0 - low / scale))
 
     def moved(self, zero_point: int) -> Grid:
         """Return the grid with another zero point."""
@@ -107,6 +117,11 @@ class Rounding:
     function: Callable[..., tf.Tensor]
     arguments: tuple[tf.Tensor, ...]
 
+    def split(self) -> tuple[Rounding, tf.Tensor | None]:
+        """Return the rounding without what it adds to every value first, and that, so that a bias can take it along."""
+        plain = _PLAIN.get(self.function)
+        return (self, None) if plain is None else (Rounding(plain, self.arguments[:4]), self.arguments[4])
+
     def __call__(self, steps: tf.Tensor) -> tf.Tensor:
         """Round ``steps``."""
         # A function of TensorFlow works in place, which pays for its call where there is much to round.
@@ -131,10 +146,23 @@ def away(grid: Grid, lowest: Any = None, highest: Any = None) -> Rounding:
     return doubly(0.0, grid, lowest, highest)
 
 
-def doubly(factor: Any, grid: Grid, lowest: Any = None, highest: Any = None) -> Rounding:
-    """Return the two roundings of an accumulator that was multiplied by ``factor``, or by one for each channel."""
-    slack = tf.maximum(tf.cast(slack_of(factor), tf.float32), _TIES[grid.bits])
-    ends, clipped = _ends(grid, lowest, highest)
+def doubly(factor: Any, grid: Grid, lowest: Any = None, highest: Any = None, *, covered: bool = False) -> Rounding:
+    """Return the two roundings of an accumulator that was multiplied by ``factor``, or by one for each channel.
+
+    Args:
+        factor: a number, or tensors.
+        grid: whose steps come in and go out.
+        lowest: lowest steps of a fused activation.
+        highest: likewise.
+        covered: whether the grid itself ends where the activation does.
+    """
+    slack = slack_of(factor)
+    if isinstance(slack, tf.Tensor):
+        slack = tf.maximum(tf.cast(slack, tf.float32), _TIES[grid.bits])
+    else:
+        slack = np.maximum(slack, _TIES[grid.bits]).astype(np.float32)
+        slack = _constant(float(slack)) if slack.ndim == 0 else tf.constant(slack)
+    ends, clipped = _ends(grid, *((None, None) if covered else (lowest, highest)))
     # Above zero alone there is no sign to look for.
     kind = "shifted" if isinstance(lowest, int | float) and lowest >= 0 else "twice"
     return Rounding(_ROUNDINGS[kind, grid.bits, clipped], (*ends, slack))
@@ -143,7 +171,7 @@ def doubly(factor: Any, grid: Grid, lowest: Any = None, highest: Any = None) -> 
 def _ends(grid: Grid, lowest: Any, highest: Any) -> tuple[tuple[tf.Tensor, ...], bool]:
     """Return the grid's ends, then those of an activation, and whether these are others."""
     low, high = grid.lowest, grid.highest
-    known = all(isinstance(end, int | float) for end in (low, high, lowest or 0, highest or 0))
+    known = all(isinstance(end, int | float) for end in (low, high, lowest, highest) if end is not None)
     inner = (
         lowest is not None and not (known and lowest <= low),
         highest is not None and not (known and highest >= high),
@@ -178,6 +206,12 @@ def _made(kind: str, bits: int, clipped: bool) -> Callable[..., tf.Tensor]:
 
 _ROUNDINGS: Mapping[tuple[str, int, bool], Callable[..., tf.Tensor]] = {
     key: _made(*key) for key in product(("up", "shifted", "twice"), (8, 16), (False, True))
+}
+
+_PLAIN = {
+    _ROUNDINGS["shifted", bits, clipped]: _ROUNDINGS["up", bits, clipped]
+    for bits in (8, 16)
+    for clipped in (False, True)
 }
 
 _WITH_SLACK = frozenset(function for (kind, _, _), function in _ROUNDINGS.items() if kind != "up")
