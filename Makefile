@@ -7,7 +7,7 @@ RUN    ?= runs/demo
 INTEROP := $(VENV)/interop/.installed
 MINUTES ?= 5
 # What tiers use of Debian, as PACKAGE:COMMAND; `.ci/debian` installs what is missing where it may.
-TEST_DEBIAN := openssh-server:sshd softhsm2:softhsm2-util udev:udevadm umockdev:umockdev-run
+TEST_DEBIAN := openssh-server:sshd softhsm2:softhsm2-util udev:udevadm umockdev:umockdev-run tmux:tmux
 QEMU_DEBIAN := qemu-system-arm:qemu-system-aarch64 gcc-12-aarch64-linux-gnu:aarch64-linux-gnu-gcc-12 kmod:depmod cpio:cpio \
 	fakeroot:fakeroot
 
