@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 __all__ = [
-    "BOARDS", "CANDIDATE", "CAPTURES", "FRONT", "GRAPHS", "POOLS", "PROFILE", "SENSITIVITY", "TWIN", "detections_file",
-    "evaluation_file",
+    "BOARDS", "CANDIDATE", "CAPTURES", "FRONT", "GRAPHS", "POOLS", "PROFILE", "SENSITIVITY", "TWIN", "card_file",
+    "detections_file", "evaluation_file",
 ]  # fmt: skip
 
 GRAPHS = {
@@ -19,10 +19,10 @@ GRAPHS = {
 CANDIDATE = "mixed QAT"
 TWIN = "FP32 twin"
 """The float network, trained as long as the candidate was fine-tuned: what the gate compares the candidate with."""
-CAPTURES = ("train", "calibration", "validation", "hard-dev", "hard-holdout")
+CAPTURES = ("train", "calibration", "validation", "conditions", "ood", "hard-dev", "hard-holdout")
 """The generated pools (`models.curation.Pool`)."""
-POOLS = ("validation", "hard-holdout")
-"""The evaluation pools: the first for conditions, the second, sealed, for the verdict."""
+POOLS = ("conditions", "hard-holdout", "ood")
+"""The evaluation pools, none of which made a graph: for conditions, for the verdict (sealed), out of distribution."""
 BOARDS = {"ssh": "board-1", "serial": "board-2"}
 """The demo's boards by link: two, since a board receives the same bytes only once."""
 
@@ -40,3 +40,8 @@ def evaluation_file(model: str, pool: str) -> str:
 def detections_file(model: str, pool: str) -> str:
     """Return the path of a model's detections in a pool, in the run folder."""
     return f"evaluation/{Path(GRAPHS[model]).stem}-{pool}.npz"
+
+
+def card_file(model: str) -> str:
+    """Return the file of one graph's model card, beside it in the run folder."""
+    return f"{GRAPHS[model].removesuffix('.tflite')}.card.toml"

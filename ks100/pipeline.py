@@ -18,6 +18,7 @@ from ks100.layout import (
     PROFILE,
     SENSITIVITY,
     TWIN,
+    card_file,
     detections_file,
     evaluation_file,
 )
@@ -50,7 +51,7 @@ class DemoOptions:
     recipe: str = "fusion-small-demo"
     program: str = "demo"
     board: str = DEFAULT_BOARD
-    frames: tuple[tuple[str, int], ...] = (("hard-holdout", 400), ("validation", 400))
+    frames: tuple[tuple[str, int], ...] = (("hard-holdout", 400),)
     policy: Path | None = None
     headroom: float | None = None
     waiver: str = ""
@@ -75,6 +76,7 @@ def build_steps(options: DemoOptions) -> tuple[Step, ...]:
         _produce(runtime),
         *(_evaluate(model, pool) for pool in POOLS for model in GRAPHS),
         _gate(options),
+        _operating_point(),
         _sign(options),
     )
 
@@ -225,7 +227,8 @@ def _evaluate(model: str, pool: str) -> Step:
 
 
 def _gate(options: DemoOptions) -> Step:
-    pairs = {pool: (evaluation_file(TWIN, pool), evaluation_file(CANDIDATE, pool)) for pool in POOLS}
+    judged = ("hard-holdout", "conditions")
+    pairs = {pool: (evaluation_file(TWIN, pool), evaluation_file(CANDIDATE, pool)) for pool in judged}
 
     def work(run: Path, progress: Progress) -> None:
         from ks100.steps.evaluating import judge_candidate
@@ -233,13 +236,27 @@ def _gate(options: DemoOptions) -> Step:
 
         progress(0.0, "paired bootstrap over scenes")
         policy = GatePolicy(conditions_required=False) if options.policy is None else GatePolicy.load(options.policy)
-        hard, validation = ((run / a, run / b) for a, b in (pairs["hard-holdout"], pairs["validation"]))
-        judge_candidate(hard, validation, policy).save(run / "gate.json")
+        hard, conditions = ((run / a, run / b) for a, b in (pairs["hard-holdout"], pairs["conditions"]))
+        judge_candidate(hard, conditions, policy).save(run / "gate.json")
 
     policy = "" if options.policy is None else options.policy.read_text("utf-8")
     return Step(
         "gate", "Judge the candidate on the hard cases", work, outputs=("gate.json",),
         inputs=tuple(file for pair in pairs.values() for file in pair), parameters={"policy": policy},
+    )  # fmt: skip
+
+
+def _operating_point() -> Step:
+    evaluation, parent, out = evaluation_file(CANDIDATE, "conditions"), GRAPHS["FP32"], card_file(CANDIDATE)
+
+    def work(run: Path, progress: Progress) -> None:
+        from ks100.steps.operating import write_card
+
+        progress(0.0, write_card(run / evaluation, run / card_file("FP32"), run / out))
+
+    return Step(
+        "operating-point", "Choose the score threshold that promises a recall", work, outputs=(out,),
+        inputs=(evaluation, parent),
     )  # fmt: skip
 
 
@@ -252,6 +269,8 @@ def _sign(options: DemoOptions) -> Step:
 
     return Step(
         "sign", "Sign the package, record its custody", work, outputs=("package.ksm",),
-        inputs=(GRAPHS[CANDIDATE], GRAPHS["FP32"], "qat", PROFILE, "gate.json", "plan.json", "keys"),
+        inputs=(
+            GRAPHS[CANDIDATE], card_file(CANDIDATE), GRAPHS["FP32"], "qat", PROFILE, "gate.json", "plan.json", "keys",
+        ),
         parameters={"program": options.program, "waiver": options.waiver},
     )  # fmt: skip

@@ -56,7 +56,7 @@ def _accuracy_rows(report: Report, published: Published) -> Iterable[PublishedRo
         parent = next((of_pool[m] for m in of_pool if m.upper().startswith(("FP32", "FLOAT"))), None)
         if parent is None:
             continue
-        hard = "hard" in pool.lower()
+        hard = any(word in pool.lower() for word in ("hard", "ood"))
         for model, record in of_pool.items():
             text = _published_gap(published, model, hard=hard)
             if record is not parent and text:

@@ -55,7 +55,7 @@ def release(run: Path, program: str, waiver: str = "") -> PackageFile:
     )
     profile = str(run / PROFILE)
     what = Release(program, "fusion-small", "0.1.0", board=profile, runtimes=(BoardProfile.load(profile).runtime,))
-    package = sign_graph(graph, what, origin, ring.signer(PROGRAM), run / PACKAGE, ModelCard.beside(parent))
+    package = sign_graph(graph, what, origin, ring.signer(PROGRAM), run / PACKAGE, ModelCard.beside(graph))
     record_signing(recorder, package, PACKAGE)
     return package
 

@@ -66,7 +66,7 @@ def test_one_changed_line_in_a_module_that_is_only_reached_indirectly_makes_the_
         ("train", "models/evaluation/metrics.py"),
         ("train", "models/training/recipes/fusion-small-demo.toml"),  # data beside a module
         ("sensitivity", "firmware_bridge/device/macs.py"),
-        ("evaluate-float-validation", "models/evaluation/matching.py"),
+        ("evaluate-float-conditions", "models/evaluation/matching.py"),
         ("graph", "firmware_bridge/device/runtimes/litert.toml"),
         ("gate", "models/evaluation/interval.py"),
     ],
