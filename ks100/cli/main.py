@@ -54,6 +54,7 @@ _COMMANDS = {
     "sensitivity": _Entry("Model", "Map which groups of layers quantization hurts, by condition."),
     "plan": _Entry("Model", "Choose the precision plan with minimum loss within latency and power."),
     "cost": _Entry("Model", "Model a graph's latency and power on the board, op by op."),
+    "npu": _Entry("Boards", "Fit a board's cost model to measurements."),
     "keys": _Entry("Trust", "Create and show signing keys."),
     "trust": _Entry("Trust", "Create, change and show the trust store of a program."),
     "sign": _Entry("Trust", "Sign a graph into a package (.ksm)."),

@@ -7,42 +7,12 @@ import dataclasses
 import pytest
 
 from firmware_bridge.device.cost import cost
-from firmware_bridge.device.graph import Graph, GraphOp, GraphTensor
 from firmware_bridge.device.profile import BoardProfile
 from firmware_bridge.errors import InputError
+from tests.target.synthetic_graph import graph_of_work
 
 PROFILE = BoardProfile.load("ks100")
 _BYTES = {"INT8": 1, "INT16": 2, "FLOAT32": 4}
-
-
-def _graph(*parts: tuple[str, str, dict[str, float]]) -> Graph:
-    """Return a graph whose operations sum up to the given totals: (op, dtype, macs, elements, weights, spilled)."""
-    tensors: list[GraphTensor] = []
-    ops: list[GraphOp] = []
-
-    def tensor(dtype: str, elements: float, constant: bool = False) -> int:
-        tensors.append(GraphTensor(f"t{len(tensors)}", dtype.lower(), (int(elements),), constant=constant))
-        return len(tensors) - 1
-
-    for name, dtype, total in parts:
-        weight_bytes = total.get("weight_bytes", 0) * (4 if dtype == "FLOAT32" else 1)
-        inputs = (tensor(dtype, total.get("spilled", 0)), tensor("INT8", weight_bytes, constant=True))
-        ops.append(
-            GraphOp(
-                index=len(ops),
-                op=name,
-                dtype=dtype,
-                inputs=inputs,
-                outputs=(tensor(dtype, 1),),
-                name=name,
-                macs=int(total.get("macs", 0)),
-                weight_bytes=int(weight_bytes),
-                input_bytes=0,
-                output_bytes=0,
-                output_elements=int(total.get("elements", 0)),
-            )
-        )
-    return Graph("", (), (), tuple(tensors), tuple(ops), 0)
 
 
 def _reference_watts(backbone: str, attention: str) -> float:
@@ -51,7 +21,7 @@ def _reference_watts(backbone: str, attention: str) -> float:
         work = PROFILE.reference[name]
         spilled = getattr(work, f"spilled_elements_{dtype.lower()}")
         parts.append(("CONV_2D", dtype, {**dataclasses.asdict(work), "spilled": spilled}))
-    return cost(_graph(*parts), PROFILE).watts(60)
+    return cost(graph_of_work(*parts), PROFILE).watts(60)
 
 
 def test_the_reference_workload_takes_the_published_watts_within_two_per_cent() -> None:
@@ -65,32 +35,32 @@ def test_the_reference_workload_in_mixed_precision_fits_the_budget_and_float_doe
 
 
 def test_int16_macs_take_twice_the_time_and_energy_of_int8() -> None:
-    eight, sixteen = (cost(_graph(("CONV_2D", t, {"macs": 1e9})), PROFILE).ops[0] for t in ("INT8", "INT16"))
+    eight, sixteen = (cost(graph_of_work(("CONV_2D", t, {"macs": 1e9})), PROFILE).ops[0] for t in ("INT8", "INT16"))
     fixed_us = PROFILE.npu_op_s * 1e6
     assert (sixteen.latency_us - fixed_us) == pytest.approx(2 * (eight.latency_us - fixed_us))
     assert sixteen.energy_uj == pytest.approx(2 * eight.energy_uj)
 
 
 def test_a_transposition_is_slower_than_an_addition_of_as_many_elements() -> None:
-    move, add = (cost(_graph((op, "INT8", {"elements": 1e6})), PROFILE).ops[0] for op in ("TRANSPOSE", "ADD"))
+    move, add = (cost(graph_of_work((op, "INT8", {"elements": 1e6})), PROFILE).ops[0] for op in ("TRANSPOSE", "ADD"))
     assert move.latency_us > 5 * add.latency_us
 
 
 def test_an_operation_that_the_npu_lacks_falls_to_the_cpu_and_pays_the_handover() -> None:
-    result = cost(_graph(("CONV_2D", "INT8", {"macs": 10}), ("ARG_MAX", "INT8", {"elements": 10})), PROFILE)
+    result = cost(graph_of_work(("CONV_2D", "INT8", {"macs": 10}), ("ARG_MAX", "INT8", {"elements": 10})), PROFILE)
     assert (result.npu_ops, result.cpu_ops) == (1, 1)
     assert result.ops[1].latency_us >= PROFILE.cpu_op_s * 1e6 > result.ops[0].latency_us
 
 
 def test_only_tensors_over_half_the_sram_and_weights_cross_the_dram() -> None:
     half = PROFILE.sram_bytes // 2
-    assert cost(_graph(("ADD", "INT8", {"spilled": half})), PROFILE).ops[0].dram_bytes == 0
-    assert cost(_graph(("ADD", "INT8", {"spilled": half + 1})), PROFILE).ops[0].dram_bytes == half + 1
-    assert cost(_graph(("CONV_2D", "INT8", {"weight_bytes": 77})), PROFILE).ops[0].dram_bytes == 77
+    assert cost(graph_of_work(("ADD", "INT8", {"spilled": half})), PROFILE).ops[0].dram_bytes == 0
+    assert cost(graph_of_work(("ADD", "INT8", {"spilled": half + 1})), PROFILE).ops[0].dram_bytes == half + 1
+    assert cost(graph_of_work(("CONV_2D", "INT8", {"weight_bytes": 77})), PROFILE).ops[0].dram_bytes == 77
 
 
 def test_the_total_is_the_sum_of_its_operations_and_watts_grow_with_the_rate() -> None:
-    result = cost(_graph(("CONV_2D", "INT8", {"macs": 1e8}), ("ADD", "INT16", {"elements": 1e6})), PROFILE)
+    result = cost(graph_of_work(("CONV_2D", "INT8", {"macs": 1e8}), ("ADD", "INT16", {"elements": 1e6})), PROFILE)
     assert result.latency_ms == pytest.approx(sum(op.latency_us for op in result.ops) / 1e3)
     assert result.watts(0) == PROFILE.idle_mw / 1e3
     assert result.watts(60) == pytest.approx(result.watts(0) + 60 * result.energy_mj / 1e3)
