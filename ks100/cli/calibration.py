@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ks100.cli.band_option import band_option, reader_options
 from ks100.cli.progress import progress_bar
 from ks100.cli.tables import print_table
 from ks100.errors import ExitCode
@@ -107,3 +108,33 @@ def _setter(tensor: TensorReport) -> str:
         if tensor.dominant is None
         else f"{tensor.dominant.axis} {tensor.dominant.category} ({100 * tensor.dominant.fraction:.0f} %)"
     )
+
+
+@command.command()
+@click.argument("graph", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--captures", type=click.Path(path_type=Path), required=True,
+              help="A stored set, or a dataset's annotations.")  # fmt: skip
+@click.option("--card", "card_file", type=click.Path(path_type=Path, dir_okay=False),
+              help="The model card; GRAPH's name with .card.toml otherwise.")  # fmt: skip
+@click.option("--count", type=click.IntRange(1), default=128, show_default=True, help="Captures, spread over the set.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="A new folder.")
+@band_option
+def samples(graph: Path, captures: Path, card_file: Path | None, count: int, out: Path, band: str | None) -> None:
+    """Write captures as samples of the float GRAPH (.npz), as its model card says.
+
+    Quantize, sensitivity and plan take such a folder where they take captures.
+    """
+    from firmware_bridge.device.graph import Graph
+    from ks100.steps.captures import load_captures
+    from ks100.steps.evaluating import card_for, read_graph
+    from models.card import ModelCard
+    from models.quant.card_samples import card_samples
+    from models.quant.sample_files import write_samples
+
+    parsed = Graph.parse(read_graph(graph))
+    card = card_for(graph) if card_file is None else ModelCard.load(card_file)
+    with progress_bar("read") as progress:
+        chosen, _ = load_captures(captures, options=reader_options(band, progress, card.classes))
+    made = card_samples(card, parsed, chosen, count)
+    write_samples(out, made)
+    click.echo(f"{out}: {len(made)} samples of {len(chosen)} captures")

@@ -33,6 +33,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "ks100 calibration check calibration --evaluation captures/validation",
     ),
     "calibration build": ("ks100 calibration build captures/train --count 128 --out calibration",),
+    "calibration samples": ("ks100 calibration samples yolo.tflite --captures annotations/train.json --out samples",),
     "calibration check": (
         "ks100 calibration check calibration --evaluation captures/validation --graph float.tflite --strict",
     ),

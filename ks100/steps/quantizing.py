@@ -7,11 +7,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from firmware_bridge.device.graph import Graph
 from firmware_bridge.files import write_atomically
 from ks100.errors import UsageError
 from ks100.steps.captures import load_captures
 from ks100.steps.evaluating import read_graph
 from ks100.steps.training import FLOAT_GRAPH
+from models.card import CARD_SUFFIX, ModelCard
+from models.card.decodings import Grid
 from models.progress import Progress, counted
 
 if TYPE_CHECKING:
@@ -25,6 +28,9 @@ if TYPE_CHECKING:
     from models.quant.ptq import QuantizedGraph
 
 __all__ = ["GraphSummary", "load_plan", "post_training", "trained"]
+
+_SAMPLES = 128
+"""How many captures calibrate a graph with a card: what fits memory as floats."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +124,7 @@ def post_training(
     from models.quant.ptq import quantize_ptq
 
     chosen = load_plan(plan)
-    data, samples = read_graph(source), _samples(calibration)
+    data, samples = read_graph(source), _samples(calibration, source)
     part = 0.4 if reconstruct else 1.0
     made = quantize_ptq(
         data,
@@ -135,7 +141,10 @@ def post_training(
         if not allow_collapse:
             refuse_collapse(made.outputs)
     found = GraphSummary({}, (), made.outputs, made.ranges_text, made.held_out, notes=made.notes)
-    return _finish(data, made.model, chosen, out, found, allow_float=allow_float)
+    summary = _finish(data, made.model, chosen, out, found, allow_float=allow_float)
+    if (card := ModelCard.beside(source)) is not None:
+        card.save(out.with_name(out.stem + CARD_SUFFIX))
+    return summary
 
 
 def _reconstructed(
@@ -149,7 +158,6 @@ def _reconstructed(
     allow_float: bool,
 ) -> QuantizedGraph:
     """Return the graph after reconstruction, compared anew on the samples that it was and was not made with."""
-    from firmware_bridge.device.graph import Graph
     from models.finetuning.reconstruct import reconstruct
     from models.quant.feeds import samples_of
     from models.quant.fidelity import fidelity
@@ -179,10 +187,17 @@ def _reconstructed(
     )  # fmt: skip
 
 
-def _samples(calibration: Path) -> CaptureSet | Sequence[Sample]:
+def _samples(calibration: Path, source: Path) -> CaptureSet | Sequence[Sample]:
+    """Return samples, or captures; those of a graph with a card beside it as its card says."""
+    from models.quant.card_samples import card_samples
     from models.quant.sample_files import holds_samples, read_samples
 
-    return read_samples(calibration) if holds_samples(calibration) else load_captures(calibration)[0]
+    if holds_samples(calibration):
+        return read_samples(calibration, source)
+    captures, card = load_captures(calibration)[0], ModelCard.beside(source)
+    if card is None or isinstance(card.decoding, Grid):
+        return captures
+    return card_samples(card, Graph.parse(read_graph(source)), captures, _SAMPLES)
 
 
 def trained(
@@ -227,7 +242,6 @@ def _finish(
     source: bytes, model: bytes, plan: PrecisionPlan, out: Path, found: GraphSummary, *, allow_float: bool = False
 ) -> GraphSummary:
     """Check types and values again, write the graph and its summary, and return the summary."""
-    from firmware_bridge.device.graph import Graph
     from models.errors import QuantizationError
     from models.quant.editing import read_model
     from models.quant.fitting import fit_for_quantizing, rewritten

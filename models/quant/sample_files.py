@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 from models.errors import DataError
 from models.quant.feeds import Sample
 
-__all__ = ["holds_samples", "read_samples"]
+__all__ = ["holds_samples", "read_samples", "write_samples"]
 
 _PATTERN = "**/*.npz"
 
@@ -31,6 +32,24 @@ def read_samples(folder: Path) -> Sequence[Sample]:
         DataError: a file cannot be read, or holds what is not numeric; names it.
     """
     return [_read(path, folder) for path in sorted(folder.glob(_PATTERN))]
+
+
+def write_samples(folder: Path, samples: Sequence[Sample]) -> None:
+    """Write samples as a new folder, the whole of it or nothing; each in the folder of its first condition.
+
+    Raises:
+        DataError: there is something at ``folder``.
+    """
+    if folder.exists():
+        raise DataError(f"{folder} is there already; write the samples to a new folder")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as made:
+        whole = Path(made) / "samples"
+        for index, sample in enumerate(samples):
+            place = whole / (sample.groups[0].replace("/", "-") if sample.groups else "")
+            place.mkdir(parents=True, exist_ok=True)
+            np.savez_compressed(place / f"{index:05}.npz", **sample.feed)
+        whole.rename(folder)
 
 
 def _read(path: Path, folder: Path) -> Sample:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.card.sky_captures import HEIGHT, WIDTH, thermal_set
@@ -26,13 +27,13 @@ def bright_yolo() -> bytes:
     """A YOLO of stride 16 that sees a bird in each bright cell: nothing is trained, its weights are written down."""
     import tensorflow as tf
 
+    weights = np.zeros((1, 1, 3, 7), np.float32)
+    weights[..., 5] = 40 / 3  # of a bird, by the mean of the three channels
+    bias = np.array([0.5, 0.5, 0.5, 0.5, -9, -30, -9], np.float32)
+
     def run(image: Any) -> dict[str, Any]:
         mean = tf.nn.avg_pool2d(image, 16, 16, "VALID")
-        near = tf.reduce_max(mean, axis=3, keepdims=True)
-        ones = tf.ones_like(near)
-        boxes = [0.5 * ones] * 4
-        scores = [-9 * ones, 40 * near - 30, -9 * ones]
-        return {"p4": tf.concat([*boxes, *scores], axis=3)}
+        return {"p4": tf.nn.bias_add(tf.nn.conv2d(mean, weights, 1, "VALID"), bias)}
 
     return convert(run, (1, HEIGHT, WIDTH, 3))
 

@@ -110,6 +110,8 @@ FILE_SLOTS = (
     Slot("hard seal {}"),
     Slot("calibration build {} --out {new}/cal"),
     Slot("calibration check {} --evaluation {}"),
+    Slot("calibration samples {} --captures {new} --out {new}/samples", skip=frozenset({"graph", "package"})),
+    Slot("calibration samples {graph} --captures {} --out {new}/samples"),
     Slot("train --captures {} --out {new}/net"),
     Slot("train --captures {new} --recipe {} --out {new}/net"),
     Slot("quantize {} --calibration {new} --plan int8 --out {new}/q.tflite", skip=frozenset({"graph", "package"})),
