@@ -29,7 +29,9 @@ def build(classes: int) -> keras.Model:
     image = keras.Input((HEIGHT, WIDTH, 1), name="image")
     fine = conv(conv(conv(image, 16, 2), 32, 2), 32)
     coarse = conv(conv(fine, 64, 2), 64)
-    fine = conv(layers.Concatenate()([fine, layers.UpSampling2D()(layers.Conv2D(32, 1)(coarse))]), 32)
+    fine = conv(
+        layers.Concatenate()([fine, layers.UpSampling2D(interpolation="bilinear")(layers.Conv2D(32, 1)(coarse))]), 32
+    )
     # Objects are rare: every class begins at 1 %.
     first = keras.initializers.Constant(np.r_[np.zeros(4 * BINS), np.full(classes, -4.6)])
     heads = {

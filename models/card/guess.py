@@ -200,12 +200,13 @@ def _stride(shape: tuple[int, ...], size: tuple[int, int]) -> int:
 def _channels(
     names: tuple[str, ...], strides: tuple[int, ...], channels: int, classes: int, *, raw: bool
 ) -> tuple[Decoding, int]:
-    """Boxes and classes in the channels: with DFL where that leaves the right number of classes, or any at all."""
-    with_dfl = channels - 4 * _DFL_BINS
-    if with_dfl > 0 and (classes in (0, with_dfl)) and (raw or classes == with_dfl):
+    """Boxes and classes in the channels: with DFL where the classes leave more than four of them."""
+    box = channels - classes if classes else 4 * _DFL_BINS if raw and channels > 4 * _DFL_BINS else 4
+    if box > 4 and box % 4 == 0:
+        bins = box // 4
         return Yolo(
-            outputs=names, code="distances", strides=strides, dfl_bins=_DFL_BINS, activation="sigmoid"
-        ), with_dfl
+            outputs=names, code="distances", strides=strides, dfl_bins=bins, activation="sigmoid"
+        ), channels - box
     if raw:
         return Yolo(outputs=names, code="distances", strides=strides, activation="sigmoid"), channels - 4
     return Yolo(outputs=names), channels - 4

@@ -109,6 +109,14 @@ def test_the_likely_decoding_is_guessed_from_the_shapes_of_the_outputs(
     assert any(line.startswith("decoding") for line in guess.lines)
 
 
+def test_the_bins_of_dfl_follow_from_the_number_of_classes(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = GraphTensor("image", "float32", (1, 64, 64, 3))
+    levels = (GraphTensor("a", "float32", (1, 16, 16, 35)), GraphTensor("b", "float32", (1, 8, 8, 35)))
+    monkeypatch.setattr(Graph, "parse", lambda _: Graph("", (image,), levels, (image, *levels), (), 0))
+    decoding = guess_card(b"", ("x", "y", "z")).card.decoding
+    assert decoding == Yolo(outputs=("a", "b"), code="distances", strides=(4, 8), dfl_bins=8, activation="sigmoid")
+
+
 def test_a_foreign_graph_is_evaluated_with_nothing_but_its_card_and_captures(
     bright_yolo_file: Path, sky: Path, tmp_path: Path
 ) -> None:

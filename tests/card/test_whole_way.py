@@ -39,10 +39,13 @@ def test_a_foreign_graph_goes_the_whole_way_with_one_card(net: Path, sky: Path, 
     assert Evaluation.load(tmp_path / "int8.json").classes == ("airplane", "bird", "drone")
     shown = run("gate", tmp_path / "net.json", tmp_path / "int8.json", "--out", tmp_path / "gate.json")
     assert "15 independent scenes" in shown  # too few to conclude from: the figures are there, the verdict is not
-    run("keys", "new", tmp_path / "key.pem")
+    (tmp_path / "words").write_text("a long passphrase\n")
+    (tmp_path / "words").chmod(0o600)
+    secret = ["--passphrase-file", tmp_path / "words"]
+    run("keys", "new", tmp_path / "key.pem", *secret)
     package = tmp_path / "net.ksm"
     sign = ["sign", net / "int8.tflite", "--key", tmp_path / "key.pem", "--program", "sky", "--waive", "test"]
-    run(*sign, "--out", package)
+    run(*sign, *secret, "--out", package)
     signed = PackageFile.open(package).manifest_unverified.card
     assert signed is not None
     assert signed.classes == ("airplane", "bird", "drone")

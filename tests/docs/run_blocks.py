@@ -1,9 +1,11 @@
 """Runs every command block of README and the guides, in order, in a fresh folder: `make docs-check`.
 
-A fenced block marked ``sh`` is run as it stands, by bash, with errors fatal. Two markers, both visible in the source:
+A fenced block marked ``sh`` is run as it stands, by bash, with errors fatal. Three markers, all visible in the source:
 
 - a line that ends in ``# exit N`` is expected to end with that exit code;
-- ``<!-- not run: REASON -->`` on the line before a block leaves it out, and the reason is printed.
+- ``<!-- not run: REASON -->`` on the line before a block leaves it out, and the reason is printed;
+- ``<!-- needs: FOLDER -->`` there needs the dataset ``shared/FOLDER`` beside the checkout (or in ``KS100_SHARED``), which
+  is linked into the folder; without it the block is left out.
 
 The pages share one folder, in the order in which they are given, so that a guide may use what an earlier one made.
 """
@@ -25,15 +27,20 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = (
     "README.md",
     "docs/ml-engineer.md",
+    "docs/your-network.md",
     "docs/firmware-engineer.md",
     "docs/bench-technician.md",
     "docs/lab-ci.md",
     "docs/auditor.md",
     "docs/extend.md",
 )
-_BLOCK = re.compile(r"(?:<!-- not run: (?P<reason>[^>]+) -->\n\s*)?^```sh\n(?P<text>.*?)^```$", re.S | re.M)  # noqa: FURB167
+_BLOCK = re.compile(
+    r"(?:<!-- (?P<marker>not run|needs): (?P<reason>[^>]+) -->\n\s*)?^```sh\n(?P<text>.*?)^```$",
+    re.DOTALL | re.MULTILINE,
+)
 _EXIT = re.compile(r"^(?P<command>.*?)\s+# exit (?P<code>\d+)$", re.MULTILINE)
 _LIMIT_S = 900
+_SHARED = Path(os.environ.get("KS100_SHARED", ROOT.parent / "shared"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +65,10 @@ def blocks_of(page: str, text: str) -> Iterator[Block]:
     """Yield a page's command blocks in order."""
     for found in _BLOCK.finditer(text):
         line = text.count("\n", 0, found.start("text")) + 1
-        yield Block(page, line, found["text"], (found["reason"] or "").strip())
+        reason = (found["reason"] or "").strip()
+        if found["marker"] == "needs":
+            reason = "" if (_SHARED / reason).is_dir() else f"there is no {_SHARED / reason}"
+        yield Block(page, line, found["text"], reason)
 
 
 def _run(block: Block, folder: Path, environment: dict[str, str]) -> str:
@@ -83,6 +93,8 @@ def main() -> int:
         folder = Path(name)
         (folder / "runs").symlink_to(given.runs.resolve())
         (folder / "examples").symlink_to(ROOT / "examples")
+        for dataset in sorted(_SHARED.glob("*/annotations")):
+            (folder / dataset.parent.name).symlink_to(dataset.parent.resolve())
         environment["HOME"] = name
         for page in given.pages:
             for block in blocks_of(page, (ROOT / page).read_text(encoding="utf-8")):
