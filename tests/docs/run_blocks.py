@@ -4,7 +4,7 @@ A fenced block marked ``sh`` is run as it stands, by bash, with errors fatal. Th
 
 - a line that ends in ``# exit N`` is expected to end with that exit code;
 - ``<!-- not run: REASON -->`` on the line before a block leaves it out, and the reason is printed;
-- ``<!-- needs: FOLDER -->`` there needs the dataset ``shared/FOLDER`` beside the checkout (or in ``KS100_SHARED``), which
+- ``<!-- needs: FOLDER -->`` there needs the dataset ``shared/FOLDER`` beside the checkout (``KS100_SHARED``), which
   is linked into the folder; without it the block is left out.
 
 The pages share one folder, in the order in which they are given, so that a guide may use what an earlier one made.
