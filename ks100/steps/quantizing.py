@@ -193,7 +193,7 @@ def _samples(calibration: Path, source: Path) -> CaptureSet | Sequence[Sample]:
     from models.quant.sample_files import holds_samples, read_samples
 
     if holds_samples(calibration):
-        return read_samples(calibration, source)
+        return read_samples(calibration)
     captures, card = load_captures(calibration)[0], ModelCard.beside(source)
     if card is None or isinstance(card.decoding, Grid):
         return captures
@@ -232,9 +232,9 @@ def trained(
     chosen = load_plan(folder / "plan.json" if plan is None else plan)
     source = read_graph(folder / FLOAT_GRAPH)
     model = produce(source, chosen, Ranges.load(folder / "ranges.json"), runtime)
-    outputs = () if calibration is None else fidelity(source, model, _samples(calibration))
+    outputs = () if calibration is None else fidelity(source, model, _samples(calibration, folder / FLOAT_GRAPH))
     refuse_collapse(outputs)
-    unseen = () if held_out is None else fidelity(source, model, _samples(held_out))
+    unseen = () if held_out is None else fidelity(source, model, _samples(held_out, folder / FLOAT_GRAPH))
     return _finish(source, model, chosen, out, GraphSummary({}, (), outputs, "as fine-tuned", unseen))
 
 
