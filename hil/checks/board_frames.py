@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firmware_bridge.device.graph import Graph
-from firmware_bridge.device.runtime import default_runtime
+from firmware_bridge.device.runtime import Session, default_runtime
 from firmware_bridge.host.address import DEFAULT_BAUD, BoardAddress, SerialAddress
 from firmware_bridge.host.board import Board
 from hil.checks.board_session import BoardSession
+from hil.checks.free_board import claim
 from hil.checks.suite_request import SuiteRequest
 from hil.measurements.recorder import Recorder
 from models.captures import Capture, CaptureSet
@@ -27,6 +30,7 @@ __all__ = [
 
 # A bench's patience: what frames may take on a serial line, so that the whole suite stays under some minutes.
 _SERIAL_BUDGET_S = 45.0
+_KEEP_S = 5.0
 # 8N1 carries a byte in ten bits; the rest is framing and turnaround.
 _SERIAL_SHARE = 0.85
 
@@ -104,11 +108,31 @@ def run_frames(
             record.say(f"{finished} of {count} captures ran on the board")
 
     on_board = predict(BoardSession(board, graph, done=done), chosen, card=card)
-    on_host = predict(default_runtime(board.info().runtime.name).load(payload), chosen, card=card)
+    host = _HostSession(default_runtime(board.info().runtime.name).load(payload), board)
+    on_host = predict(host, chosen, card=card)
     if record.folder is not None:
         ids = [capture.id for capture in chosen.captures]
         save_detections(record.folder / DETECTIONS_FILE, ids, {"board": on_board, "host": on_host})
     return BoardFrames(chosen, tuple(on_board), tuple(on_host), limited)
+
+
+class _HostSession:
+    """A session on the host that keeps the board's lock meanwhile, also where another job waits for the board."""
+
+    def __init__(self, session: Session, board: Board) -> None:
+        self._session, self._board = session, board
+        self._used_s = time.monotonic()
+
+    @property
+    def graph(self) -> Graph:
+        return self._session.graph
+
+    def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        outputs = self._session.run(inputs)
+        if time.monotonic() - self._used_s > _KEEP_S:
+            claim(self._board)
+            self._used_s = time.monotonic()
+        return outputs
 
 
 def noise(random: np.random.Generator, dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:

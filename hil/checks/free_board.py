@@ -10,7 +10,7 @@ from firmware_bridge.errors import BoardBusyError, BoardError, BridgeError, InUs
 from firmware_bridge.host.board import Board
 from hil.boards import holder_name, open_board
 
-__all__ = ["open_free_board"]
+__all__ = ["claim", "open_free_board"]
 
 _POLL_S = 2.0
 _NO_KERNELS = "none"
@@ -37,7 +37,7 @@ def open_free_board(
         with ExitStack() as stack:
             try:
                 board = stack.enter_context(open_board(url, trust=trust, host=holder_name()))
-                _claim(board)
+                claim(board)
             except (BoardBusyError, InUseError) as busy:
                 if time.monotonic() >= deadline_s:
                     raise
@@ -54,8 +54,14 @@ def _holder(busy: BridgeError) -> str:
     return busy.holder if isinstance(busy, BoardBusyError) else str(busy)
 
 
-def _claim(board: Board) -> None:
-    """Take the board's lock, which comes with the first request that is more than a question; this one does nothing."""
+def claim(board: Board) -> None:
+    """Take the board's lock, or keep it: a holder that asks for nothing loses it to the next one after 20 s.
+
+    The lock comes with a request that is more than a question; this one does nothing.
+
+    Raises:
+        BoardBusyError: another session has it.
+    """
     try:
         board.infer({}, _NO_KERNELS)
     except BoardBusyError:
