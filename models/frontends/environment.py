@@ -37,8 +37,8 @@ def environment_python(pins: Sequence[str], say: Callable[[str], None]) -> Path:
     try:
         shutil.rmtree(folder, ignore_errors=True)
         cache.mkdir(parents=True, exist_ok=True)
-        _run([sys.executable, "-m", "venv", "--without-pip", str(folder)])
-        pip = [sys.executable, "-m", "pip", "--python", str(python), "--quiet", "--disable-pip-version-check"]
+        _run([sys.executable, "-P", "-m", "venv", "--without-pip", str(folder)])
+        pip = [sys.executable, "-P", "-m", "pip", "--python", str(python), "--quiet", "--disable-pip-version-check"]
         _run([*pip, "install", *pins])
     except (OSError, subprocess.SubprocessError) as error:
         raise DataError(
