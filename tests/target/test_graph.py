@@ -117,7 +117,7 @@ def test_a_graph_of_another_schema_version_is_refused_by_its_number(small_graph:
     version = root + int.from_bytes(flat[table + 4 : table + 6], "little")
     assert flat[version] == 3
     flat[version] = 4
-    with pytest.raises(InputError, match="version 4 of the TFLite schema; version 3 is read"):
+    with pytest.raises(InputError, match="version 4 of the TFLite schema; only version 3 is supported"):
         Graph.parse(bytes(flat))
 
 
