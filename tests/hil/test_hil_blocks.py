@@ -118,7 +118,7 @@ def test_a_policy_is_read_and_the_longest_name_that_fits_counts(tmp_path: Path) 
         ("[margins]\nx = { relative = -0.1 }", r"margins\.x must not be negative"),
         ("[margins]\nx = 0.1", "margins"),
         ("[limits]\nx = { why = 'y' }", r"limits\.x has neither low nor high"),
-        ("[accuracy]\nleast_scenes = 0", "least_scenes must be at least 2"),
+        ("[accuracy]\nmin_scenes = 0", "min_scenes must be at least 2"),
         ("[[", "is not a policy of comparisons"),
     ],
 )
