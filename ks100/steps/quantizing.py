@@ -142,9 +142,14 @@ def post_training(
             refuse_collapse(made.outputs)
     found = GraphSummary({}, (), made.outputs, made.ranges_text, made.held_out, notes=made.notes)
     summary = _finish(data, made.model, chosen, out, found, allow_float=allow_float)
+    _carry_card(source, out)
+    return summary
+
+
+def _carry_card(source: Path, out: Path) -> None:
+    """Write the model card beside ``source``, if there is one, beside the graph ``out`` too."""
     if (card := ModelCard.beside(source)) is not None:
         card.save(out.with_name(out.stem + CARD_SUFFIX))
-    return summary
 
 
 def _reconstructed(
@@ -235,7 +240,9 @@ def trained(
     outputs = () if calibration is None else fidelity(source, model, _samples(calibration, folder / FLOAT_GRAPH))
     refuse_collapse(outputs)
     unseen = () if held_out is None else fidelity(source, model, _samples(held_out, folder / FLOAT_GRAPH))
-    return _finish(source, model, chosen, out, GraphSummary({}, (), outputs, "as fine-tuned", unseen))
+    summary = _finish(source, model, chosen, out, GraphSummary({}, (), outputs, "as fine-tuned", unseen))
+    _carry_card(folder / FLOAT_GRAPH, out)
+    return summary
 
 
 def _finish(
