@@ -303,7 +303,7 @@ class Connection:
             self._reader.use_prefixed()
 
     def _use_stuffed(self) -> None:
-        self._packs_prefixed = self._sends_prefixed = False
+        self._packs_prefixed = False  # what is queued already, a farewell, leaves as it was packed
         self._reader.use_cobs()
 
     def _on_open(self, frame: Open, now_s: float) -> None:
@@ -328,6 +328,7 @@ class Connection:
         self._heard(now_s)
         self._control.clear()
         self._use_stuffed()
+        self._sends_prefixed = False
         self._control.append(self._grant_frame())
 
     def _grant_frame(self) -> bytes:

@@ -21,7 +21,7 @@ __all__ = ["RULES"]
 _SESSIONS = 16  # as many as a board serves at once
 _EVICTED_S = 30.0
 _HELLO = NUMBERS[m.Hello]
-_HUNG_UP = ("the board closed the session", "is closed by the other end")
+_HUNG_UP = ("the board closed the session", "closed by the other end", "closed by the board")
 
 _NO_MESSAGES = {
     "big-integer": Bytes(b"\x81\xc2\x59\x08\x00" + b"\xff" * 2048),

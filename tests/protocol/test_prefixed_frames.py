@@ -156,3 +156,11 @@ def test_the_page_shows_a_prefixed_frame():
     text = (Path(__file__).parents[2] / "docs/protocol.md").read_text()
     [wire] = re.findall(r"Prefixed, Ping\(2\) from the host is ([0-9a-f]+)", text)
     assert pack(Ping(2), 0x12345678, from_board=False, prefixed=True).hex() == wire
+
+
+def test_a_farewell_after_a_pause_is_read_as_it_was_packed():
+    line = open_line(9)
+    line.now_s += 1.0  # a stuffed frame would get a zero byte in front of it
+    line.board._fail(ProtocolError("no more of this"))
+    line.host.receive_data(line.board.data_to_send(line.now), line.now)
+    assert "the board closed the session: no more of this" in str(line.host.failure)
