@@ -12,7 +12,7 @@ QEMU_DEBIAN := qemu-system-arm:qemu-system-aarch64 gcc-12-aarch64-linux-gnu:aarc
 	fakeroot:fakeroot
 
 .PHONY: help setup debian check test properties fuzz mutation powercut conformance soak qemu slow demo docs docs-check \
-	report-check clean
+	report-check fault-drill clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -91,6 +91,9 @@ docs-check: setup  ## run every command block of README and the guides, in order
 
 report-check: setup  ## open the report in a browser: accessibility (axe-core) in light and dark, narrow screens, print
 	@sh .ci/debian chromium:chromium npm:npm -- $(BIN)/python -m tests.hil.report_check
+
+fault-drill: setup  ## bring every fault of the emulated board about, and write how a run ends into docs/fault-drill.md
+	$(BIN)/python -m tests.hil.fault_drill
 
 clean:  ## remove the virtual environment, runs and caches
 	rm -rf $(VENV) runs build *.egg-info .mypy_cache .ruff_cache .import_linter_cache .hypothesis

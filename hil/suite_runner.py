@@ -219,7 +219,7 @@ def _finish(folder: Path, blank: HilResults, status: int, stopped: str) -> HilRe
     found = HilResults.load(folder) if (folder / RESULTS_FILE).exists() else blank
     # A fault of the board has an exit code of its own; the results keep pytest's.
     own = found.exit_status if status == FAULT and found.exit_status >= 0 else status
-    results = replace(found, exit_status=own, stopped=found.stopped or stopped)
+    results = replace(found, exit_status=own, stopped=stopped or found.stopped)
     if results == found and (folder / REPORT_FILE).exists():
         return results
     try:
