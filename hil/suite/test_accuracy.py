@@ -12,6 +12,7 @@ from hil.measurements.measurement import Better, Limit, Margin, Varies
 from hil.measurements.recorder import Recorder
 from models.card import ModelCard
 from models.evaluation.by_frame import evaluate_found
+from models.evaluation.operating_point import false_alarms, kept_recall
 from models.heads import Detections
 
 # Kernels of another processor differ by some integer steps, which moves a score across a threshold now and then.
@@ -43,6 +44,11 @@ def test_hard_case_accuracy_on_the_board_is_the_hosts(
         varies=Varies.FRAMES,
     )
     ks_record.figure("hard_ap50_host", 100 * host.ap50, "points", n=n, note=note)
+    if (point := ks_card.operating_point) is not None:
+        at = f"at the signed score {point.score:.3f}, fitted for a recall of {point.recall:.0%} in each condition"
+        recall, alarms = kept_recall(board, point.score), false_alarms(board, point.score)
+        ks_record.figure("hard_recall_board", recall, "1", n=n, note=at, better=Better.HIGHER, varies=Varies.FRAMES)
+        ks_record.figure("hard_false_alarms_board", alarms, "1/frame", n=n, note=at)
     same = sum(_equal(one, other) for one, other in zip(ks_board_frames.board, ks_board_frames.host, strict=True))
     ks_record.figure("hard_frames_identical", same / n, "1", n=n, note="share of frames with the very same detections")
     difference = 100 * (board.ap50 - host.ap50)
