@@ -57,6 +57,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "ks100 import detector.keras --shape image=1,256,320,3 --out imported",
     ),
     "card": ("ks100 card yolo.tflite --classes airplane,bird,drone,helicopter",),
+    "npu": (
+        "ks100 npu trace a.ksm run-a b.ksm run-b c.ksm run-c --out trace.json",
+        "ks100 npu fit trace.json --profile ks100 --out lab.toml",
+    ),
     "npu trace": ("ks100 npu trace a.ksm run-a b.ksm run-b c.ksm run-c --out trace.json",),
     "npu fit": ("ks100 npu fit trace.json --profile ks100 --out lab.toml",),
     "operating-point": ("ks100 operating-point mixed.json --recall 0.7 --card mixed.card.toml --float float.json",),
