@@ -22,7 +22,7 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import firmware_bridge
-from benchmarks.harness import Benchmark
+from benchmarks.harness import Benchmark, run
 from benchmarks.shaped_link import ADDRESSES, RATE_BYTES_S, cannot_shape, shaped_link, within
 from benchmarks.ssh_push import children_cpu_s
 from firmware_bridge.host.board import Board
@@ -257,3 +257,7 @@ def _wait(server: _Server) -> None:
 def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return int(probe.getsockname()[1])
+
+
+if __name__ == "__main__":
+    run("link_ssh", ssh_rows)
