@@ -282,7 +282,7 @@ def test_a_port_that_stays_away_is_given_up_by_name(tmp_path, monkeypatch):
     assert "KS100-0042 was unplugged and did not come back" in str(result.error)
 
 
-def test_a_cancelled_push_says_how_many_chunks_the_board_keeps():
+def test_a_cancelled_push_reports_how_many_chunks_the_board_has():
     service = MemoryService()
     pressed = threading.Event()
     take = service.chunk
@@ -295,4 +295,4 @@ def test_a_cancelled_push_says_how_many_chunks_the_board_keeps():
     service.chunk = chunk
     [result] = flash([target("a", service, reliable=False)], PACKAGE, cancel=pressed.is_set)
     assert isinstance(result.error, CancelledError)
-    assert f"keeps {service.chunks_received} of {PACKAGE.chunk_count} chunks" in str(result.error)
+    assert f"still has {service.chunks_received} of {PACKAGE.chunk_count} chunks" in str(result.error)
