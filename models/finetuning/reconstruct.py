@@ -3,7 +3,7 @@
 It stands between calibration and fine-tuning: the calibration samples are all it takes, without labels. All blocks are
 reconstructed at once, each towards the float graph's own output of it, and the outputs with them (the objective of
 BRECQ, Li et al. 2021, whose blocks are fitted one by one); gradients pass the roundings. One sample in five chooses
-where to stop, and what is no better there is not taken: a graph never comes back farther from float than it went in.
+where to stop, and what is no better there is not taken; of few samples that says little about other data.
 """
 
 from __future__ import annotations

@@ -51,7 +51,9 @@ def test_samples_alone_fine_tune_a_foreign_graph_and_quantize_writes_it(
     assert {op.dtype for op in Graph.parse(graph.read_bytes()).ops if op.op != "QUANTIZE"} == {"INT8"}
 
 
-def test_reconstruction_never_leaves_a_graph_farther_from_float(foreign: Path, tmp_path: Path, said: Said) -> None:
+def test_reconstruction_says_what_it_came_to_and_leaves_no_checkpoint(
+    foreign: Path, tmp_path: Path, said: Said
+) -> None:
     samples, out = foreign.parent / "samples", tmp_path / "int8.tflite"
     code, shown, error = said("quantize", foreign, "--calibration", samples, "--reconstruct", "--out", out)
     assert code == 0, error
