@@ -64,7 +64,6 @@ def _of_record(kind: Any, definitions: dict[str, Any]) -> dict[str, Any]:
         more = {extra: _of(_returned(kind, extra), definitions) for extra in derived_names(kind)}
         definitions[name] = {
             "type": "object",
-            "description": (kind.__doc__ or "").partition("\n")[0],
             "properties": {**own, **more},
             "required": [field.name for field in fields(kind) if _is_required(field)],
             "additionalProperties": False,
