@@ -104,7 +104,7 @@ class History:
         ]
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with self._open() as data:
+            with self._open(write=True) as data:
                 data.execute("begin immediate")
                 known = data.execute("select id from runs where digest = ?", row[:1]).fetchone()
                 if known is not None:
@@ -173,24 +173,29 @@ class History:
     def _read(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         if not self.path.exists():
             return []
-        with self._open() as data:
+        with self._open(write=False) as data:
             return data.execute(query, values).fetchall()
 
     @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        """Open the file; what the block wrote is there as a whole, or not at all.
+    def _open(self, *, write: bool) -> Iterator[sqlite3.Connection]:
+        """Open the file; what the block wrote is there as a whole, or not at all. Reading changes nothing in it.
 
         Raises:
             EvidenceError: it is no history, or one of another release.
             ResultsError: it cannot be opened or written.
         """
+        if self.path.exists() and not self.path.is_file():
+            raise EvidenceError(f"{self.path} is not a file; give the history another place (--history)")
         data = None
         try:
-            data = sqlite3.connect(self.path, timeout=_BUSY_S)
+            mode = "rwc" if write else "ro"
+            data = sqlite3.connect(f"{self.path.absolute().as_uri()}?mode={mode}", timeout=_BUSY_S, uri=True)
             data.execute("pragma foreign_keys = on")
             version = data.execute("pragma user_version").fetchone()[0]
-            if version == 0:
+            if version == 0 and write:
                 self._make(data)
+            elif version == 0:
+                raise EvidenceError(f"{self.path} is not a history of HIL runs: no run was ever written to it")
             elif version != _SCHEMA:
                 raise EvidenceError(f"{self.path} is a history of schema {version}, this release reads {_SCHEMA}")
             with data:

@@ -31,16 +31,19 @@ def history_option(function: _F) -> _F:
     )(function)  # fmt: skip
 
 
-def open_history(path: Path | None) -> History:
+def open_history(path: Path | None, *, reading: bool = False) -> History:
     """Return the history in ``path``, or the user's own.
 
     Raises:
         EvidenceError: ``path`` is a file of something else: said before a board is touched.
+        UsageError: it is to be read, and is not there.
     """
     from hil.comparison.history import History
 
     if path is not None:
         found = History(path)
+        if reading and not path.exists():
+            raise UsageError(f"there is no history {path}; ks100 hil run --history {path} begins one")
         found.runs(last=1)
         return found
     state = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
@@ -75,7 +78,7 @@ def list_runs(last: int, history: Path | None, as_json: bool) -> None:
     """List the runs, the latest first."""
     from models.records import plain
 
-    runs = open_history(history).runs(last)
+    runs = open_history(history, reading=True).runs(last)
     if as_json:
         print_json(plain(runs))
         return
@@ -95,7 +98,7 @@ def show(run: int, history: Path | None, as_json: bool) -> None:
     """Show the figures of one run, by its number."""
     from models.records import plain
 
-    figures = open_history(history).figures(run)
+    figures = open_history(history, reading=True).figures(run)
     if as_json:
         print_json(plain([{"name": name, "value": value, "unit": unit} for name, value, unit in figures]))
         return
@@ -117,7 +120,7 @@ def trend(figure: str, svg: Path | None, history: Path | None, as_json: bool) ->
     """Show how FIGURE went, from the earliest run to the latest."""
     from models.records import plain
 
-    runs = open_history(history)
+    runs = open_history(history, reading=True)
     points = runs.trend(figure)
     if not points:
         known = ", ".join(runs.figure_names()) or "none yet"

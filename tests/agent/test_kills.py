@@ -16,4 +16,4 @@ def test_an_agent_that_is_killed_during_pushes_over_ssh_comes_back_and_the_push_
         pytest.skip(str(error))
     kills = survive_kills(3, seed=4)
     assert (kills.survived, kills.trouble) == (3, [])
-    assert kills.resumed == kills.within_push
+    assert 0 < kills.resumed <= kills.within_push  # before the first chunks are synced, there is nothing to resume from

@@ -48,6 +48,6 @@ def test_a_write_is_torn_at_more_than_one_place(by_name):
 
     disk = RecordingDisk(SimulatedDisk())
     boot(disk)
-    torn = [point for point in disk.points if point.moment is Moment.WITHIN and "audit/log" in point.operation]
-    lengths = {len(dict(point.disk.contents())["audit/log"]) for point in torn}
+    torn = [point for point in disk.points if point.moment is Moment.WITHIN and "audit/notes" in point.operation]
+    lengths = {len(dict(point.disk.contents())["audit/notes"]) for point in torn}
     assert len(torn) == len(lengths) == 3

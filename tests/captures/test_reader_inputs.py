@@ -530,7 +530,7 @@ def test_an_annotation_file_without_end_is_refused_at_once(tmp_path: Path) -> No
         read_dataset(tmp_path / "a.json")
     with (tmp_path / "b.json").open("wb") as file:
         file.truncate(20_000_000_000)
-    with pytest.raises(DataError, match="has over 2000000000 bytes"):
+    with pytest.raises(DataError, match="more than 2000000000 bytes"):
         read_dataset(tmp_path / "b.json")
 
 

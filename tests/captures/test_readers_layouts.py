@@ -58,7 +58,7 @@ def test_flir_pairs_only_the_videos_and_says_that_train_is_not_paired(tmp_path: 
     ]
     assert captures.captures[0].conditions.get("thermal") == "night"
     assert report.count(ProblemKind.UNPAIRED) == 2
-    assert any("no pairs" in note and "images_thermal_train" in note for note in report.notes)
+    assert any("not paired" in note and "images_thermal_train" in note for note in report.notes)
     eo = captures.frames.eo(0)
     assert eo is not None
     assert eo.shape == (48, 64, 3)

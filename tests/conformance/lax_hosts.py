@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from unittest import mock
 
 from firmware_bridge.host import flashing
+from firmware_bridge.host.board import Board
 from firmware_bridge.protocol import codec
 from firmware_bridge.protocol.ranges import OneOf, Pattern, Range
 from ks100.cli.main import main
@@ -44,8 +45,8 @@ def believes_digests(arguments: Sequence[str]) -> int:
 
 
 def crashes(arguments: Sequence[str]) -> int:
-    """A reader that formats whatever number comes."""
-    return _lax(mock.patch.object(codec, "check_cbor", return_value=None))(arguments)
+    """What a board answers meets an error that no command expects."""
+    return _lax(mock.patch.object(Board, "info", side_effect=RuntimeError("an answer that nobody expected")))(arguments)
 
 
 def forgets(arguments: Sequence[str]) -> int:

@@ -141,7 +141,7 @@ def test_a_blind_parent_lets_nothing_pass() -> None:
     blind = evaluate(captures, without(detections_of(captures), 1.0), "untrained")
     result = judge(PairedEvaluations(blind, blind), None, POLICY)
     assert result.verdict is GateVerdict.INCONCLUSIVE
-    assert "too poor" in result.reason
+    assert "too low for a comparison" in result.reason
 
 
 def test_one_scene_alone_has_no_bounds_and_still_gives_evidence(tmp_path: Path) -> None:
