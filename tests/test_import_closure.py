@@ -125,3 +125,15 @@ def test_the_agents_command_line_says_how_it_is_used(command):
     )
     assert done.returncode == 2
     assert "usage" in done.stderr
+
+
+def test_the_guest_of_the_qemu_board_has_every_module_that_it_imports():
+    from hil.virtual.qemu.start import VIRTUAL
+
+    script = """
+        import importlib, sys
+        importlib.import_module("hil.virtual.firmware")
+        print("\\n".join(sys.modules))
+    """
+    loaded = {name for name in _run(script).split() if name.split(".")[0] in _ABOVE}
+    assert loaded <= {"hil", "hil.virtual", *(f"hil.virtual.{name}" for name in VIRTUAL)}

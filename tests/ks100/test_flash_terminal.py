@@ -132,7 +132,9 @@ def test_a_terminal_that_is_made_narrow_in_the_middle_still_shows_each_board_who
     with Terminal(tmp_path, flash(bench)) as terminal:
         terminal.wait_for(r"bench-3 .* \d+% ")
         terminal.resize(60, 20)
-        terminal.wait_for(rf"(?m)^bench-3 +{_SERIALS[2]} +(?:push|activate|confirm|done) +\d+% +[\d.]+ kB/s")  # without its bar: 60 columns
+        terminal.wait_for(
+            rf"(?m)^bench-3 +{_SERIALS[2]} +(?:push|activate|confirm|done) +\d+% +[\d.]+ kB/s"
+        )  # without its bar: 60 columns
         assert_ends(terminal.wait_for("exit 0"))
 
 

@@ -19,7 +19,8 @@ __all__ = ["AGENT_TTY", "write_start"]
 
 AGENT_TTY = "/dev/ttyS0"
 _GUEST_FILES = Path(__file__).parent / "guest"
-_VIRTUAL = ("__init__", "clock", "engine", "firmware", "ina226", "power")
+VIRTUAL = ("__init__", "clock", "engine", "firmware", "ina226", "noise", "power")
+"""The modules of `hil.virtual` that the guest runs."""
 _BLOCK_BYTES = 512
 
 
@@ -56,7 +57,7 @@ def write_start(out: Path, profile: Path, agent: Mapping[str, str], keys: Path) 
         _add_source(tar, Path(firmware_bridge.__file__).parent, "project/firmware_bridge")
         floor = Path(hil.__file__).parent
         tar.add(floor / "__init__.py", "project/hil/__init__.py")
-        for name in _VIRTUAL:
+        for name in VIRTUAL:
             tar.add(floor / f"virtual/{name}.py", f"project/hil/virtual/{name}.py")
     with out.open("ab") as disk:
         disk.truncate(-(-disk.tell() // _BLOCK_BYTES) * _BLOCK_BYTES)
