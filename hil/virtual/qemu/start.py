@@ -15,7 +15,7 @@ from firmware_bridge.device.profile import BoardProfile
 from firmware_bridge.errors import InputError
 from hil.virtual.ina226 import ADDRESSES, SHUNT_UOHM
 
-__all__ = ["AGENT_TTY", "write_start"]
+__all__ = ["AGENT_TTY", "VIRTUAL", "write_start"]
 
 AGENT_TTY = "/dev/ttyS0"
 _GUEST_FILES = Path(__file__).parent / "guest"
