@@ -39,8 +39,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("demo") / "run"
     done = demo(folder)
     assert done.returncode == INCONCLUSIVE, done.stdout + done.stderr
-    assert "refused as chunk" in done.stdout
-    assert "refused as unknown-key" in done.stdout
+    assert "rejected as chunk" in done.stdout
+    assert "rejected as unknown-key" in done.stdout
     assert "over serial" in done.stdout
     return folder
 

@@ -49,7 +49,7 @@ def test_two_workers_give_the_local_figures_also_when_one_is_killed_halfway() ->
         there = measure(study(), "validation", variants, executor, batch=2, progress=kill_one)
     assert killed
     for variant in variants:
-        np.testing.assert_allclose(there[variant].divergence, here[variant].divergence, rtol=1e-4, atol=1e-12)
+        np.testing.assert_allclose(there[variant].divergence, here[variant].divergence, rtol=1e-3, atol=1e-12)
 
 
 def test_a_scheduler_that_does_not_answer_is_named() -> None:
