@@ -25,10 +25,14 @@ from tests.links.own_sshd import SSHD, OwnSshd
 from tests.powercut.board import boot
 from tests.powercut.signing_kit import SigningKit
 
-pytestmark = pytest.mark.skipif(
-    shutil.which("tmux") is None or not os.access(SSHD, os.X_OK),
-    reason="no tmux or no sshd: apt-get install tmux openssh-server",
-)
+# A screen is looked at while boards are flashed: on a busy machine the moment can be missed.
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        shutil.which("tmux") is None or not os.access(SSHD, os.X_OK),
+        reason="no tmux or no sshd: apt-get install tmux openssh-server",
+    ),
+]
 
 _SERIALS = ("KS100-0001", "KS100-0002", "KS100-0003")
 _CHUNK_S = 0.06
