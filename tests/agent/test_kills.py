@@ -9,6 +9,7 @@ from firmware_bridge.errors import BenchError
 from hil.virtual.sshd import find_sshd
 
 
+@pytest.mark.slow
 def test_an_agent_that_is_killed_during_pushes_over_ssh_comes_back_and_the_push_resumes():
     try:
         find_sshd()
