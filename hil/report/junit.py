@@ -84,7 +84,9 @@ def _gate_suite(report: Report) -> ET.Element:
     for row in report.gate.rows:
         case = add_case(suite, "ks100.gate", row.name, 0.0)
         if row.required and row.verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE):
-            text = f"drop {row.drop_points:.2f} points, upper bound {row.upper_points:.2f}, limit {row.limit_points:g}"
+            text = (
+                f"drop {row.drop_points:z.2f} points, upper bound {row.upper_points:z.2f}, limit {row.limit_points:g}"
+            )
             mark(case, "failure", row.verdict.value, text, "")
     case = add_case(suite, "ks100.gate", "verdict", 0.0)
     if report.gate.verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE):

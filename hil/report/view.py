@@ -151,7 +151,7 @@ def _gate_tile(report: Report) -> Tile | None:
     rows = report.gate.rows
     frames = f" · n {rows[0].frames}" if rows else ""
     value = {Verdict.PASS: "passed", Verdict.FAIL: "failed"}.get(report.gate.verdict, report.gate.verdict.value)
-    against = f"drop {rows[0].drop_points:.1f}, at most {rows[0].limit_points:g} points" if rows else ""
+    against = f"drop {rows[0].drop_points:z.1f}, at most {rows[0].limit_points:g} points" if rows else ""
     return Tile("Hard-case gate", value, "", against, report.gate.verdict.value, f"host · measured{frames}")
 
 

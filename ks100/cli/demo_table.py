@@ -35,7 +35,7 @@ def _gate(report: Report) -> list[tuple[str, ...]]:
         return []
     return [
         (
-            f"gate, {row.name}", f"{row.drop_points:+.1f} (≤ {row.upper_points:+.1f}) points",
+            f"gate, {row.name}", f"{row.drop_points:+z.1f} (≤ {row.upper_points:+z.1f}) points",
             f"< {row.limit_points:g}",
             MARKS[row.verdict.value], "this host, measured", "",
         )
