@@ -82,6 +82,11 @@ class History:
         """Use the file ``path``, which need not exist."""
         self.path = path
 
+    @property
+    def begun(self) -> bool:
+        """Whether anything was ever written: a file that is empty is one that is yet to begin."""
+        return self.path.exists() and not (self.path.is_file() and self.path.stat().st_size == 0)
+
     def append(self, results: HilResults, folder: Path) -> int | None:
         """Keep a run's figures; return its number, or None for one that reached no board or has no package.
 
@@ -171,7 +176,7 @@ class History:
         return {name: spread for name, spread in found.items() if spread is not None}
 
     def _read(self, query: str, *values: object) -> list[tuple[Any, ...]]:
-        if not self.path.exists():
+        if not self.begun:
             return []
         with self._open(write=False) as data:
             return data.execute(query, values).fetchall()

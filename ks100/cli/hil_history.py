@@ -42,7 +42,7 @@ def open_history(path: Path | None, *, reading: bool = False) -> History:
 
     if path is not None:
         found = History(path)
-        if reading and not path.exists():
+        if reading and not found.begun:
             raise UsageError(f"there is no history {path}; ks100 hil run --history {path} begins one")
         found.runs(last=1)
         return found

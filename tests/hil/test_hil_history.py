@@ -117,3 +117,12 @@ def test_the_commands_show_runs_figures_and_their_trend(
     assert (tmp_path / "t.svg").read_text().count("<circle") == 48
     code, _, err = said("hil", "history", "trend", "nothing", "--history", path)
     assert (code, "there are: power_total" in err) == (2, True)
+
+
+def test_reading_writes_nothing_and_an_empty_file_becomes_a_history_with_its_first_run(tmp_path: Path) -> None:
+    (tmp_path / "h").touch()
+    history = History(tmp_path / "h")
+    assert history.runs() == []
+    assert (tmp_path / "h").read_bytes() == b""
+    history.append(run(1, 2000.0), tmp_path)
+    assert [item.id for item in history.runs()] == [1]
